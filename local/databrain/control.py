@@ -1,0 +1,111 @@
+"""The control interface under `/_control`: how a test or a demo looks behind the API and stirs.
+
+    GET, DELETE        /_control/requests          the requests to the API so far, in order; forget them
+    GET                /_control/datamarts         the datamarts, as the expanded list shows them
+    PUT, DELETE        /_control/datamarts/{name}  somebody else (re-)creates one, or is faster to delete it
+    PUT                /_control/seed              start over with another organisation
+    GET, PUT, DELETE   /_control/faults            the fault rules in force; put others in their place; none
+
+A PUT of a datamart takes an entry of a seed's `datamarts`, but for the name. Without `createdAt` it is as new as now.
+"""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from local.databrain.listing import datamart_item
+from local.databrain.reception import CONTROL
+from local.databrain.seed import datamart_of, organisation_of
+from local.databrain.state import Databrain
+from local.databrain.validation import InvalidInputError
+
+DONE = 204
+
+
+async def get_requests(request: Request) -> Response:
+    """Return the requests to the API so far."""
+    return JSONResponse(_databrain(request).requests)
+
+
+async def forget_requests(request: Request) -> Response:
+    """Empty the record of requests."""
+    _databrain(request).requests.clear()
+    return Response(status_code=DONE)
+
+
+async def get_datamarts(request: Request) -> Response:
+    """Return the datamarts as the expanded list shows them."""
+    organisation = _databrain(request).organisation
+    dated = organisation.options.lists_created_at
+    return JSONResponse(
+        [datamart_item(datamart, expanded=True, dated=dated) for datamart in organisation.datamarts.values()]
+    )
+
+
+async def put_datamart(request: Request) -> Response:
+    """Create a datamart, or replace the one of that name; it goes to the end of the list."""
+    organisation = _databrain(request).organisation
+    name, given = request.path_params["name"], request.state.body
+    if isinstance(given, dict) and given.setdefault("name", name) != name:
+        raise InvalidInputError(f"datamart.name is {given['name']!r}, but the path says {name!r}")
+    organisation.put_datamart(datamart_of(given, organisation))
+    return Response(status_code=DONE)
+
+
+async def delete_datamart(request: Request) -> Response:
+    """Delete a datamart like the API would."""
+    name = request.path_params["name"]
+    try:
+        _databrain(request).organisation.delete_datamart(name)
+    except KeyError:
+        return JSONResponse({"error": {"message": f"no datamart is called {name!r}"}}, 404)
+    return Response(status_code=DONE)
+
+
+async def put_seed(request: Request) -> Response:
+    """Replace the whole organisation; the record of requests and the fault rules stay."""
+    _databrain(request).organisation = organisation_of(request.state.body)
+    return Response(status_code=DONE)
+
+
+async def get_faults(request: Request) -> Response:
+    """Return the fault rules as they stand."""
+    return JSONResponse(_databrain(request).faults.rules())
+
+
+async def put_faults(request: Request) -> Response:
+    """Put other fault rules in force."""
+    _databrain(request).faults.replace(request.state.body)
+    return Response(status_code=DONE)
+
+
+async def clear_faults(request: Request) -> Response:
+    """Let everything work again."""
+    _databrain(request).faults.clear()
+    return Response(status_code=DONE)
+
+
+async def invalid_input(_request: Request, error: Exception) -> Response:
+    """Answer an `InvalidInputError`, which says what is wrong."""
+    return JSONResponse({"error": {"message": str(error)}}, 400)
+
+
+def _databrain(request: Request) -> Databrain:
+    databrain: Databrain = request.app.state.databrain
+    return databrain
+
+
+ROUTES = Mount(
+    CONTROL,
+    routes=[
+        Route("/requests", get_requests, methods=["GET"]),
+        Route("/requests", forget_requests, methods=["DELETE"]),
+        Route("/datamarts", get_datamarts, methods=["GET"]),
+        Route("/datamarts/{name:path}", put_datamart, methods=["PUT"]),
+        Route("/datamarts/{name:path}", delete_datamart, methods=["DELETE"]),
+        Route("/seed", put_seed, methods=["PUT"]),
+        Route("/faults", get_faults, methods=["GET"]),
+        Route("/faults", put_faults, methods=["PUT"]),
+        Route("/faults", clear_faults, methods=["DELETE"]),
+    ],
+)

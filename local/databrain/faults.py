@@ -1,0 +1,240 @@
+"""Faults on demand: what a server and the network between can do to a client.
+
+A rule is a JSON object `{"route", "fault", "times", "skip", ...}` plus the arguments of its fault:
+
+    status        an error answer: `status` (400 to 599), and `code`, `message`, `retryAfter` if wanted
+    refused       the connection is cut before anything happens
+    lost_answer   the effect happens, then the connection is cut without an answer
+    slow          the effect happens at once, the normal answer comes `seconds` later
+    broken_json   the effect happens, the JSON of the answer breaks off half-way
+    phantom       the normal answer to a delete, of which nothing happened
+    html          200 with a page of HTML instead of the normal answer
+    redirect      302 to `location` instead of the normal answer
+    wrong_shape   200 with the JSON `body` instead of the normal answer
+    endless       200 with a body that never ends, instead of the normal answer
+
+Where it says "instead", the effect does not happen. A rule lets the first `skip` requests to its route pass (0 where
+left out), acts on the next `times` (all, where null or left out), whatever their token, and is then spent. The first
+rule that acts on a request is the only one that does.
+"""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from local.databrain.organisation import Organisation
+from local.databrain.refusals import ApiError
+from local.databrain.validation import Checker, JsonObject
+
+ANY_ROUTE = "*"
+
+
+class RouteId(StrEnum):
+    """The routes of the API that this server has; an id stands for the current and the legacy form."""
+
+    LIST_DATAMARTS = "list_datamarts"
+    DELETE_DATAMART = "delete_datamart"
+    CREATE_DATAMART = "create_datamart"
+    GET_SEMANTIC_LAYER = "get_semantic_layer"
+    CREATE_SEMANTIC_LAYER = "create_semantic_layer"
+    LIST_DATA_APPS = "list_data_apps"
+    LIST_API_TOKENS = "list_api_tokens"
+    LIST_EMBEDS = "list_embeds"
+
+
+class FaultKind(StrEnum):
+    """What can go wrong; the module's docstring tells each."""
+
+    STATUS = "status"
+    LOST_ANSWER = "lost_answer"
+    REFUSED = "refused"
+    SLOW = "slow"
+    ENDLESS = "endless"
+    BROKEN_JSON = "broken_json"
+    HTML = "html"
+    REDIRECT = "redirect"
+    WRONG_SHAPE = "wrong_shape"
+    PHANTOM = "phantom"
+
+
+_ARGUMENTS: dict[FaultKind, JsonObject] = {
+    FaultKind.STATUS: {
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "default": "INJECTED_FAULT"},
+        "message": {"type": "string", "default": "Injected by a fault rule"},
+        "retryAfter": {"type": ["integer", "string"]},
+    },
+    FaultKind.SLOW: {"seconds": {"type": "number", "minimum": 0}},
+    FaultKind.REDIRECT: {"location": {"type": "string"}},
+    FaultKind.WRONG_SHAPE: {"body": {}},
+    # Only a delete can claim an effect that did not happen and be believed.
+    FaultKind.PHANTOM: {"route": {"enum": [RouteId.DELETE_DATAMART.value]}},
+}
+_OPTIONAL = {"code", "message", "retryAfter"}
+
+
+def _rule_schema(kind: FaultKind) -> JsonObject:
+    arguments = _ARGUMENTS.get(kind, {})
+    return {
+        "type": "object",
+        "required": ["route", "fault", *(arguments.keys() - _OPTIONAL - {"route"})],
+        "additionalProperties": False,
+        "properties": {
+            "route": {"enum": [*(route.value for route in RouteId), ANY_ROUTE]},
+            "fault": {"enum": [kind.value]},
+            "times": {"type": ["integer", "null"], "minimum": 1, "default": None},
+            "skip": {"type": "integer", "minimum": 0, "default": 0},
+        }
+        | arguments,
+    }
+
+
+_check_rules = Checker(
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["fault"],
+            "properties": {"fault": {"enum": [kind.value for kind in FaultKind]}},
+        },
+    },
+)
+_check_rule = {kind: Checker(_rule_schema(kind)) for kind in FaultKind}
+
+
+@dataclass
+class Rule:
+    """One rule as it stands: `skip` and `times` are what is left of them."""
+
+    route: str
+    fault: FaultKind
+    times: int | None
+    skip: int
+    arguments: JsonObject
+
+    def acts_on(self, route: RouteId) -> bool:
+        """Count a request to `route` and tell whether the rule acts on it."""
+        if self.route not in (route, ANY_ROUTE) or self.times == 0:
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class Faults:
+    """The rules in force; the first that acts on a request wins."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+
+    def replace(self, rules: Any) -> None:  # noqa: ANN401 - any JSON, which is then checked
+        """Put a list of rules in the place of all others; raises `InvalidInputError`, which names the field."""
+        checked = [
+            _check_rule[rule["fault"]](rule, f"rules[{n}]") for n, rule in enumerate(_check_rules(rules, "rules"))
+        ]
+        self._rules = [
+            Rule(
+                route=rule.pop("route"),
+                fault=FaultKind(rule.pop("fault")),
+                times=rule.pop("times"),
+                skip=rule.pop("skip"),
+                arguments=rule,
+            )
+            for rule in checked
+        ]
+
+    def clear(self) -> None:
+        """Let everything work again."""
+        self._rules = []
+
+    def rules(self) -> list[JsonObject]:
+        """Return the rules as they stand, spent ones left out, in the form in which they can be sent again."""
+        return [
+            {"route": rule.route, "fault": rule.fault, "times": rule.times, "skip": rule.skip, **rule.arguments}
+            for rule in self._rules
+            if rule.times != 0
+        ]
+
+    def rule_for(self, route: RouteId) -> Rule | None:
+        """Count a request to `route` and return the rule that acts on it, if any does."""
+        return next((rule for rule in self._rules if rule.acts_on(route)), None)
+
+
+def spoilt(  # noqa: C901, PLR0911 - one short case per kind of fault
+    rule: Rule, act: Callable[[Organisation], Response], organisation: Organisation
+) -> Response:
+    """Return the answer that `rule` makes of a request, which `act` would carry out on the organisation."""
+    arguments = rule.arguments
+    match rule.fault:
+        case FaultKind.STATUS:
+            after = {"Retry-After": str(arguments["retryAfter"])} if "retryAfter" in arguments else None
+            error = ApiError(arguments["status"], arguments["code"], arguments["message"])
+            return JSONResponse(error.envelope(), error.status, after)
+        case FaultKind.REFUSED:
+            return Cut()
+        case FaultKind.LOST_ANSWER:
+            act(organisation)
+            return Cut()
+        case FaultKind.SLOW:
+            return Late(act(organisation), arguments["seconds"])
+        case FaultKind.BROKEN_JSON:
+            answer = act(organisation)
+            half = bytes(answer.body)[: len(answer.body) // 2]
+            return Response(half, answer.status_code, media_type=answer.media_type)
+        case FaultKind.PHANTOM:
+            return act(copy.deepcopy(organisation))
+        case FaultKind.HTML:
+            return HTMLResponse("<!doctype html><title>Databrain</title><p>Please sign in.</p>")
+        case FaultKind.REDIRECT:
+            return Response(status_code=302, headers={"Location": arguments["location"]})
+        case FaultKind.WRONG_SHAPE:
+            return JSONResponse(arguments["body"])
+        case FaultKind.ENDLESS:
+            return StreamingResponse(_endless(), media_type="application/json")
+
+
+class Cut(Response):
+    """Closes the connection instead of answering."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Cut the connection by what `server.CuttableConnection` put into the state."""
+        scope["state"]["cut"]()
+        await _disconnected(receive)
+
+
+class Late(Response):
+    """Another answer, some seconds later; none where the client has gone by then."""
+
+    def __init__(self, answer: Response, seconds: float) -> None:
+        super().__init__()
+        self.answer = answer
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait, then answer."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                await _disconnected(receive)
+        except TimeoutError:
+            await self.answer(scope, receive, send)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    yield b'{"data": ['
+    while True:
+        yield b" " * 65536
+        await asyncio.sleep(0)  # a fast reader must not keep the server from everything else

@@ -1,0 +1,92 @@
+"""The shapes in which the API shows an organisation: the items of its lists, and its pages."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from local.databrain.organisation import ApiToken, DataApp, Datamart, Embed, EmbedsTell
+from local.databrain.validation import JsonObject
+
+PAGE_SIZE = 10
+LEFT_OUT_WHEN_COLLAPSED = ("datamartTables", "datamartRelationships")
+
+Item = TypeVar("Item")
+
+
+def page(items: Sequence[Item], number: int | None) -> Sequence[Item]:
+    """Return one page, counted from 1 and empty past the end; all items where `number` is None."""
+    return items if number is None else items[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+
+
+def datamart_item(datamart: Datamart, *, expanded: bool, dated: bool) -> JsonObject:
+    """Return an item of List Datamarts."""
+    times = {"createdAt": datamart.created_at, "updatedAt": datamart.updated_at} if dated else {}
+    shown = {
+        key: value for key, value in datamart.configuration.items() if expanded or key not in LEFT_OUT_WHEN_COLLAPSED
+    }
+    return {"name": datamart.name, **times, **shown}
+
+
+def data_app_item(app: DataApp) -> JsonObject:
+    """Return an item of List Data Apps: it names every embed, and no datamart."""
+    embeds = [
+        {
+            "name": embed.name,
+            "embedId": embed.embed_id,
+            "createdAt": embed.created_at,
+            "updatedAt": embed.updated_at,
+        }
+        for embed in app.embeds
+    ]
+    return {
+        "name": app.name,
+        "type": app.type,
+        "createdAt": app.created_at,
+        "updatedAt": app.updated_at,
+        "embedCount": len(embeds),
+        "embeds": embeds,
+    }
+
+
+def api_token_item(token: ApiToken) -> JsonObject:
+    """Return an item of List API Tokens, with the live key."""
+    return {"key": token.key, "name": token.name, "description": token.description, "createdAt": token.created_at}
+
+
+def embed_item(embed: Embed, app: DataApp, told: EmbedsTell, *, legacy: bool) -> JsonObject:
+    """Return an item of List Embeds, which says which datamart it uses only where `told` says so."""
+    times = {"createdAt": embed.created_at, "updatedAt": embed.updated_at}
+    datamart = {} if embed.datamart is None else {"datamartName": embed.datamart}
+    dashboard_id = f"dashboard-of-{embed.embed_id}" if embed.embed_type == "dashboard" else None
+    metric_id = f"metric-of-{embed.embed_id}" if embed.embed_type == "metric" else None
+    item: JsonObject = {
+        "embedId": embed.embed_id,
+        "embedType": embed.embed_type,
+        "name": embed.name,
+        "externalDashboard": None,
+        "externalMetric": None,
+    }
+    if dashboard_id is not None:
+        item["externalDashboard"] = {
+            "externalDashboardId": dashboard_id,
+            "metadata": times | (datamart if told is EmbedsTell.METADATA else {}) | embed.metadata,
+            "name": embed.name,
+        }
+    if metric_id is not None:
+        item["externalMetric"] = {"metricId": metric_id, "name": embed.name}
+    if legacy:
+        item["embedDataAppAccessSetting"] = {"isAllowManageMetrics": False, "tableList": []}
+    else:
+        item["embedMetadata"] = {
+            "embedId": embed.embed_id,
+            "name": embed.name,
+            "embedType": embed.embed_type,
+            "dataAppName": app.name,
+            "metricId": metric_id,
+            "dashboardId": dashboard_id,
+            **times,
+        }
+    if told is EmbedsTell.ACCESS_SETTINGS:
+        item["accessSettings"] = datamart
+    if told is EmbedsTell.OLD_SPELLING:
+        item["embedDataAppAccessSetting"] = item.get("embedDataAppAccessSetting", {}) | datamart
+    return item

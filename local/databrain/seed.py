@@ -1,0 +1,156 @@
+"""Makes an organisation of a seed, the JSON object that `schemas/seed.json` describes; `seed.json` is a sample."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from local.databrain.organisation import (
+    ApiToken,
+    DataApp,
+    Datamart,
+    Embed,
+    EmbedsTell,
+    Organisation,
+    ServerOptions,
+    timestamp,
+)
+from local.databrain.validation import Checker, InvalidInputError, JsonObject, schema
+
+SAMPLE = Path(__file__).with_name("seed.json")
+
+_SCHEMA = schema("seed")
+_check_seed = Checker(_SCHEMA)
+_check_datamart = Checker({**_SCHEMA["definitions"]["datamart"], "definitions": _SCHEMA["definitions"]})
+
+
+def read_seed(path: Path = SAMPLE) -> JsonObject:
+    """Return the seed in a file; raises `InvalidInputError` where it is no JSON, and OSError."""
+    try:
+        seed: JsonObject = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInputError(f"{path} is no JSON in UTF-8: {error}") from error
+    return seed
+
+
+def organisation_of(seed: Any) -> Organisation:  # noqa: ANN401 - any JSON, which is then checked
+    """Return the organisation that a seed describes; raises `InvalidInputError`, which names the field."""
+    # The schema's defaults reach only into objects that are there.
+    seed = _check_seed({"server": {}} | seed if isinstance(seed, dict) else seed, "seed")
+    _check_references(seed)
+    server = seed["server"]
+    organisation = Organisation(
+        options=ServerOptions(
+            lists_created_at=server["listsCreatedAt"],
+            honours_expand_details=server["honoursExpandDetails"],
+            has_data_apps=server["hasDataApps"],
+            embeds_tell_datamart=EmbedsTell(server["embedsTellDatamart"]),
+        ),
+        service_token=seed["serviceToken"],
+        datasources=frozenset(seed["datasources"]),
+    )
+    now = timestamp()
+    for datamart in seed["datamarts"]:
+        organisation.put_datamart(_datamart(datamart, now))
+    for app in seed["dataApps"]:
+        organisation.data_apps[app["name"]] = _data_app(app, now)
+    return organisation
+
+
+def datamart_of(given: Any, organisation: Organisation) -> Datamart:  # noqa: ANN401 - any JSON, which is then checked
+    """Return the datamart that an entry of a seed's `datamarts` describes; raises `InvalidInputError`."""
+    datamart = _check_datamart(given, "datamart")
+    _check_datasource(datamart, organisation.datasources, "datamart")
+    return _datamart(datamart, timestamp())
+
+
+def _check_references(seed: JsonObject) -> None:
+    apps = [(f"seed.dataApps[{number}]", app) for number, app in enumerate(seed["dataApps"])]
+    tokens = [
+        (f"{where}.tokens[{n}].key", token["key"]) for where, app in apps for n, token in enumerate(app["tokens"])
+    ]
+    embeds = [(f"{where}.embeds[{n}]", embed) for where, app in apps for n, embed in enumerate(app["embeds"])]
+    _check_distinct((f"seed.datamarts[{n}].name", datamart["name"]) for n, datamart in enumerate(seed["datamarts"]))
+    _check_distinct((f"{where}.name", app["name"]) for where, app in apps)
+    _check_distinct((f"{where}.embedId", embed["embedId"]) for where, embed in embeds)
+    _check_distinct([("seed.serviceToken", seed["serviceToken"]), *tokens], show=False)
+    for number, datamart in enumerate(seed["datamarts"]):
+        _check_datasource(datamart, seed["datasources"], f"seed.datamarts[{number}]")
+    names = {datamart["name"] for datamart in seed["datamarts"]}
+    for where, embed in embeds:
+        if embed["datamart"] is not None and embed["datamart"] not in names:
+            raise InvalidInputError(f"{where}.datamart is {embed['datamart']!r}, which is none of the seed's datamarts")
+
+
+def _check_distinct(values: Iterable[tuple[str, str]], *, show: bool = True) -> None:
+    places: dict[str, str] = {}
+    for where, value in values:
+        if value in places:
+            what = repr(value) if show else "a value"
+            raise InvalidInputError(f"{where} is {what} that {places[value]} has already: it must be unique")
+        places[value] = where
+
+
+def _check_datasource(datamart: JsonObject, datasources: Iterable[str], where: str) -> None:
+    name = datamart["companyIntegration"]["name"]
+    if name not in datasources:
+        raise InvalidInputError(
+            f"{where}.companyIntegration.name is {name!r}, which is none of the datasources: {sorted(datasources)}"
+        )
+
+
+def _datamart(datamart: JsonObject, now: str) -> Datamart:
+    created_at: str = datamart.get("createdAt", now)
+    layer = datamart["semanticLayer"]
+    return Datamart(
+        name=datamart["name"],
+        created_at=created_at,
+        updated_at=datamart.get("updatedAt") or created_at,
+        configuration={
+            "datamartOrganization": datamart["datamartOrganization"],
+            "companyIntegration": datamart["companyIntegration"],
+            "datamartTables": [_table(table) for table in datamart["datamartTables"]],
+            "datamartRelationships": datamart["datamartRelationships"],
+        },
+        semantic_layer=None if layer is None else {"feedback": None, "lastUpdated": now} | layer,
+    )
+
+
+def _table(table: JsonObject) -> JsonObject:
+    columns = [
+        {"columnName": column["columnName"], "datatype": column["datatype"]}
+        | {"alias": column["columnName"], "label": column["columnName"]}
+        | column
+        for column in table["datamartTableColumns"]
+    ]
+    shown = {"schemaName": table["schemaName"], "tableName": table["tableName"], "label": table["tableName"]}
+    return shown | table | {"datamartTableColumns": columns}
+
+
+def _data_app(app: JsonObject, now: str) -> DataApp:
+    created_at: str = app.get("createdAt", now)
+    return DataApp(
+        name=app["name"],
+        type=app["type"],
+        created_at=created_at,
+        updated_at=app.get("updatedAt") or created_at,
+        tokens=tuple(
+            ApiToken(token["key"], token["name"], token["description"], token.get("createdAt", now), token["expired"])
+            for token in app["tokens"]
+        ),
+        embeds=tuple(_embed(embed, now) for embed in app["embeds"]),
+    )
+
+
+def _embed(embed: JsonObject, now: str) -> Embed:
+    created_at: str = embed.get("createdAt", now)
+    return Embed(
+        embed_id=embed["embedId"],
+        embed_type=embed["embedType"],
+        name=embed.get("name") or embed["embedId"],
+        datamart=embed["datamart"],
+        metadata=embed["metadata"],
+        hidden=embed["hidden"],
+        created_at=created_at,
+        updated_at=embed.get("updatedAt") or created_at,
+    )
