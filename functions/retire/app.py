@@ -1,0 +1,23 @@
+"""Retires datamarts: takes a request from the queue, or from a rule as such, and returns its result."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.canonical import Json
+from retirement.intake import receive
+from retirement.wiring import LambdaContext, Wiring
+from retirement.workflow import retire
+
+logger = Logger()
+metrics = Metrics()
+wiring = Wiring(logger, metrics)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handler(event: object, context: LambdaContext) -> Mapping[str, Json]:
+    """Carry out one request; an exception sends it back to the queue."""
+    delivery = receive(event, context.aws_request_id, datetime.now(UTC))
+    return retire(delivery, wiring.settings, wiring.ports(context))

@@ -1,0 +1,136 @@
+"""What may vanish, in DynamoDB: the lock on a datamart's name, and the reason of a retirement's last failure."""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retirement.errors import AwsCallFailed
+from retirement.requests import Request
+from retirement.results import Reason
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# Longer than a message lives in both queues (14 days each).
+KEPT_FAILURES = timedelta(days=30)
+
+
+class CoordinationTable:
+    """One table: partition key `pk` (string), TTL attribute `expiresAt` (epoch seconds).
+
+    DynamoDB deletes expired items days late (developer guide, "Using time to live"), so expiry is compared here.
+    """
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take the lock unless somebody else has it and it has not expired.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item={
+                    "pk": {"S": _lock(datamart_name)},
+                    "holder": {"S": holder},
+                    "until": {"N": f"{until.timestamp():.3f}"},
+                    "expiresAt": {"N": str(int(until.timestamp()) + 1)},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR #until < :now",
+                ExpressionAttributeNames={"#until": "until"},
+                ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}},
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("PutItem", error) from error
+        return True
+
+    def release(self, datamart_name: str, holder: str) -> None:
+        """Give the lock back, if it is still this holder's.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer; the lock expires.
+        """
+        try:
+            with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+                self._dynamodb.delete_item(
+                    TableName=self._table,
+                    Key={"pk": {"S": _lock(datamart_name)}},
+                    ConditionExpression="holder = :holder",
+                    ExpressionAttributeValues={":holder": {"S": holder}},
+                )
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("DeleteItem", error) from error
+
+    def last_failure(self, request: Request) -> Reason | None:
+        """The reason of this retirement's last failed attempt, None where none is known.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        try:
+            answer = self._dynamodb.get_item(
+                TableName=self._table, Key={"pk": {"S": _failure(request)}}, ConsistentRead=True
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("GetItem", error) from error
+        item = answer.get("Item")
+        return None if item is None else Reason(item["reason"]["S"])
+
+    def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:
+        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        try:
+            with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+                self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item=_failure_item(request, reason, now),
+                    ConditionExpression="attribute_not_exists(reason) OR reason <> :unconfirmed",
+                    ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
+                )
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("PutItem", error) from error
+
+    def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:
+        """No delete of this retirement took effect so far, for this reason; None where that is not known or needed.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        try:
+            if reason is None:
+                self._dynamodb.delete_item(TableName=self._table, Key={"pk": {"S": _failure(request)}})
+            else:
+                self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("write", error) from error
+
+
+def _lock(datamart_name: str) -> str:
+    return f"lock#{datamart_name}"
+
+
+def _failure(request: Request) -> str:
+    return f"failure#{request.retirement_id}#{request.datamart_name}"
+
+
+def _failure_item(request: Request, reason: Reason, now: datetime) -> dict[str, dict[str, str]]:
+    return {
+        "pk": {"S": _failure(request)},
+        "reason": {"S": reason},
+        "expiresAt": {"N": str(int((now + KEPT_FAILURES).timestamp()))},
+    }
+
+
+def _failed(operation: str, error: Exception) -> AwsCallFailed:
+    return AwsCallFailed(f"DynamoDB {operation} failed: {error}")

@@ -1,0 +1,576 @@
+"""The client of Databrain's REST API, for one attempt.
+
+Explicit time-outs on every request, one retry table for reads, none for delete, redirects never followed, bodies
+bounded, every answer's shape checked. What a server says in words is never repeated: it may echo a token.
+Sections are those of docs/databrain-api.md.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from threading import Lock
+from typing import Protocol
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from retirement.backup import DeletePermit
+from retirement.canonical import Document, Json, parse_json
+from retirement.dependents import Embed, EmbedListing
+from retirement.errors import (
+    BodyTooLarge,
+    DatabrainError,
+    DatabrainUnauthorized,
+    DatabrainUnavailable,
+    DatabrainUnexpected,
+)
+from retirement.ports import Clock, DeleteAnswer, DeleteEffect, Metric, Telemetry
+from retirement.results import shortened
+from retirement.settings import DatabrainApi
+from retirement.snapshot import Absent, Listing, Snapshot
+from retirement.timestamps import parse_timestamp
+
+# Seconds. `read` is between two chunks; a whole answer may take ANSWER_LIMIT.
+TIMEOUT = httpx.Timeout(connect=3.0, read=10.0, write=5.0, pool=5.0)
+ANSWER_LIMIT = 15.0
+# An unpaginated, expanded list of some thousand datamarts is larger than this; the pages are walked then.
+BODY_LIMIT = 32 * 1024 * 1024
+PAGE_SIZE = 10  # fixed by the API
+MOST_PAGES = 10_000
+
+MOST_WALKS = 3
+AT_ONCE = 8
+
+# The retry table of reads: what, how often, how long.
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+MOST_TRIES = 4
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 10.0
+# Seconds of the invocation that waiting never uses up: what is left after them is too little to go on.
+KEPT_FROM_WAITING = 5.0
+
+_REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
+_CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
+
+
+class TokenSource(Protocol):
+    """Where the service token comes from."""
+
+    def value(self) -> str:
+        """The token."""
+
+    def drop(self, refused: str) -> None:
+        """Databrain refused this one: read it anew next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    method: str
+    path: str
+
+    @property
+    def takes_body(self) -> bool:
+        return self.method == "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class _Routes:
+    list_datamarts: _Route
+    delete_datamart: _Route
+    get_semantic_layer: _Route
+    list_embeds: _Route
+    list_data_apps: _Route = _Route("GET", "/api/v2/data-app")
+    list_api_tokens: _Route = _Route("GET", "/api/v2/data-app/api-tokens")
+
+
+_LISTED = _Route("GET", "/api/v2/data-app/datamarts")
+
+# Sections 2, 3, 5 and 6. Data apps and their keys have no documented legacy form.
+_ROUTES = {
+    DatabrainApi.CURRENT: _Routes(
+        list_datamarts=_LISTED,
+        delete_datamart=_Route("DELETE", "/api/v2/data-app/datamart"),
+        get_semantic_layer=_Route("GET", "/api/v2/data-app/datamarts/semantic-layer"),
+        list_embeds=_Route("GET", "/api/v2/data-app/embeds"),
+    ),
+    DatabrainApi.LEGACY: _Routes(
+        list_datamarts=_Route("POST", "/api/v2/dataApp/datamart/list"),
+        delete_datamart=_Route("POST", "/api/v2/dataApp/datamart/delete"),
+        get_semantic_layer=_Route("GET", "/api/v2/dataApp/datamarts/semantic-layer"),
+        list_embeds=_Route("POST", "/api/v2/dataApp/embed/list"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytearray
+    retry_after: float | None
+
+    def code(self) -> str:
+        """The error's code where there is one that looks like a code; anything else could echo a token."""
+        try:
+            parsed = parse_json(self.body)
+        except ValueError:
+            return ""
+        error = parsed.get("error") if isinstance(parsed, Mapping) else None
+        code = error.get("code") if isinstance(error, Mapping) else None
+        return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+class DatabrainClient:
+    """Every method but `delete` raises a `DatabrainError` where Databrain refuses, fails or answers in another shape.
+
+    Args:
+        http: bound to the base URL, with `TIMEOUT`, following no redirects.
+        api: which route family the server has.
+        token: where the service token comes from.
+        clock: bounds waiting by the time that the invocation has left.
+        telemetry: counts requests, retries and walks.
+    """
+
+    def __init__(
+        self, http: httpx.Client, *, api: DatabrainApi, token: TokenSource, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._http = http
+        self._api = api
+        self._routes = _ROUTES[api]
+        self._token = token
+        self._clock = clock
+        self._telemetry = telemetry
+        self._renewal = Lock()
+        self._renewed = False
+
+    def find(self, name: str) -> Snapshot | Absent:
+        """Look for the datamart of exactly this name, and read all of it.
+
+        There is no read of one datamart (section 3). The list of names tells the page that holds it; where that page
+        does not, pages are walked.
+        """
+        listing = self.list_datamarts()
+        if name not in listing:
+            return Absent(listing)
+        page = list(listing.created_at).index(name) // PAGE_SIZE + 1
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            layer = pool.submit(self._semantic_layer, name)
+            entry = _entry_of(name, self._datamarts(page=page, expand=True)) or self._walk_for(name)
+            semantic_layer = layer.result()
+        if entry is None:
+            raise DatabrainUnexpected("Databrain lists the datamart's name and no page of the list holds it; try again")
+        return Snapshot(name, _created_at(entry), entry, semantic_layer, listing)
+
+    def list_datamarts(self) -> Listing:
+        """List the names, fresh: in one request, or by walking the pages where its answer is too large."""
+        try:
+            entries = self._datamarts(page=None, expand=False)
+        except BodyTooLarge:
+            return self._walk_names()
+        listing = _listing(entries)
+        if len(listing.created_at) != len(entries):
+            raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
+        return listing
+
+    def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
+        """List the embeds of all data apps, each with a key of its own, and what failed on the way.
+
+        Every data app is asked, side by side. Embeds that the list of data apps names and List Embeds does not return
+        are in the listing without an `item`.
+        """
+        try:
+            apps = self._read_all(self._routes.list_data_apps)
+        except _NotFound as missing:
+            if self._api is DatabrainApi.CURRENT:
+                return EmbedListing((), ("the embeds",)), (missing,)
+            return EmbedListing((), ("the embeds: this server has no list of data apps",)), ()
+        except DatabrainError as error:
+            return EmbedListing((), ("the embeds",)), (error,)
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            found = list(pool.map(self._embeds_of, apps))
+        return (
+            EmbedListing(
+                embeds=tuple(embed for app in found for embed in app.embeds),
+                gaps=tuple(gap for app in found for gap in app.gaps),
+            ),
+            tuple(app.failure for app in found if app.failure is not None),
+        )
+
+    def delete(self, permit: DeletePermit) -> DeleteAnswer:
+        """Send one delete request, never a second one.
+
+        Success is 200, `error` null or absent, and `id` the name (section 2). A connection that never came about, and
+        a 4xx but 408, had no effect; of anything else nothing is known.
+        """
+        route, name = self._routes.delete_datamart, permit.snapshot.name
+        token = self._token.value()
+        try:
+            answer = self._exchange(route, {"datamartName": name}, token)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return DeleteAnswer(DeleteEffect.NONE, _unavailable(route, error))
+        except httpx.TransportError as error:
+            return DeleteAnswer(DeleteEffect.UNKNOWN, _unavailable(route, error))
+        except DatabrainError as error:
+            return DeleteAnswer(DeleteEffect.UNKNOWN, error)
+        if answer.status == HTTPStatus.OK:
+            return _judge_deletion(route, name, answer)
+        if answer.status in _REFUSED_TOKEN:
+            self._token.drop(token)
+        refused = 400 <= answer.status < 500 and answer.status != HTTPStatus.REQUEST_TIMEOUT  # noqa: PLR2004
+        return DeleteAnswer(DeleteEffect.NONE if refused else DeleteEffect.UNKNOWN, _failure(route, answer, None))
+
+    # ---- Datamarts -------------------------------------------------------------------------------------------------
+
+    def _datamarts(self, *, page: int | None, expand: bool) -> Sequence[Document]:
+        """One page of the list, or all of it. Only names and times are kept unless it is expanded."""
+        route = self._routes.list_datamarts
+        fields = _paging(route, page)
+        if not route.takes_body and not expand:
+            fields["expandDetails"] = "false"
+        return _entries(route, self._read(route, fields, keep=None if expand else _LISTED_KEYS))
+
+    def _walk_names(self) -> Listing:
+        """Read the names page by page, until two walks agree.
+
+        Pages shift when a datamart is deleted meanwhile: one walk can miss a name that is there all the time.
+        """
+        route, before = self._routes.list_datamarts, None
+        for _ in range(MOST_WALKS):
+            pages = self._walk(route, lambda page: self._datamarts(page=page, expand=False))
+            listing = _listing([entry for page in pages for entry in page])
+            if before is not None and list(before.created_at) == list(listing.created_at):
+                return listing
+            before = listing
+        raise DatabrainUnexpected("Databrain's list of datamarts changes while its pages are read; try again")
+
+    def _walk_for(self, name: str) -> Document | None:
+        route = self._routes.list_datamarts
+        pages = self._walk(route, lambda page: self._datamarts(page=page, expand=True))
+        return next((entry for page in pages if (entry := _entry_of(name, page)) is not None), None)
+
+    def _semantic_layer(self, name: str) -> Document | None:
+        """Read the semantic layer; None where there is none (section 5: a 404)."""
+        route = self._routes.get_semantic_layer
+        try:
+            layer = self._read(route, {"datamartName": name}).get("data")
+        except _NotFound:
+            return None
+        if layer is None:
+            return None
+        if not isinstance(layer, Mapping) or layer.get("datamartName") != name:
+            raise _shape(route, "data: an object with the datamartName that was asked for", layer)
+        return layer
+
+    # ---- Embeds ----------------------------------------------------------------------------------------------------
+
+    def _embeds_of(self, app: Document) -> "_AppEmbeds":
+        route = self._routes.list_data_apps
+        app_name = _text(route, app, "name")
+        shown_name = repr(shortened(app_name))
+        named = {_text(route, embed, "embedId"): embed for embed in _objects(route, app.get("embeds"), "embeds")}
+        failure, gaps, items = None, [], {}
+        try:
+            items = self._items_of(app_name)
+        except DatabrainError as error:
+            failure = error
+            gaps.append(f"the embeds of the data app {shown_name}")
+        known = named | items
+        counted = app.get("embedCount")
+        if isinstance(counted, int) and counted > len(known):
+            gaps.append(f"{counted - len(known)} embeds of the data app {shown_name}, which are counted and not named")
+        return _AppEmbeds(
+            tuple(
+                Embed(
+                    embed_id=embed_id,
+                    name=_optional_text(embed, "name"),
+                    data_app_name=app_name,
+                    datamart_name=_told_datamart(items[embed_id]) if embed_id in items else None,
+                    item=items.get(embed_id),
+                )
+                for embed_id, embed in known.items()
+            ),
+            tuple(gaps),
+            failure,
+        )
+
+    def _items_of(self, app_name: str) -> dict[str, Document]:
+        """What List Embeds returns for a data app, by ID; nothing where no key of it works."""
+        tokens, embeds = self._routes.list_api_tokens, self._routes.list_embeds
+        for token in self._read_all(tokens, {"dataAppName": app_name}):
+            try:
+                items = self._read_all(embeds, key=_text(tokens, token, "key"))
+            except _KeyRefused:
+                continue
+            return {_text(embeds, item, "embedId"): item for item in items}
+        return {}
+
+    # ---- Requests --------------------------------------------------------------------------------------------------
+
+    def _read_all(
+        self, route: _Route, fields: Mapping[str, str] | None = None, *, key: str | None = None
+    ) -> Sequence[Document]:
+        """Read a list in one request, or page by page where its answer is too large."""
+
+        def read(page: int | None) -> Sequence[Document]:
+            return _entries(route, self._read(route, {**(fields or {}), **_paging(route, page)}, key=key))
+
+        try:
+            return read(None)
+        except BodyTooLarge:
+            return [entry for page in self._walk(route, read) for entry in page]
+
+    def _walk(self, route: _Route, read: Callable[[int], Sequence[Document]]) -> Iterator[Sequence[Document]]:
+        """Read pages side by side, up to the first that is not full."""
+        self._telemetry.count(Metric.DATABRAIN_WALKS)
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            for first in range(1, MOST_PAGES, AT_ONCE):
+                for page in pool.map(read, range(first, first + AT_ONCE)):
+                    if len(page) > PAGE_SIZE:
+                        raise _shape(route, f"at most {PAGE_SIZE} entries in a page", page)
+                    yield page
+                    if len(page) < PAGE_SIZE:
+                        return
+        raise DatabrainUnexpected(f"{route.path} has more than {MOST_PAGES} pages")
+
+    def _read(
+        self,
+        route: _Route,
+        fields: Mapping[str, Json],
+        *,
+        key: str | None = None,
+        keep: frozenset[str] | None = None,
+    ) -> Document:
+        """Read one answer, again where that can help, within the time that the invocation has left.
+
+        Args:
+            route: what to read.
+            fields: the query, or the body.
+            key: a data app's key, instead of the service token.
+            keep: the keys of the answer's objects to keep.
+        """
+        jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome and state.outcome.exception()
+            asked = error.retry_after if isinstance(error, DatabrainUnavailable) else None
+            return max(asked or 0.0, jitter(state))
+
+        def is_over(state: RetryCallState) -> bool:
+            left = self._clock.remaining() - state.upcoming_sleep
+            return state.attempt_number >= MOST_TRIES or left < KEPT_FROM_WAITING
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(DatabrainUnavailable),
+            wait=wait,
+            stop=is_over,
+            sleep=self._clock.sleep,
+            before_sleep=lambda _: self._telemetry.count(Metric.DATABRAIN_RETRIES),
+            reraise=True,
+        )
+        return retrying(self._read_once, route, fields, key, keep)
+
+    def _read_once(
+        self, route: _Route, fields: Mapping[str, Json], key: str | None, keep: frozenset[str] | None
+    ) -> Document:
+        token = key or self._token.value()
+        try:
+            answer = self._exchange(route, fields, token)
+            if key is None and answer.status in _REFUSED_TOKEN and self._renew(token):
+                answer = self._exchange(route, fields, self._token.value())
+        except httpx.TransportError as error:
+            raise _unavailable(route, error) from error
+        if answer.status != HTTPStatus.OK:
+            raise _failure(route, answer, key)
+        return _document(route, answer.body, keep)
+
+    def _renew(self, refused: str) -> bool:
+        """Drop a refused token, once in an attempt; whether there is another one to try."""
+        with self._renewal:
+            if not self._renewed:
+                self._renewed = True
+                self._token.drop(refused)
+        return self._token.value() != refused
+
+    def _exchange(self, route: _Route, fields: Mapping[str, Json], token: str) -> _Answer:
+        """One request and its bounded answer.
+
+        Raises:
+            httpx.TransportError: no answer, or not all of it.
+            BodyTooLarge: the answer passes `BODY_LIMIT`.
+            DatabrainUnavailable: the answer takes longer than `ANSWER_LIMIT`.
+            DatabrainUnexpected: the answer is compressed, which was not asked for and could be a bomb.
+        """
+        self._telemetry.count(Metric.DATABRAIN_REQUESTS)
+        began = self._clock.remaining()
+        sent = {"json": fields} if route.takes_body else {"params": fields}
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
+        body = bytearray()
+        with self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise DatabrainUnexpected(f"{route.method} {route.path}: expected an answer that is not compressed")
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {BODY_LIMIT} bytes")
+                if began - self._clock.remaining() > ANSWER_LIMIT:
+                    raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
+            retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())
+            return _Answer(response.status_code, body, retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class _AppEmbeds:
+    embeds: tuple[Embed, ...]
+    gaps: tuple[str, ...]
+    failure: DatabrainError | None
+
+
+class _NotFound(DatabrainUnexpected):
+    """404: of a semantic layer, that there is none; of a route, that an old server does not have it."""
+
+
+class _KeyRefused(DatabrainUnauthorized):
+    """A data app's key is not, or no longer, good."""
+
+
+# ---- Answers -------------------------------------------------------------------------------------------------------
+
+
+def _judge_deletion(route: _Route, name: str, answer: _Answer) -> DeleteAnswer:
+    """A 200 is a yes only where it names what was deleted."""
+    try:
+        document = _document(route, answer.body, None)
+    except DatabrainError as error:
+        return DeleteAnswer(DeleteEffect.UNKNOWN, error)
+    if document.get("id") != name:
+        return DeleteAnswer(DeleteEffect.UNKNOWN, _shape(route, "id: the datamart's name", document.get("id")))
+    return DeleteAnswer(DeleteEffect.DONE)
+
+
+def _failure(route: _Route, answer: _Answer, key: str | None) -> DatabrainError:
+    """The error for a status other than 200 (section 1: its meaning differs between endpoints)."""
+    code = answer.code()
+    told = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
+    if key is not None and (answer.status in _REFUSED_TOKEN or code == "INVALID_DATA_APP_API_KEY"):
+        return _KeyRefused(f"{told}; the data app's key is refused")
+    if answer.status in _REFUSED_TOKEN:
+        return DatabrainUnauthorized(
+            f"{told}; the token is refused, also freshly read: put a valid service token into the secret"
+        )
+    if answer.status in RETRIED_STATUSES:
+        return DatabrainUnavailable(told, answer.retry_after)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return _NotFound(f"{told}; check DatabrainBaseUrl and DatabrainApi")
+    if 300 <= answer.status < 400:  # noqa: PLR2004  # a redirect
+        return DatabrainUnexpected(f"{told}; redirects are not followed: check DatabrainBaseUrl")
+    return DatabrainUnexpected(f"{told}; expected 200")
+
+
+def _unavailable(route: _Route, error: httpx.TransportError) -> DatabrainUnavailable:
+    return DatabrainUnavailable(f"{route.method} {route.path}: no answer ({type(error).__name__})")
+
+
+def _document(route: _Route, body: bytearray, keep: frozenset[str] | None) -> Document:
+    try:
+        document = parse_json(body, keep=keep)
+    except ValueError:
+        raise DatabrainUnexpected(f"{route.method} {route.path}: expected JSON, got {len(body)} other bytes") from None
+    if not isinstance(document, Mapping):
+        raise _shape(route, "an object", document)
+    if document.get("error") is not None:
+        raise _shape(route, "error: null or absent", document["error"])
+    return document
+
+
+def _entries(route: _Route, document: Document) -> Sequence[Document]:
+    return _objects(route, document.get("data"), "data")
+
+
+def _objects(route: _Route, value: Json, field: str) -> Sequence[Document]:
+    if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
+        raise _shape(route, f"{field}: a list of objects", value)
+    return value
+
+
+def _text(route: _Route, document: Document, field: str) -> str:
+    value = document.get(field)
+    if not isinstance(value, str) or not value:
+        raise _shape(route, f"{field}: a text", value)
+    return value
+
+
+def _optional_text(document: Document, field: str) -> str | None:
+    value = document.get(field)
+    return value if isinstance(value, str) else None
+
+
+def _shape(route: _Route, expected: str, came: Json) -> DatabrainUnexpected:
+    """Say what came by its type alone: its content could be a token."""
+    return DatabrainUnexpected(f"{route.method} {route.path}: expected {expected}; got {type(came).__name__}")
+
+
+def _paging(route: _Route, page: int | None) -> dict[str, Json]:
+    """Section 1: texts in a query, a boolean and a number in a body."""
+    if route.takes_body:
+        return {"isPagination": False} if page is None else {"isPagination": True, "pageNumber": page}
+    return {"isPagination": "false"} if page is None else {"isPagination": "true", "pageNumber": str(page)}
+
+
+def _listing(entries: Sequence[Document]) -> Listing:
+    return Listing({_text(_LISTED, entry, "name"): _created_at(entry) for entry in entries})
+
+
+def _created_at(entry: Document) -> datetime | None:
+    value = entry.get("createdAt")
+    if value is None:
+        return None
+    try:
+        return parse_timestamp(value if isinstance(value, str) else "")
+    except ValueError:
+        raise _shape(_LISTED, "createdAt: an RFC 3339 time with offset", value) from None
+
+
+def _entry_of(name: str, page: Sequence[Document]) -> Document | None:
+    """The expanded entry of this name on a page, if it is there."""
+    entry = next((entry for entry in page if entry.get("name") == name), None)
+    if entry is None:
+        return None
+    # Without its tables an entry is a collapsed one, not one of an empty datamart (section 4).
+    for table in _objects(_LISTED, entry.get("datamartTables"), "datamartTables"):
+        _text(_LISTED, table, "tableName")
+        _objects(_LISTED, table.get("datamartTableColumns"), "datamartTableColumns")
+    return entry
+
+
+def _told_datamart(item: Document) -> str | None:
+    """The datamart that an embed uses, if anything in it tells (section 6): the API's fields, then the caller's."""
+    settings, older = item.get("accessSettings"), item.get("embedDataAppAccessSetting")
+    dashboard = item.get("externalDashboard")
+    metadata = dashboard.get("metadata") if isinstance(dashboard, Mapping) else None
+    older_datamart = older.get("datamart") if isinstance(older, Mapping) else None
+    told = (
+        (settings, "datamartName"),
+        (older, "datamartName"),
+        (older_datamart, "name"),
+        (item.get("datamart"), "name"),
+        (metadata, "datamartName"),
+    )
+    names = (_optional_text(where, field) for where, field in told if isinstance(where, Mapping))
+    return next((name for name in names if name), None)
+
+
+def _retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds, from either form (RFC 9110, section 10.2.3)."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())

@@ -1,0 +1,101 @@
+"""Who uses the datamart: three answers for each embed, and *undetermined* is never reported as none."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate
+
+from retirement.canonical import Document, canonical_json
+
+# In each list of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
+MOST_SHOWN = 100
+SHOWN_BYTES = 80 * 1024
+
+# No documented request reads these (docs/databrain-api.md, section 6).
+NEVER_CHECKED = (
+    "workspaces connected to the datamart",
+    "metrics and dashboards that are not embedded",
+    "guest tokens that override the datamart at run time",
+    "data apps of another type than embedded",
+)
+
+
+class Verdict(StrEnum):
+    """What is known of one embed."""
+
+    USES = "uses"
+    USES_ANOTHER = "uses_another"
+    UNDETERMINED = "undetermined"
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """One embed. `datamart_name` is what the API or the embed's own metadata tells, None where neither does.
+
+    `item` is the embed as List Embeds returned it, None where it did not.
+    """
+
+    embed_id: str
+    name: str | None
+    data_app_name: str
+    datamart_name: str | None
+    item: Document | None
+
+    def verdict(self, datamart_name: str) -> Verdict:
+        """Judge by the name; how Databrain compares names is not documented, so a near match counts as use."""
+        if self.datamart_name is None:
+            return Verdict.UNDETERMINED
+        return Verdict.USES if folded(self.datamart_name) == folded(datamart_name) else Verdict.USES_ANOTHER
+
+    def document(self) -> Document:
+        """The embed as results show it."""
+        return {"embedId": self.embed_id, "name": self.name, "dataAppName": self.data_app_name}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedListing:
+    """The embeds of all data apps. `gaps` says in words what could not be listed; any gap counts as undetermined."""
+
+    embeds: tuple[Embed, ...]
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dependents:
+    """All embeds, judged against one datamart; `reviewed` are the IDs that a person has looked at."""
+
+    datamart_name: str
+    listing: EmbedListing
+    reviewed: frozenset[str]
+
+    def with_verdict(self, verdict: Verdict) -> list[Embed]:
+        """The embeds with this verdict, those that nobody has reviewed first, and by ID."""
+        judged = [embed for embed in self.listing.embeds if embed.verdict(self.datamart_name) is verdict]
+        return sorted(judged, key=lambda embed: (embed.embed_id in self.reviewed, embed.embed_id))
+
+    def unreviewed(self, verdict: Verdict) -> list[Embed]:
+        """The embeds with this verdict that nobody has reviewed."""
+        return [embed for embed in self.with_verdict(verdict) if embed.embed_id not in self.reviewed]
+
+    def document(self) -> Document:
+        """The dependents as results show them, at most 100 in each list."""
+        found, undetermined = self.with_verdict(Verdict.USES), self.with_verdict(Verdict.UNDETERMINED)
+        return {
+            "found": _shown(found),
+            "foundCount": len(found),
+            "undetermined": _shown(undetermined),
+            "undeterminedCount": len(undetermined),
+            "notChecked": [*NEVER_CHECKED, *self.listing.gaps][:MOST_SHOWN],
+        }
+
+
+def folded(name: str) -> str:
+    """A name as a lenient server might compare it: trimmed, case-folded, NFC."""
+    return unicodedata.normalize("NFC", name.strip().casefold())
+
+
+def _shown(embeds: Sequence[Embed]) -> list[Document]:
+    documents = [embed.document() for embed in embeds[:MOST_SHOWN]]
+    ends = accumulate(len(canonical_json(document).encode()) for document in documents)
+    return [document for document, end in zip(documents, ends, strict=True) if end <= SHOWN_BYTES]

@@ -1,0 +1,111 @@
+"""The error tree. A retirement that ends in one of these has not ended: the exception goes back to the queue.
+
+    InvalidRequest            the event is no valid request; it is answered with `rejected`, never raised further
+    RetirementError           carries the reason that a giving-up reports, and whether trying again can help
+    |-- ConfigurationError    a setting or the secret: someone has to mend it
+    |-- DatabrainError        a request to Databrain
+    |   |-- DatabrainUnauthorized
+    |   |-- DatabrainUnavailable   the only one that is tried again within the invocation
+    |   `-- DatabrainUnexpected
+    |       `-- BodyTooLarge
+    |-- AwsCallFailed         S3, DynamoDB, SNS or Secrets Manager
+    |-- BackupFailed          no verified backup, so no deletion
+    |-- AttemptInterrupted    busy, or out of time: nothing is wrong, the next delivery goes on
+    `-- NotConfirmed          a delete may have been sent and nothing can tell what became of it
+
+No message holds a token, nor text that came from outside and could echo one.
+"""
+
+from retirement.results import Reason
+
+
+class InvalidRequest(Exception):
+    """The event is no valid request.
+
+    Attributes:
+        message: the field, the rule, and what came.
+    """
+
+    def __init__(self, message: str, reason: Reason = Reason.INVALID_REQUEST) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+
+
+class RetirementError(Exception):
+    """Base of all that sends a request back to its queue.
+
+    Attributes:
+        reason: what a giving-up reports.
+        retry_helps: whether the same request can succeed later without anyone's doing.
+    """
+
+    reason = Reason.INTERNAL_ERROR
+    retry_helps = True
+
+
+class ConfigurationError(RetirementError):
+    """A setting is missing or wrong, or the secret cannot be used; the message names the setting."""
+
+    retry_helps = False
+
+
+class DatabrainError(RetirementError):
+    """A request to Databrain failed."""
+
+
+class DatabrainUnauthorized(DatabrainError):
+    """Databrain refused the token, twice, the second time freshly read."""
+
+    reason = Reason.DATABRAIN_UNAUTHORIZED
+    retry_helps = False
+
+
+class DatabrainUnavailable(DatabrainError):
+    """No answer, 429 or 5xx.
+
+    Attributes:
+        retry_after: the wait in seconds that Databrain asked for, if it did.
+    """
+
+    reason = Reason.DATABRAIN_UNAVAILABLE
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DatabrainUnexpected(DatabrainError):
+    """An answer without the documented shape or status."""
+
+    reason = Reason.DATABRAIN_UNEXPECTED
+    retry_helps = False
+
+
+class BodyTooLarge(DatabrainUnexpected):
+    """An answer passes the limit on its size."""
+
+
+class AwsCallFailed(RetirementError):
+    """A call to an AWS service failed after the SDK's own retries."""
+
+
+class BackupFailed(RetirementError):
+    """The backup that was asked for could not be written, or is not what was seen."""
+
+    reason = Reason.BACKUP_FAILED
+
+
+class AttemptInterrupted(RetirementError):
+    """This attempt has to stop, and the next one can go on."""
+
+
+class NotConfirmed(RetirementError):
+    """A deletion is in doubt; `reason` is `unconfirmed` unless it is known that no delete took effect."""
+
+    reason = Reason.UNCONFIRMED
+    retry_helps = False
+
+    def __init__(self, message: str, reason: Reason = Reason.UNCONFIRMED) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,82 @@
+"""The evidence bucket on S3: created once, never overwritten."""
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retirement.errors import AwsCallFailed
+from retirement.stored_object import StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CONTENT_HASH = "request"  # the name of the metadata
+_MOST_CONFLICTS = 3
+
+
+class S3Evidence:
+    """Conditional writes (S3 user guide, "How to prevent object overwrites with conditional writes")."""
+
+    def __init__(self, s3: "S3Client", bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def create(self, key: str, body: str, content_hash: str | None = None) -> StoredObject:
+        """Store the object unless there is one, and return what is there now.
+
+        412 says that it exists. 409 says that somebody else is writing or deleting it right now: try again.
+
+        Raises:
+            AwsCallFailed: it could not be stored, or what is there could not be read.
+        """
+        encoded = body.encode()
+        checksum = base64.b64encode(hashlib.sha256(encoded).digest()).decode()
+        metadata = {} if content_hash is None else {_CONTENT_HASH: content_hash}
+        for _ in range(_MOST_CONFLICTS):
+            try:
+                answer = self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=encoded,
+                    ContentType="application/json",
+                    ChecksumSHA256=checksum,
+                    IfNoneMatch="*",
+                    Metadata=metadata,
+                )
+            except (ClientError, BotoCoreError) as error:
+                code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+                if code == "PreconditionFailed":
+                    return self._existing(key)
+                if code != "ConditionalRequestConflict":
+                    raise self._failed("PutObject", key, error) from error
+            else:
+                return StoredObject(self._bucket, key, answer.get("VersionId"), body, content_hash)
+        raise AwsCallFailed(f"S3 PutObject s3://{self._bucket}/{key}: {_MOST_CONFLICTS} conflicts in a row; try again")
+
+    def read(self, key: str) -> StoredObject | None:
+        """Read an object; None where there is none. A 403 is an error and never "there is none".
+
+        Raises:
+            AwsCallFailed: it could not be read, or its checksum does not fit.
+        """
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+            body = answer["Body"].read().decode()
+        except self._s3.exceptions.NoSuchKey:
+            return None
+        except (ClientError, BotoCoreError, UnicodeDecodeError) as error:
+            raise self._failed("GetObject", key, error) from error
+        return StoredObject(
+            self._bucket, key, answer.get("VersionId"), body, answer.get("Metadata", {}).get(_CONTENT_HASH)
+        )
+
+    def _existing(self, key: str) -> StoredObject:
+        found = self.read(key)
+        if found is None:
+            raise AwsCallFailed(f"S3 says that s3://{self._bucket}/{key} exists, and then that it does not; try again")
+        return found
+
+    def _failed(self, operation: str, key: str, error: Exception) -> AwsCallFailed:
+        return AwsCallFailed(f"S3 {operation} s3://{self._bucket}/{key} failed: {error}")

@@ -1,0 +1,164 @@
+"""From the Lambda's event to a valid request, or to a refusal that names the field and the rule."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
+
+from retirement.canonical import Json, canonical_json, parse_json, sha256_hex
+from retirement.errors import ConfigurationError, InvalidRequest
+from retirement.requests import Carried, Delivery, DependentsPolicy, Request
+from retirement.results import shortened
+from retirement.timestamps import format_timestamp, parse_timestamp
+
+SCHEMA = Path(__file__).with_name("schemas") / "datamart-retirement-requested.json"
+SCHEDULING_TOLERANCE = timedelta(seconds=60)
+
+# The limits of the result's fields, for what a rejected event carried (characters).
+NAME_LIMIT = 256
+REASON_LIMIT = 1_000
+RETIREMENT_ID_LIMIT = 128
+EVENT_ID_LIMIT = 1_024
+
+
+def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
+    """Take the Lambda's event: an SQS batch of one, or an EventBridge event as such.
+
+    Raises:
+        ConfigurationError: the batch holds another number of messages than one.
+    """
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not (isinstance(records, list) and all(_is_sqs(record) for record in records) and records):
+        return Delivery(json.dumps(event), now, 1, invocation_id)
+    if len(records) != 1:
+        raise ConfigurationError(f"the event source mapping's BatchSize must be 1, and {len(records)} messages came")
+    attributes = records[0]["attributes"]
+    arrived_at = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, tz=now.tzinfo)
+    return Delivery(records[0]["body"], arrived_at, int(attributes["ApproximateReceiveCount"]), invocation_id)
+
+
+def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool, now: datetime) -> Request:
+    """Validate the event against its schema and fill in the defaults.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what came.
+    """
+    event = _validated(delivery.body)
+    detail = cast("Mapping[str, Json]", event["detail"])
+    if detail["environment"] != environment:
+        raise InvalidRequest(
+            f"detail.environment is {_brief(detail['environment'])}, and this stack's is {environment!r}: "
+            "send the request to the stack that is meant"
+        )
+    requested_at = min(_timestamp("time", event["time"]), delivery.arrived_at)
+    if "retireAt" in detail:
+        retire_at = _timestamp("detail.retireAt", detail["retireAt"])
+        if retire_at > now + SCHEDULING_TOLERANCE:
+            raise InvalidRequest(
+                f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out what is due now: "
+                "have an EventBridge Scheduler schedule put the request on the bus at that time"
+            )
+    as_sent = {key: value for key, value in detail.items() if key != "retireAt"}
+    return Request(
+        datamart_name=cast("str", detail["datamartName"]),
+        retirement_id=cast("str", detail.get("retirementId") or _default_id(cast("str", event["id"]))),
+        environment=environment,
+        requested_by=cast("str", detail["requestedBy"]),
+        reason=cast("str", detail["reason"]),
+        backup=cast("bool", detail.get("backup", backup_by_default)),
+        dry_run=cast("bool", detail.get("dryRun", False)),
+        dependents=DependentsPolicy(cast("str", detail.get("dependents", DependentsPolicy.BLOCK))),
+        reviewed_embeds=frozenset(cast("list[str]", detail.get("reviewedEmbeds", []))),
+        plan_id=cast("str | None", detail.get("planId")),
+        requested_at=requested_at,
+        content_hash=sha256_hex(canonical_json(as_sent)),
+        detail=detail,
+    )
+
+
+def carried_by(delivery: Delivery) -> Carried:
+    """Read what a rejected event carried, as far as it can be told."""
+    try:
+        event = parse_json(delivery.body)
+    except ValueError:
+        event = None
+    envelope = event if isinstance(event, Mapping) else {}
+    detail = envelope.get("detail")
+    fields = detail if isinstance(detail, Mapping) else {}
+    try:
+        requested_at = min(parse_timestamp(str(envelope.get("time"))), delivery.arrived_at)
+    except ValueError:
+        requested_at = delivery.arrived_at
+    return Carried(
+        event_id=_cut(envelope.get("id"), EVENT_ID_LIMIT),
+        retirement_id=_cut(fields.get("retirementId"), RETIREMENT_ID_LIMIT),
+        datamart_name=_cut(fields.get("datamartName"), NAME_LIMIT),
+        requested_by=_cut(fields.get("requestedBy"), NAME_LIMIT),
+        reason=_cut(fields.get("reason"), REASON_LIMIT),
+        requested_at=requested_at,
+    )
+
+
+def _is_sqs(record: object) -> bool:
+    return isinstance(record, dict) and record.get("eventSource") == "aws:sqs"
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(SCHEMA.read_bytes()))
+
+
+def _validated(body: str) -> Mapping[str, Json]:
+    try:
+        event = parse_json(body)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from None
+    try:
+        validate(event=cast("dict[str, Any]", event), schema=_schema())
+    except SchemaValidationError as error:
+        raise InvalidRequest(_explained(error)) from None
+    return cast("Mapping[str, Json]", event)
+
+
+def _explained(error: SchemaValidationError) -> str:
+    """One sentence with the field, the rule and what came, from the validator's finding."""
+    field = ".".join((error.path or [])[1:]) or "the event"
+    value, definition = error.value, error.definition or {}
+    if error.rule == "required" and isinstance(value, dict):
+        missing = [name for name in error.rule_definition or [] if name not in value]
+        return f"{field} must have the field {' and '.join(missing)}"
+    if error.rule == "additionalProperties" and isinstance(value, dict):
+        unknown = sorted(set(value) - set(definition.get("properties", {})))
+        return f"{field} must not have the unknown field {' and '.join(_brief(name) for name in unknown[:5])}"
+    expected = "a JSON object" if field == "the event" else definition["description"]
+    return f"{field} must be {expected}; it is {_brief(value)}"
+
+
+def _timestamp(field: str, value: Json) -> datetime:
+    try:
+        return parse_timestamp(cast("str", value))
+    except ValueError:
+        raise InvalidRequest(f"{field} must be an RFC 3339 time with offset; it is {_brief(value)}") from None
+
+
+def _default_id(event_id: str) -> str:
+    allowed: str = _schema()["properties"]["detail"]["properties"]["retirementId"]["pattern"]
+    return event_id if re.fullmatch(allowed, event_id) else sha256_hex(event_id)
+
+
+def _cut(value: Json, limit: int) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return value[:limit].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _brief(value: object) -> str:
+    """What came, for a message: short, and printable whatever it holds."""
+    if isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} with {len(value)} entries"
+    return shortened(ascii(value))

@@ -1,0 +1,37 @@
+"""Where the evidence is kept: the S3 keys."""
+
+from urllib.parse import quote
+
+from retirement.canonical import sha256_hex
+
+# An S3 key ends at 1,024 bytes (S3 user guide, "Naming Amazon S3 objects").
+_SEGMENT_LIMIT = 600
+_SEGMENT_KEPT = 560
+
+
+def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> str:
+    """Of `receipt.json`, `intent.json` or a backup."""
+    return f"retirements/{_segment(datamart_name)}/{retirement_id}/{file_name}"
+
+
+def backup_file_name(sha256: str) -> str:
+    """An equal backup has an equal name."""
+    return f"backup-{sha256[:16]}.json"
+
+
+def plan_key(datamart_name: str, plan_id: str) -> str:
+    """Of a plan."""
+    return f"plans/{_segment(datamart_name)}/{plan_id}.json"
+
+
+def rejected_key(event_id: str) -> str:
+    """Of the receipt of a rejected event."""
+    return f"rejected/{_segment(event_id)}/receipt.json"
+
+
+def _segment(text: str) -> str:
+    """Percent-encode one path segment, RFC 3986's unreserved characters alone kept, and keep it short."""
+    encoded = "%2E" * len(text) if text in {".", ".."} else quote(text, safe="", errors="replace")
+    if len(encoded) <= _SEGMENT_LIMIT:
+        return encoded
+    return f"{encoded[:_SEGMENT_KEPT]}~{sha256_hex(text)[:32]}"

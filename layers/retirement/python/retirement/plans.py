@@ -1,0 +1,48 @@
+"""A plan: what was seen and would be decided on, under a name that is its own hash."""
+
+from dataclasses import dataclass
+
+from retirement.canonical import Document, canonical_json, sha256_hex
+from retirement.dependents import Dependents
+from retirement.requests import Request
+from retirement.snapshot import Snapshot
+from retirement.timestamps import format_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`seen` holds neither times of ours nor limits nor the mode: the same state and options give the same plan."""
+
+    seen: Document
+
+    @classmethod
+    def of(cls, request: Request, snapshot: Snapshot, dependents: Dependents) -> "Plan":
+        """Put down what this request, this snapshot and these dependents amount to."""
+        embeds = [
+            {**embed.document(), "verdict": embed.verdict(snapshot.name)}
+            for embed in sorted(dependents.listing.embeds, key=lambda embed: (embed.embed_id, embed.data_app_name))
+        ]
+        return cls(
+            {
+                "formatVersion": "1",
+                "datamartName": snapshot.name,
+                "createdAt": None if snapshot.created_at is None else format_timestamp(snapshot.created_at),
+                "configurationHash": snapshot.configuration_hash,
+                "semanticLayerHash": snapshot.semantic_layer_hash,
+                "embeds": embeds,
+                "options": {
+                    "backup": request.backup,
+                    "dependents": request.dependents,
+                    "reviewedEmbeds": sorted(request.reviewed_embeds),
+                },
+            }
+        )
+
+    @property
+    def plan_id(self) -> str:
+        """The SHA-256, in hex, of what was seen."""
+        return sha256_hex(canonical_json(self.seen))
+
+    def document(self) -> Document:
+        """The plan as it is kept."""
+        return {"planId": self.plan_id, **self.seen}

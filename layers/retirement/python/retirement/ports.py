@@ -1,0 +1,148 @@
+"""What the workflow needs of the world. Each protocol has one adapter, and a fake that passes the same tests."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum, auto
+from typing import Protocol
+
+from retirement.backup import DeletePermit
+from retirement.canonical import Document
+from retirement.dependents import EmbedListing
+from retirement.errors import DatabrainError
+from retirement.requests import Delivery, Request
+from retirement.results import Reason
+from retirement.snapshot import Absent, Listing, Snapshot
+from retirement.stored_object import StoredObject
+
+
+class DeleteEffect(Enum):
+    """What one delete request did, as far as its answer tells."""
+
+    DONE = auto()
+    NONE = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAnswer:
+    """The effect, and what went wrong unless it is `DONE`."""
+
+    effect: DeleteEffect
+    error: DatabrainError | None = None
+
+
+class Metric(StrEnum):
+    """What is counted in each attempt."""
+
+    DATABRAIN_REQUESTS = "DatabrainRequests"
+    DATABRAIN_RETRIES = "DatabrainRetries"
+    DATABRAIN_WALKS = "DatabrainWalks"
+
+
+class Clock(Protocol):
+    """The time of day, and the time that this invocation has left."""
+
+    def now(self) -> datetime:
+        """An aware time, UTC."""
+
+    def remaining(self) -> float:
+        """Seconds left in this invocation."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Databrain(Protocol):
+    """The API, for one attempt. Every method but `delete` raises a `DatabrainError` after its own retries."""
+
+    def find(self, name: str) -> Snapshot | Absent:
+        """Look for the datamart of exactly this name, and read all of it."""
+
+    def list_datamarts(self) -> Listing:
+        """List the names, fresh."""
+
+    def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
+        """List the embeds of all data apps, and what failed on the way; each failure leaves a gap in the listing."""
+
+    def delete(self, permit: DeletePermit) -> DeleteAnswer:
+        """Send one delete request, never a second one."""
+
+
+class Evidence(Protocol):
+    """The evidence bucket: nothing in it is ever overwritten."""
+
+    def create(self, key: str, body: str, content_hash: str | None = None) -> StoredObject:
+        """Store the object unless there is one, and return what is there now: this one, or the earlier one.
+
+        Raises:
+            AwsCallFailed: it could not be stored or read.
+        """
+
+    def read(self, key: str) -> StoredObject | None:
+        """Read an object; None where there is none.
+
+        Raises:
+            AwsCallFailed: it could not be read. A 403 is an error and never "there is none".
+        """
+
+
+class Coordination(Protocol):
+    """What may vanish without harm: the lock on a name, and the reason of a retirement's last failure."""
+
+    def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take the lock unless somebody else has it and it has not expired."""
+
+    def release(self, datamart_name: str, holder: str) -> None:
+        """Give the lock back, if it is still this holder's."""
+
+    def last_failure(self, request: Request) -> Reason | None:
+        """The reason of this retirement's last failed attempt, None where none is known."""
+
+    def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:
+        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it."""
+
+    def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:
+        """No delete of this retirement took effect so far, for this reason; None where that is not known or needed."""
+
+
+class ResultsTopic(Protocol):
+    """Where results are published."""
+
+    def publish(self, result: Document) -> None:
+        """Publish; a repeated publication of one result is the same to the byte.
+
+        Raises:
+            AwsCallFailed: it was not taken.
+        """
+
+
+class Telemetry(Protocol):
+    """What an operator sees."""
+
+    def attempt(self, delivery: Delivery) -> AbstractContextManager[None]:
+        """Measure one attempt, whatever its end, and report the error that it ends in."""
+
+    def about(self, request: Request) -> None:
+        """From here on, every line is about this request."""
+
+    def step(self, step: str, **fields: object) -> None:
+        """Log one line."""
+
+    def count(self, metric: Metric) -> None:
+        """Count one; safe from any thread."""
+
+    def ended(self, result: Document) -> None:
+        """The request has its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that the workflow talks to, wired for one invocation."""
+
+    databrain: Databrain
+    evidence: Evidence
+    coordination: Coordination
+    results_topic: ResultsTopic
+    telemetry: Telemetry
+    clock: Clock

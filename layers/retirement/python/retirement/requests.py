@@ -1,0 +1,55 @@
+"""A request, the delivery that it came in, and what can be told of one that is not valid."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from retirement.canonical import Document
+
+
+class DependentsPolicy(StrEnum):
+    """What a dependent does to the request; `ignore` covers found and undetermined."""
+
+    BLOCK = "block"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One arrival of an event: its text as it came, when the queue took it, and which invocation got it."""
+
+    body: str
+    arrived_at: datetime
+    receive_count: int
+    invocation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A valid request with its defaults filled in. `content_hash` is of the request as sent, before defaults."""
+
+    datamart_name: str
+    retirement_id: str
+    environment: str
+    requested_by: str
+    reason: str
+    backup: bool
+    dry_run: bool
+    dependents: DependentsPolicy
+    reviewed_embeds: frozenset[str]
+    plan_id: str | None
+    requested_at: datetime
+    content_hash: str
+    detail: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What an event without a valid request carried all the same, cut to the limits of a result."""
+
+    event_id: str | None
+    retirement_id: str | None
+    datamart_name: str | None
+    requested_by: str | None
+    reason: str | None
+    requested_at: datetime

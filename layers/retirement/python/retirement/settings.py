@@ -1,0 +1,114 @@
+"""The function's settings, read once from its environment. Each is a parameter or a resource of template.yaml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from retirement.errors import ConfigurationError
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class Mode(StrEnum):
+    """`plan` treats every request as a dry run."""
+
+    PLAN = "plan"
+    RETIRE = "retire"
+
+
+class DatabrainApi(StrEnum):
+    """Which of Databrain's two route families the server has (docs/databrain-api.md, sections 2 and 3)."""
+
+    CURRENT = "current"
+    LEGACY = "legacy"
+
+
+class UndeterminedEmbeds(StrEnum):
+    """What an embed of which nothing says which datamart it uses does to a retirement."""
+
+    BLOCK = "block"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the retire function."""
+
+    environment_name: str
+    mode: Mode
+    databrain_base_url: str
+    databrain_api: DatabrainApi
+    service_token_secret_arn: str
+    backup_by_default: bool
+    undetermined_embeds: UndeterminedEmbeds
+    evidence_bucket_name: str
+    coordination_table_name: str
+    results_topic_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read and check every variable.
+
+        Raises:
+            ConfigurationError: one is missing, empty or wrong; the message names it.
+        """
+        return cls(
+            environment_name=_text(environment, "ENVIRONMENT_NAME"),
+            mode=_choice(environment, "MODE", Mode),
+            databrain_base_url=_base_url(environment, "DATABRAIN_BASE_URL"),
+            databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
+            service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
+            backup_by_default=_boolean(environment, "BACKUP_BY_DEFAULT"),
+            undetermined_embeds=_choice(environment, "UNDETERMINED_EMBEDS", UndeterminedEmbeds),
+            evidence_bucket_name=_text(environment, "EVIDENCE_BUCKET_NAME"),
+            coordination_table_name=_text(environment, "COORDINATION_TABLE_NAME"),
+            results_topic_arn=_arn(environment, "RESULTS_TOPIC_ARN"),
+        )
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise ConfigurationError(
+            f"{name} is missing or empty: set it in the function's environment (see template.yaml)"
+        )
+    return value
+
+
+def _choice(environment: Mapping[str, str], name: str, choices: type[_Choice]) -> _Choice:
+    value = _text(environment, name)
+    try:
+        return choices(value)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {value!r}: expected {' or '.join(choices)}") from None
+
+
+def _boolean(environment: Mapping[str, str], name: str) -> bool:
+    value = _text(environment, name)
+    if value not in {"true", "false"}:
+        raise ConfigurationError(f"{name} is {value!r}: expected true or false")
+    return value == "true"
+
+
+def _arn(environment: Mapping[str, str], name: str) -> str:
+    value = _text(environment, name)
+    if not value.startswith("arn:"):
+        raise ConfigurationError(f"{name} is {value!r}: expected a full ARN")
+    return value
+
+
+def _base_url(environment: Mapping[str, str], name: str) -> str:
+    value = _text(environment, name)
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ConfigurationError(f"{name} is no URL") from None
+    local = url.scheme == "http" and host in {"localhost", "127.0.0.1"}
+    if not host or not (url.scheme == "https" or local):
+        raise ConfigurationError(f"{name} must be an https URL, or http for localhost and 127.0.0.1 only")
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigurationError(f"{name} must have no user, password, query or fragment")
+    return value.rstrip("/")

@@ -1,0 +1,89 @@
+"""What an operator sees: one JSON line a step, and metrics in CloudWatch's embedded format."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from time import perf_counter
+
+from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+from retirement.canonical import Document
+from retirement.errors import RetirementError
+from retirement.ports import Metric
+from retirement.requests import Delivery, Request
+from retirement.results import Outcome, Reason
+
+# The receives that the queue allows (template.yaml, maxReceiveCount); a failure of the last one is final.
+MOST_RECEIVES = 6
+
+
+class PowertoolsTelemetry:
+    """One instance for the life of the execution environment; `attempt` begins afresh."""
+
+    def __init__(self, logger: Logger, metrics: Metrics, environment: str) -> None:
+        self._logger = logger
+        self._metrics = metrics
+        self._environment = environment
+        self._counts: Counter[Metric] = Counter()
+        self._lock = Lock()
+        self._is_last = False
+
+    @contextmanager
+    def attempt(self, delivery: Delivery) -> Iterator[None]:
+        """Measure one attempt, whatever its end, and report the error that it ends in."""
+        began = perf_counter()
+        self._counts = Counter(dict.fromkeys(Metric, 0))
+        self._is_last = delivery.receive_count >= MOST_RECEIVES
+        self._logger.append_keys(receiveCount=delivery.receive_count)
+        self._metrics.add_dimension("environment", self._environment)
+        try:
+            yield
+        except Exception as error:
+            self._failed(error)
+            raise
+        finally:
+            self._metrics.add_metric("Duration", MetricUnit.Milliseconds, (perf_counter() - began) * 1000)
+            for metric, count in self._counts.items():
+                self._metrics.add_metric(metric, MetricUnit.Count, count)
+
+    def about(self, request: Request) -> None:
+        """From here on, every line is about this request."""
+        self._logger.append_keys(retirementId=request.retirement_id, datamartName=request.datamart_name)
+
+    def step(self, step: str, **fields: object) -> None:
+        """Log one line; values that JSON does not know are shown as text."""
+        self._logger.info(step, extra={name: value for name, value in fields.items() if value is not None})
+
+    def count(self, metric: Metric) -> None:
+        """Count one; safe from any thread."""
+        with self._lock:
+            self._counts[metric] += 1
+
+    def ended(self, result: Document) -> None:
+        """The request has its result."""
+        self._logger.append_keys(outcome=result["outcome"])
+        self._logger.info("published", extra={"reason": result["reason"], "resultMessage": result["message"]})
+        self._count_outcome(str(result["outcome"]), result["reason"])
+
+    def _failed(self, error: Exception) -> None:
+        """The attempt goes back to the queue, or was the last one."""
+        reason = error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
+        self._logger.error(
+            "attempt failed",
+            exc_info=error,
+            extra={
+                "reason": reason,
+                "retryHelps": isinstance(error, RetirementError) and error.retry_helps,
+                "lastReceive": self._is_last,
+            },
+        )
+        if self._is_last:
+            self._metrics.add_metric("FailedRetirements", MetricUnit.Count, 1)
+            self._count_outcome(Outcome.FAILED, reason)
+
+    def _count_outcome(self, outcome: str, reason: object) -> None:
+        dimensions = {"environment": self._environment, "outcome": outcome, "reason": str(reason or "none")}
+        with single_metric("Retirements", MetricUnit.Count, 1, default_dimensions=dimensions):
+            pass

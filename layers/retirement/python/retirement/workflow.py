@@ -1,0 +1,455 @@
+"""One retirement, from the event to the published result. It reads like the protocol in docs/architecture.md.
+
+Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+
+from retirement.backup import DeletePermit, NoBackupAsked, VerifiedBackup, backup_of
+from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
+from retirement.dependents import Dependents, Verdict
+from retirement.errors import (
+    AttemptInterrupted,
+    AwsCallFailed,
+    BackupFailed,
+    DatabrainUnavailable,
+    InvalidRequest,
+    NotConfirmed,
+    RetirementError,
+)
+from retirement.intake import carried_by, parse_request
+from retirement.intents import Intent
+from retirement.keys import backup_file_name, plan_key, rejected_key, retirement_key
+from retirement.plans import Plan
+from retirement.ports import DeleteEffect, Ports
+from retirement.requests import Delivery, DependentsPolicy, Request
+from retirement.results import BackupReference, ConfirmedBy, Outcome, Reason, Result
+from retirement.rules import Recognition, decide, is_later_generation, recognise
+from retirement.settings import DatabrainApi, Mode, Settings
+from retirement.snapshot import Absent, Snapshot
+from retirement.stored_object import StoredObject
+
+# Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication.
+TIME_TO_DELETE = 30.0
+# Waiting for a lock costs nothing, raising costs one of the queue's receives.
+TIME_TO_GIVE_UP_LOCK = 5.0
+LOCK_POLL = 1.0
+RESEND_WAIT = 1.0
+CONFIRM_WAIT = 1.0
+
+MOST_SENDS = 3
+MOST_CONFIRMATIONS = 3
+
+KEPT_EVENT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One attempt at one valid request."""
+
+    request: Request
+    delivery: Delivery
+    settings: Settings
+    ports: Ports
+    started_at: datetime
+
+    @property
+    def is_dry_run(self) -> bool:
+        return self.request.dry_run or self.settings.mode is Mode.PLAN
+
+    def key(self, file_name: str) -> str:
+        return retirement_key(self.request.datamart_name, self.request.retirement_id, file_name)
+
+    def finish(
+        self,
+        outcome: Outcome,
+        message: str,
+        *,
+        reason: Reason | None = None,
+        plan_id: str | None = None,
+        dependents: Document | None = None,
+        backup: BackupReference | None = None,
+        confirmed_by: ConfirmedBy | None = None,
+    ) -> Document:
+        """Step 13: the receipt, then its publication."""
+        result = Result(
+            retirement_id=self.request.retirement_id,
+            datamart_name=self.request.datamart_name,
+            requested_by=self.request.requested_by,
+            request_reason=self.request.reason,
+            outcome=outcome,
+            reason=reason,
+            message=message,
+            environment=self.settings.environment_name,
+            requested_at=self.request.requested_at,
+            started_at=self.started_at,
+            finished_at=self.ports.clock.now(),
+            plan_id=plan_id,
+            backup=None if backup is None else backup.document(),
+            dependents=dependents,
+            confirmed_by=confirmed_by,
+        )
+        receipt = self.ports.evidence.create(
+            self.key("receipt.json"), canonical_json(result.document()), self.request.content_hash
+        )
+        return self.publish(receipt)
+
+    def publish(self, receipt: StoredObject) -> Document:
+        """Publish the receipt that is stored, which a concurrent attempt may have written first."""
+        if receipt.content_hash != self.request.content_hash:
+            raise _identity_is_spent(self.request)
+        return _publish(receipt.body, self.ports)
+
+
+def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
+    """Carry out one request at most once, only as asked, with a verified backup and a clear result.
+
+    Returns:
+        The result as it was published.
+
+    Raises:
+        RetirementError: the attempt failed, and the request goes back to its queue.
+    """
+    with ports.telemetry.attempt(delivery):
+        started_at = ports.clock.now()
+        try:
+            request = parse_request(  # 1. validate
+                delivery,
+                environment=settings.environment_name,
+                backup_by_default=settings.backup_by_default,
+                now=started_at,
+            )
+            ports.telemetry.about(request)
+            attempt = _Attempt(request, delivery, settings, ports, started_at)
+            with _locked(attempt), _failure_recorded(attempt):  # 2. lock
+                return _carry_out(attempt)
+        except InvalidRequest as invalid:
+            return _reject(invalid, delivery, settings, ports, started_at)
+
+
+def _carry_out(attempt: _Attempt) -> Document:
+    request, ports = attempt.request, attempt.ports
+
+    # 3. recover
+    receipt = ports.evidence.read(attempt.key("receipt.json"))
+    if receipt is not None:
+        ports.telemetry.step("recover", found="receipt")
+        return attempt.publish(receipt)
+    intent = _earlier_intent(attempt)
+
+    # 4. cheap refusals come with their rules; 5. the token is read with the first request
+
+    # 6. snapshot
+    sighting = ports.databrain.find(request.datamart_name)
+    ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
+    if intent is not None and (ended := _end_of(intent, sighting, attempt)) is not None:
+        return ended
+    if isinstance(sighting, Absent):
+        return attempt.finish(
+            Outcome.ALREADY_ABSENT,
+            "Databrain lists no datamart of exactly this name, so nothing was deleted. If it should be there, check "
+            "the spelling (names are case-sensitive) and ask again under a new retirementId.",
+        )
+    if intent is not None and not attempt.is_dry_run:
+        ports.coordination.settle(request, None, ports.clock.now())
+        return _delete(_permit_again(sighting, intent, attempt), intent, attempt)
+
+    # 7. dependents
+    dependents = _dependents(attempt)
+
+    # 8. decide
+    plan = Plan.of(request, sighting, dependents)
+    ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(plan.document()))
+    refusal = decide(request, sighting, dependents, plan, attempt.settings.undetermined_embeds)
+    ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
+    if refusal is not None:
+        return attempt.finish(
+            Outcome.BLOCKED,
+            refusal.message,
+            reason=refusal.reason,
+            plan_id=plan.plan_id,
+            dependents=dependents.document(),
+        )
+    if attempt.is_dry_run:
+        return attempt.finish(
+            Outcome.PLANNED,
+            _what_to_do_with(plan, request),
+            reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
+            plan_id=plan.plan_id,
+            dependents=dependents.document(),
+        )
+
+    # 9. back up
+    permit = _back_up(sighting, dependents, attempt)
+
+    # 10. intent
+    _require_time_to_delete(attempt)
+    intent = _write_intent(permit, plan, dependents, attempt)
+
+    # 11. delete, 12. confirm, 13. receipt and publication
+    return _delete(permit, intent, attempt)
+
+
+@contextmanager
+def _locked(attempt: _Attempt) -> Iterator[None]:
+    """Step 2. The lock expires with the invocation, so a crash holds nobody up for longer than that."""
+    name, holder = attempt.request.datamart_name, attempt.delivery.invocation_id
+    clock, coordination = attempt.ports.clock, attempt.ports.coordination
+    while not coordination.acquire(name, holder, clock.now(), clock.now() + timedelta(seconds=clock.remaining())):
+        if clock.remaining() < TIME_TO_GIVE_UP_LOCK:
+            raise AttemptInterrupted(
+                "Another retirement of this datamart is under way, and the time of this invocation is up. "
+                "Nothing is to be done: the queue delivers the request again."
+            )
+        clock.sleep(LOCK_POLL)
+    try:
+        yield
+    finally:
+        with suppress(AwsCallFailed):  # it expires
+            coordination.release(name, holder)
+
+
+@contextmanager
+def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
+    """Keep the reason of a failed attempt for the receive that gives up."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except Exception as error:
+        reason = error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
+        with suppress(AwsCallFailed):  # the error itself matters more
+            attempt.ports.coordination.record_failure(attempt.request, reason, attempt.ports.clock.now())
+        raise
+
+
+def _earlier_intent(attempt: _Attempt) -> Intent | None:
+    kept = attempt.ports.evidence.read(attempt.key("intent.json"))
+    if kept is None:
+        return None
+    intent = Intent.from_json(kept.body)
+    if intent.content_hash != attempt.request.content_hash:
+        raise _identity_is_spent(attempt.request)
+    attempt.ports.telemetry.step("recover", found="intent")
+    return intent
+
+
+def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
+    """Step 6 where an earlier attempt may have deleted already; None where the very same datamart is still there."""
+    match recognise(sighting, intent):
+        case Recognition.GONE:
+            return _deleted(intent, ConfirmedBy.ABSENCE, attempt)
+        case Recognition.CHANGED:
+            return attempt.finish(
+                Outcome.BLOCKED,
+                "The datamart was changed after this retirement had decided to delete it, so it was left as it is. "
+                "Look at the change; if it is still to go, ask again under a new retirementId.",
+                reason=Reason.CHANGED,
+                plan_id=intent.plan_id,
+                dependents=intent.dependents,
+                backup=intent.backup,
+            )
+        case Recognition.UNKNOWN:
+            raise NotConfirmed(
+                "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
+                "tell when it was created, so nothing tells whether it is the same one. It was left as it is: look at "
+                "it, and if it is to go, ask again under a new retirementId.",
+                attempt.ports.coordination.last_failure(attempt.request) or Reason.UNCONFIRMED,
+            )
+        case Recognition.SAME:
+            return None
+
+
+def _dependents(attempt: _Attempt) -> Dependents:
+    request = attempt.request
+    listing, failures = attempt.ports.databrain.list_embeds()
+    if failures and request.dependents is DependentsPolicy.BLOCK:
+        raise failures[0]
+    dependents = Dependents(request.datamart_name, listing, request.reviewed_embeds)
+    attempt.ports.telemetry.step(
+        "dependents",
+        embeds=len(listing.embeds),
+        found=len(dependents.with_verdict(Verdict.USES)),
+        undetermined=len(dependents.with_verdict(Verdict.UNDETERMINED)),
+        gaps=len(listing.gaps),
+    )
+    return dependents
+
+
+def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> DeletePermit:
+    """Step 9: write, read back, compare."""
+    if not attempt.request.backup:
+        return NoBackupAsked(snapshot, attempt.request)
+    in_use = [embed.item for embed in dependents.with_verdict(Verdict.USES) if embed.item is not None]
+    legacy = attempt.settings.databrain_api is DatabrainApi.LEGACY
+    text = canonical_json(backup_of(snapshot, in_use, legacy=legacy))
+    sha256 = sha256_hex(text)
+    key = attempt.key(backup_file_name(sha256))
+    try:
+        attempt.ports.evidence.create(key, text)
+        read_back = attempt.ports.evidence.read(key)
+    except AwsCallFailed as error:
+        raise BackupFailed(f"The backup could not be written and read back, so nothing was deleted: {error}") from error
+    if read_back is None:
+        raise BackupFailed("The backup was written and cannot be found again, so nothing was deleted.")
+    reference = BackupReference(read_back.bucket, key, read_back.version_id, sha256, len(text.encode()))
+    attempt.ports.telemetry.step("backup", key=key, bytes=reference.size)
+    return VerifiedBackup(snapshot, reference, read_back)
+
+
+def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
+    """The permit of an earlier attempt, earned again against what is there now."""
+    if intent.backup is None:
+        return NoBackupAsked(snapshot, attempt.request)
+    read_back = attempt.ports.evidence.read(intent.backup.key)
+    if read_back is None:
+        raise BackupFailed("The backup of an earlier attempt is gone, so nothing was deleted: ask under a new id.")
+    return VerifiedBackup(snapshot, intent.backup, read_back)
+
+
+def _write_intent(permit: DeletePermit, plan: Plan, dependents: Dependents, attempt: _Attempt) -> Intent:
+    """Step 10."""
+    intent = Intent(
+        detail=attempt.request.detail,
+        content_hash=attempt.request.content_hash,
+        datamart_name=permit.snapshot.name,
+        created_at=permit.snapshot.created_at,
+        configuration_hash=permit.snapshot.configuration_hash,
+        plan_id=plan.plan_id,
+        dependents=dependents.document(),
+        backup=permit.reference if isinstance(permit, VerifiedBackup) else None,
+        invocation_id=attempt.delivery.invocation_id,
+    )
+    stored = attempt.ports.evidence.create(attempt.key("intent.json"), intent.to_json())
+    if stored.body != intent.to_json():
+        raise AttemptInterrupted("Another attempt at this retirement is under way: the next delivery goes on from it.")
+    attempt.ports.telemetry.step("intent")
+    return intent
+
+
+def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document:
+    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
+    request, ports = attempt.request, attempt.ports
+    in_doubt, refusal = False, None
+    for send in range(1, MOST_SENDS + 1):
+        _require_time_to_delete(attempt)
+        # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
+        ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
+        answer = ports.databrain.delete(permit)
+        ports.telemetry.step("delete", send=send, effect=answer.effect.name.lower(), error=answer.error)
+        if answer.effect is DeleteEffect.DONE:
+            _confirm(intent, attempt)
+            return _deleted(intent, ConfirmedBy.RESPONSE, attempt)
+        refusal = answer.error
+        in_doubt = in_doubt or answer.effect is DeleteEffect.UNKNOWN
+        if refusal is not None and not in_doubt:
+            ports.coordination.settle(request, refusal.reason, ports.clock.now())
+        asked = refusal.retry_after if isinstance(refusal, DatabrainUnavailable) else None
+        ports.clock.sleep(min(asked or RESEND_WAIT, max(0.0, ports.clock.remaining() - TIME_TO_DELETE)))
+        ended = _end_of(intent, ports.databrain.find(request.datamart_name), attempt)
+        if ended is not None:
+            return ended
+    if refusal is not None and not in_doubt:
+        raise refusal
+    raise NotConfirmed(
+        f"{MOST_SENDS} delete requests got no clear answer and the datamart is still listed; the last: {refusal}"
+    )
+
+
+def _confirm(intent: Intent, attempt: _Attempt) -> None:
+    """Step 12: a fresh list no longer has it, or has a later one."""
+    name, ports = attempt.request.datamart_name, attempt.ports
+    for look in range(MOST_CONFIRMATIONS):
+        if look:
+            ports.clock.sleep(CONFIRM_WAIT)
+        listing = ports.databrain.list_datamarts()
+        if name not in listing or is_later_generation(listing.created_at[name], intent):
+            ports.telemetry.step("confirm", looks=look + 1)
+            return
+    raise NotConfirmed(
+        f"Databrain answered that the datamart was deleted and still lists it after {MOST_CONFIRMATIONS} looks."
+    )
+
+
+def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Document:
+    kept = f" Its backup is s3://{intent.backup.bucket}/{intent.backup.key}." if intent.backup else ""
+    how = (
+        "Databrain deleted the datamart and no longer lists it."
+        if confirmed_by is ConfirmedBy.RESPONSE
+        else "The datamart is gone after this retirement had set out to delete it; Databrain's answer was lost, so "
+        "somebody else may have been faster."
+    )
+    return attempt.finish(
+        Outcome.DELETED,
+        how + kept,
+        plan_id=intent.plan_id,
+        dependents=intent.dependents,
+        backup=intent.backup,
+        confirmed_by=confirmed_by,
+    )
+
+
+def _what_to_do_with(plan: Plan, request: Request) -> str:
+    why = "as asked (dryRun)" if request.dry_run else "since this stack's Mode is plan"
+    return (
+        f"Nothing was changed, {why}; a real run would delete the datamart. To have exactly this carried out, ask "
+        f"under a new retirementId with planId {plan.plan_id}"
+        f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}."
+    )
+
+
+def _require_time_to_delete(attempt: _Attempt) -> None:
+    left = attempt.ports.clock.remaining()
+    if left < TIME_TO_DELETE:
+        raise AttemptInterrupted(
+            f"{left:.0f} s are left of this invocation and a delete needs {TIME_TO_DELETE:.0f}: Databrain answered "
+            "slowly. The queue delivers the request again."
+        )
+
+
+def _identity_is_spent(request: Request) -> InvalidRequest:
+    return InvalidRequest(
+        f"The retirementId {request.retirement_id} was already used for this datamart by a request with other content: "
+        "use a new one.",
+        Reason.RETIREMENT_ID_REUSED,
+    )
+
+
+def _reject(
+    invalid: InvalidRequest, delivery: Delivery, settings: Settings, ports: Ports, started_at: datetime
+) -> Document:
+    """Answer an event that is no valid request; its receipt is filed under the event's id, its name being no name."""
+    carried = carried_by(delivery)
+    result = Result(
+        retirement_id=carried.retirement_id,
+        datamart_name=carried.datamart_name,
+        requested_by=carried.requested_by,
+        request_reason=carried.reason,
+        outcome=Outcome.REJECTED,
+        reason=invalid.reason,
+        message=invalid.message,
+        environment=settings.environment_name,
+        requested_at=carried.requested_at,
+        started_at=started_at,
+        finished_at=ports.clock.now(),
+    )
+    kept_event = delivery.body.encode(errors="replace")[:KEPT_EVENT_BYTES].decode(errors="ignore")
+    receipt = canonical_json({**result.document(), "event": kept_event})
+    content_hash = sha256_hex(delivery.body)
+    stored = ports.evidence.create(rejected_key(carried.event_id or delivery.invocation_id), receipt, content_hash)
+    if stored.content_hash != content_hash:  # another event came under the same id
+        stored = ports.evidence.create(rejected_key(delivery.invocation_id), receipt, content_hash)
+    return _publish(stored.body, ports)
+
+
+def _publish(receipt: str, ports: Ports) -> Document:
+    """Publish what a receipt says; of a rejected event, the receipt alone keeps the event."""
+    kept = cast("Document", parse_json(receipt))
+    result = {key: value for key, value in kept.items() if key != "event"}
+    ports.results_topic.publish(result)
+    ports.telemetry.ended(result)
+    return result
