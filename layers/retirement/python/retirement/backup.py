@@ -152,9 +152,9 @@ def _not_restored(entry: Document, layer: Document | None) -> Iterator[str]:
     tenancy = entry.get("datamartOrganization")
     level = tenancy.get("tenancyLevel") if isinstance(tenancy, Mapping) else None
     if level not in {None, "TABLE", "DATABASE"}:
-        yield "the tenancy level: Create Datamart documents TABLE and DATABASE only; check `tenancySettings`"
+        yield "the tenancy, perhaps: Create Datamart documents the levels TABLE and DATABASE only; check it afterwards"
     if _objects(entry, "datamartRelationships"):
-        yield "relationships for certain: Create Datamart's names for their fields are not documented; check them"
+        yield "relationships, perhaps: Create Datamart's names for their fields are not documented; check them after it"
     if layer is not None:
         yield "the semantic layer's completionScore, lastUpdated, schema names, isNotIndexed and miscellaneousInfo"
 

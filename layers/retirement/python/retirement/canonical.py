@@ -20,7 +20,16 @@ def canonical_json(value: Json) -> str:
     Raises:
         ValueError: a number is not finite.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _to_text(value, sort_keys=True)
+
+
+def ordered_json(value: Json) -> str:
+    """The same with keys in the order they have, which a person reads: parsed and written again, it is unchanged."""
+    return _to_text(value, sort_keys=False)
+
+
+def _to_text(value: Json, *, sort_keys: bool) -> str:
+    text = json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return _UNSENDABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -105,14 +105,14 @@ class Result:
         """The result as JSON."""
         return {
             "schemaVersion": SCHEMA_VERSION,
-            "retirementId": self.retirement_id,
             "datamartName": self.datamart_name,
-            "requestedBy": self.requested_by,
-            "requestReason": self.request_reason,
+            "retirementId": self.retirement_id,
+            "environment": self.environment,
             "outcome": self.outcome,
             "reason": self.reason,
             "message": self.message,
-            "environment": self.environment,
+            "requestedBy": self.requested_by,
+            "requestReason": self.request_reason,
             "requestedAt": format_timestamp(self.requested_at),
             "startedAt": format_timestamp(self.started_at),
             "finishedAt": format_timestamp(self.finished_at),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retirement.canonical import Document, canonical_json
+from retirement.canonical import Document, ordered_json
 from retirement.errors import AwsCallFailed
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SnsResultsTopic:
         try:
             self._sns.publish(
                 TopicArn=self._topic_arn,
-                Message=canonical_json(result),
+                Message=ordered_json(result),
                 Subject=subject(result),
                 MessageAttributes=attributes,
             )

@@ -54,7 +54,8 @@ class PowertoolsTelemetry:
 
     def step(self, step: str, **fields: object) -> None:
         """Log one line; values that JSON does not know are shown as text."""
-        self._logger.info(step, extra={name: value for name, value in fields.items() if value is not None})
+        shown = {name: value for name, value in fields.items() if value is not None}
+        self._logger.info(step, extra=shown, stacklevel=3)  # `location` is the caller's
 
     def count(self, metric: Metric) -> None:
         """Count one; safe from any thread."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from retirement.backup import DeletePermit, NoBackupAsked, VerifiedBackup, backup_of
-from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
+from retirement.canonical import Document, canonical_json, ordered_json, parse_json, sha256_hex
 from retirement.dependents import Dependents, Verdict
 from retirement.errors import (
     AttemptInterrupted,
@@ -94,7 +94,7 @@ class _Attempt:
             confirmed_by=confirmed_by,
         )
         receipt = self.ports.evidence.create(
-            self.key("receipt.json"), canonical_json(result.document()), self.request.content_hash
+            self.key("receipt.json"), ordered_json(result.document()), self.request.content_hash
         )
         return self.publish(receipt)
 
@@ -438,7 +438,7 @@ def _reject(
         finished_at=ports.clock.now(),
     )
     kept_event = delivery.body.encode(errors="replace")[:KEPT_EVENT_BYTES].decode(errors="ignore")
-    receipt = canonical_json({**result.document(), "event": kept_event})
+    receipt = ordered_json({**result.document(), "event": kept_event})
     content_hash = sha256_hex(delivery.body)
     stored = ports.evidence.create(rejected_key(carried.event_id or delivery.invocation_id), receipt, content_hash)
     if stored.content_hash != content_hash:  # another event came under the same id
