@@ -1,0 +1,64 @@
+# Each target works on a machine with Python 3.11 or newer, make and a package index.
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The emulator and the SAM CLI each pin another botocore: a virtual environment each.
+DEV := .venv/dev
+EMULATOR := .venv/emulator
+SAM := .venv/sam
+UV := .venv/uv
+
+# ---- What a person calls -------------------------------------------------------------------------------------------
+.PHONY: help build lint test requirements clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: .aws-sam/build/template.yaml ## Build what is deployed: .aws-sam/build/template.yaml
+
+.PHONY: demo
+demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main job on this machine: a dry run and a real request
+	$(DEV)/bin/python -m local.demo
+
+lint: $(DEV)/.ready ## Check style, types, the package's inner borders and the template
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy $(TYPED)
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/lint-imports --no-logo
+	$(DEV)/bin/cfn-lint
+
+test: $(DEV)/.ready $(EMULATOR)/.ready build ## Run all tests
+	$(DEV)/bin/python -m pytest --numprocesses 2 --dist loadgroup --cov
+
+requirements: $(UV)/.ready ## Pin the newest releases of what requirements/*.in asks for
+	cd requirements && for list in runtime dev emulator sam uv; do \
+		../$(UV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-header --no-emit-index-url --no-emit-find-links --output-file $$list.txt $$list.in || exit 1; \
+	done
+
+clean: ## Remove all that these targets leave, virtual environments too
+	rm -rf .venv .aws-sam .local .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -r {} +
+
+# ---- What they need ------------------------------------------------------------------------------------------------
+TYPED := layers/retirement/python functions layers/dependencies local tests
+
+# Folders are listed too: theirs is the time that changes when a file goes.
+SOURCES := template.yaml requirements/runtime.txt \
+	$(shell find functions layers events/schemas -name __pycache__ -prune -o -print)
+
+# MAKEFLAGS is for this make, not for those that SAM starts.
+.aws-sam/build/template.yaml: $(SAM)/.ready $(SOURCES)
+	MAKEFLAGS= PYTHON=$(abspath $(SAM)/bin/python) SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam build
+
+$(DEV)/.ready: requirements/dev.txt
+$(EMULATOR)/.ready: requirements/emulator.txt
+$(SAM)/.ready: requirements/sam.txt
+$(UV)/.ready: requirements/uv.txt
+
+.venv/%/.ready:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv --clear .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements/$*.txt
+	touch $@

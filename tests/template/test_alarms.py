@@ -1,0 +1,87 @@
+"""What wakes a person, and what that person then reads."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Node = dict[str, Any]
+OfType = Callable[[str], dict[str, Node]]
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+
+
+def shown(alarm: Node) -> tuple[object, ...]:
+    """What an alarm watches, in one line."""
+    return tuple(alarm[key] for key in ("Namespace", "MetricName", "Statistic", "ComparisonOperator", "Threshold"))
+
+
+def test_each_alarm_has_its_runbook(of_type: OfType) -> None:
+    """Each alarm names a page that exists, and no page is left over."""
+    named = [
+        re.findall(r"docs/runbooks/([a-z-]+\.md)$", alarm["Properties"]["AlarmDescription"])
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+    ]
+    assert sorted(page for pages in named for page in pages) == sorted(page.name for page in RUNBOOKS.iterdir())
+    assert all(len(pages) == 1 for pages in named)
+
+
+def test_each_runbook_names_its_alarm(of_type: OfType) -> None:
+    """Whoever opens a page from an alarm sees that alarm's logical id in its title."""
+    for logical_id, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        (page,) = re.findall(r"docs/runbooks/(\S+)$", alarm["Properties"]["AlarmDescription"])
+        assert (RUNBOOKS / page).read_text().startswith(f"# {logical_id}\n")
+
+
+def test_each_alarm_acts_where_there_is_a_topic(of_type: OfType) -> None:
+    """Each alarm tells the given topic when it starts and when it ends, and without one has no action."""
+    action = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    for alarm in of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["AlarmActions"] == action
+        assert alarm["Properties"]["OKActions"] == action
+
+
+def test_silence_is_no_alarm(of_type: OfType) -> None:
+    """Queues and metrics without data are quiet, not broken."""
+    for alarm in of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+
+
+def test_what_is_watched(of_type: OfType) -> None:
+    """Any message in Failures; one of more than 12 days there; requests that wait for an hour; a failed retirement."""
+    alarms = {name: alarm["Properties"] for name, alarm in of_type("AWS::CloudWatch::Alarm").items()}
+    age = ("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", "GreaterThanThreshold")
+    assert {name: shown(alarm) for name, alarm in alarms.items()} == {
+        "FailuresAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", "GreaterThanThreshold", 0),
+        "ExpiringFailuresAlarm": (*age, 12 * 86_400),
+        "StaleRequestsAlarm": (*age, 3_600),
+        "FailedRetirementsAlarm": ("DatamartRetirement", "FailedRetirements", "Sum", "GreaterThanThreshold", 0),
+    }
+
+
+def test_alarms_watch_the_queues_by_name(of_type: OfType) -> None:
+    """Each queue alarm watches the queue that it is about."""
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    watched = {"FailuresAlarm": "Failures", "ExpiringFailuresAlarm": "Failures", "StaleRequestsAlarm": "Requests"}
+    for alarm, queue in watched.items():
+        assert alarms[alarm]["Properties"]["Dimensions"] == [
+            {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}
+        ]
+
+
+def test_the_metric_is_the_functions(deployed: Node, of_type: OfType) -> None:
+    """The alarm on failed retirements has the namespace and the dimensions that the function reports under."""
+    alarm = of_type("AWS::CloudWatch::Alarm")["FailedRetirementsAlarm"]["Properties"]
+    variables = deployed["Resources"]["RetireFunction"]["Properties"]["Environment"]["Variables"]
+    assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
+    assert alarm["Dimensions"] == [
+        {"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]},
+        {"Name": "environment", "Value": {"Ref": "EnvironmentName"}},
+    ]
+
+
+def test_a_request_that_only_fails_is_not_stale(of_type: OfType, deployed: Node) -> None:
+    """A request leaves Requests after its last receive, before it could be taken for one that nobody carries out."""
+    queue = deployed["Resources"]["Requests"]["Properties"]
+    longest = queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"]
+    assert longest < of_type("AWS::CloudWatch::Alarm")["StaleRequestsAlarm"]["Properties"]["Threshold"]

@@ -1,0 +1,125 @@
+"""What `make build` leaves: the very files that are deployed."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+import pytest
+
+from layers.dependencies.trim import OPERATIONS
+
+CHECKOUT = Path(__file__).parents[2]
+BUILT = CHECKOUT / ".aws-sam" / "build"
+DEPENDENCIES = BUILT / "DependenciesLayer" / "python"
+RETIREMENT = BUILT / "RetirementLayer" / "python" / "retirement"
+FUNCTION = BUILT / "RetireFunction"
+
+UNCHECKED_HASH = 0b01  # flags of a byte-code file, PEP 552
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "ENVIRONMENT_NAME": "test",
+    "MODE": "plan",
+    "DATABRAIN_BASE_URL": "https://databrain.example.com",
+    "DATABRAIN_API": "current",
+    "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:databrain-AbCdEf",
+    "BACKUP_BY_DEFAULT": "true",
+    "UNDETERMINED_EMBEDS": "block",
+    "EVIDENCE_BUCKET_NAME": "evidence",
+    "COORDINATION_TABLE_NAME": "coordination",
+    "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:results",
+    "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
+    "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _built() -> None:
+    if not (BUILT / "template.yaml").is_file():
+        pytest.fail("there is nothing to test: run `make build` first")
+
+
+def packages() -> list[Distribution]:
+    """The packages in the dependency layer."""
+    return list(distributions(path=[str(DEPENDENCIES)]))
+
+
+def normalised(name: str) -> str:
+    """A package's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def run(code: str) -> str:
+    """Run Python code as Lambda would: on the built files and the standard library alone. Return what it printed."""
+    path = f"{FUNCTION}:{RETIREMENT.parent}:{DEPENDENCIES}"
+    finished = subprocess.run(  # noqa: S603  # our own interpreter, code of this file
+        [sys.executable, "-S", "-s", "-B", "-c", code],
+        env=ENVIRONMENT | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_the_layer_holds_what_is_pinned() -> None:
+    """The dependency layer holds every pinned run-time package and no other: no tests, no checks, no tools."""
+    pinned = re.findall(r"^([\w.-]+)==([\w.]+)", (CHECKOUT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)
+    assert {(normalised(package.name), package.version) for package in packages()} == {
+        (normalised(name), version) for name, version in pinned
+    }
+    assert not (DEPENDENCIES / "bin").exists()
+
+
+def test_the_layer_is_pure_python() -> None:
+    """Every package is pure Python, so that the layer runs on every architecture and version."""
+    for package in packages():
+        assert "Root-Is-Purelib: true" in (package.read_text("WHEEL") or ""), package.name
+    assert not [file for file in DEPENDENCIES.rglob("*") if file.suffix in {".so", ".pyd", ".dylib"}]
+
+
+def test_schemas_are_real_files() -> None:
+    """The package carries the published schemas as files of its own, equal to the only copy in the repository."""
+    published = CHECKOUT / "events" / "schemas"
+    assert not [path for path in BUILT.rglob("*") if path.is_symlink()]
+    assert {file.name: file.read_bytes() for file in (RETIREMENT / "schemas").iterdir()} == {
+        file.name: file.read_bytes() for file in published.iterdir()
+    }
+
+
+def test_the_package_is_complete() -> None:
+    """The retirement layer and the function hold our modules as they are in the repository, and nothing else."""
+    source = CHECKOUT / "layers" / "retirement" / "python" / "retirement"
+    assert {file.name: file.read_bytes() for file in RETIREMENT.glob("*.py")} == {
+        file.name: file.read_bytes() for file in source.glob("*.py")
+    }, "the sources are newer than the build: run `make build`"
+    assert {entry.name for entry in FUNCTION.iterdir()} == {"app.py", "__pycache__"}
+
+
+def test_every_module_has_byte_code() -> None:
+    """Every module has byte code of one Python version, which is taken without a look at the module's time or text."""
+    modules = {file.relative_to(BUILT) for file in BUILT.rglob("*.py")}
+    compiled = {file: file.name.split(".") for file in BUILT.rglob("*.pyc")}
+    assert {(file.parents[1] / f"{name}.py").relative_to(BUILT) for file, (name, _, _) in compiled.items()} == modules
+    assert len({version for _, version, _ in compiled.values()}) == 1
+    assert {int.from_bytes(file.read_bytes()[4:8], "little") for file in compiled} == {UNCHECKED_HASH}
+
+
+def test_the_function_starts_on_the_artifact_alone() -> None:
+    """The entry point imports, with every client set up, on nothing but the built files; none of them is a tool's."""
+    foreign = {"click", "rich", "pygments", "pydantic", "jsonschema", "pytest"}
+    loaded = run(f"import sys, app; print(callable(app.handler), sorted({foreign} & sys.modules.keys()))")
+    assert loaded == "True []\n"
+
+
+def test_the_clients_know_what_is_in_use() -> None:
+    """The layer's botocore offers exactly the operations in use."""
+    code = (
+        "import json, boto3; session = boto3.Session(); print(json.dumps({"
+        "name: session.client(name).meta.service_model.operation_names for name in session.get_available_services()}))"
+    )
+    assert {name: set(operations) for name, operations in json.loads(run(code)).items()} == OPERATIONS

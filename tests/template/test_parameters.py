@@ -1,0 +1,177 @@
+"""What the user sets and gets back: design of the stack's interface, name by name."""
+
+import re
+from typing import Any
+
+import pytest
+
+from retirement.settings import Settings
+
+Node = dict[str, Any]
+
+REQUIRED = object()
+DEFAULTS = {
+    "EnvironmentName": "dev",
+    "Mode": "plan",
+    "DatabrainBaseUrl": "https://api.usedatabrain.com",
+    "DatabrainApi": "current",
+    "ServiceTokenSecretArn": REQUIRED,
+    "ServiceTokenKeyArn": "",
+    "EventBusName": "default",
+    "EventSources": "datamart.lifecycle",
+    "BackupByDefault": "true",
+    "UndeterminedEmbeds": "block",
+    "MaximumConcurrency": 5,
+    "AlarmTopicArn": "",
+    "LogRetentionInDays": 90,
+    "PermissionsBoundaryArn": "",
+}
+OUTPUTS = {
+    "RetireFunctionName": {"Ref": "RetireFunction"},
+    "RequestsQueueUrl": {"Ref": "Requests"},
+    "FailuresQueueUrl": {"Ref": "Failures"},
+    "ResultsTopicArn": {"Ref": "ResultsTopic"},
+    "EvidenceBucketName": {"Ref": "EvidenceBucket"},
+    "EventBusName": {"Ref": "EventBusName"},
+}
+VARIABLES: dict[str, str | dict[str, str]] = {
+    "ENVIRONMENT_NAME": {"Ref": "EnvironmentName"},
+    "MODE": {"Ref": "Mode"},
+    "DATABRAIN_BASE_URL": {"Ref": "DatabrainBaseUrl"},
+    "DATABRAIN_API": {"Ref": "DatabrainApi"},
+    "SERVICE_TOKEN_SECRET_ARN": {"Ref": "ServiceTokenSecretArn"},
+    "BACKUP_BY_DEFAULT": {"Ref": "BackupByDefault"},
+    "UNDETERMINED_EMBEDS": {"Ref": "UndeterminedEmbeds"},
+    "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
+    "COORDINATION_TABLE_NAME": {"Ref": "CoordinationTable"},
+    "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
+    "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
+    "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+}
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:databrain/service-token-AbCdEf"
+
+
+def test_parameters_and_defaults(written: Node) -> None:
+    """The parameters and their defaults are the documented ones, no more and no fewer."""
+    defaults = {name: parameter.get("Default", REQUIRED) for name, parameter in written["Parameters"].items()}
+    assert defaults == DEFAULTS
+
+
+def test_every_parameter_is_explained(written: Node) -> None:
+    """Every parameter says what it is for, and every pattern and bound what it wants."""
+    for name, parameter in written["Parameters"].items():
+        assert parameter["Description"], name
+        if {"AllowedPattern", "MinValue", "MaxValue"} & parameter.keys():
+            assert parameter["ConstraintDescription"], name
+
+
+def test_every_parameter_has_its_group(written: Node) -> None:
+    """Whoever deploys in the console finds every parameter in exactly one group."""
+    groups = written["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [
+        ("Mode", ["plan", "retire"]),
+        ("DatabrainApi", ["current", "legacy"]),
+        ("BackupByDefault", ["true", "false"]),
+        ("UndeterminedEmbeds", ["block", "report"]),
+    ],
+)
+def test_closed_choices(written: Node, parameter: str, values: list[str]) -> None:
+    """A choice is closed, and its values are text (an unquoted true would be none)."""
+    assert written["Parameters"][parameter]["AllowedValues"] == values
+
+
+def test_maximum_concurrency_is_what_sqs_allows(written: Node) -> None:
+    """SQS takes 2 to 1000."""
+    parameter = written["Parameters"]["MaximumConcurrency"]
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("DatabrainBaseUrl", "https://api.usedatabrain.com"),
+        ("DatabrainBaseUrl", "https://databrain.example.com:8443/api"),
+        ("DatabrainBaseUrl", "http://localhost:3000"),
+        ("DatabrainBaseUrl", "http://127.0.0.1:43210/"),
+        ("EnvironmentName", "eu.prod-1"),
+        ("EventBusName", "aws.partner/example.com/cleanup"),
+        ("ServiceTokenSecretArn", SECRET_ARN),
+        ("ServiceTokenSecretArn", SECRET_ARN.replace("arn:aws:", "arn:aws-us-gov:")),
+        ("ServiceTokenKeyArn", ""),
+        ("ServiceTokenKeyArn", f"arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"),
+        ("ServiceTokenKeyArn", f"arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-{KEY_ID.replace('-', '')}"),
+        ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:on-call"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/teams/Boundary"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess"),
+    ],
+)
+def test_accepted_values(written: Node, parameter: str, value: str) -> None:
+    """A pattern lets every sensible value through."""
+    assert re.fullmatch(written["Parameters"][parameter]["AllowedPattern"], value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("DatabrainBaseUrl", "http://api.usedatabrain.com"),
+        ("DatabrainBaseUrl", "http://localhost.example.com"),
+        ("DatabrainBaseUrl", "http://127.0.0.1.example.com"),
+        ("DatabrainBaseUrl", "http://localhost@example.com"),
+        ("DatabrainBaseUrl", "https://user:password@example.com"),
+        ("DatabrainBaseUrl", "https://example.com/?token=1"),
+        ("DatabrainBaseUrl", "https://"),
+        ("DatabrainBaseUrl", ""),
+        ("EnvironmentName", ""),
+        ("EnvironmentName", "prod eu"),
+        ("EventBusName", "arn:aws:events:eu-central-1:123456789012:event-bus/default"),
+        ("ServiceTokenSecretArn", ""),
+        ("ServiceTokenSecretArn", "databrain/service-token"),
+        ("ServiceTokenSecretArn", SECRET_ARN.removesuffix("-AbCdEf")),
+        ("ServiceTokenSecretArn", SECRET_ARN[: SECRET_ARN.index("databrain")] + "*"),
+        ("ServiceTokenKeyArn", "arn:aws:kms:eu-central-1:123456789012:alias/databrain"),
+        ("ServiceTokenKeyArn", "*"),
+        ("AlarmTopicArn", "on-call"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:role/Boundary"),
+    ],
+)
+def test_refused_values(written: Node, parameter: str, value: str) -> None:
+    """A pattern stops what could not work or would open too much."""
+    assert not re.fullmatch(written["Parameters"][parameter]["AllowedPattern"], value)
+
+
+def test_outputs(written: Node) -> None:
+    """The outputs are the documented ones, each with a description."""
+    assert {name: output["Value"] for name, output in written["Outputs"].items()} == OUTPUTS
+    assert all(output["Description"] for output in written["Outputs"].values())
+
+
+def test_environment_variables(written: Node) -> None:
+    """The function's environment holds its settings and nothing else."""
+    function = written["Resources"]["RetireFunction"]["Properties"]
+    assert function["Environment"]["Variables"] == VARIABLES
+
+
+def test_defaults_are_settings(written: Node) -> None:
+    """A stack with nothing but defaults and a secret has settings that the function accepts."""
+    resources = {
+        "EvidenceBucket": "evidence",
+        "CoordinationTable": "coordination",
+        "ResultsTopic": "arn:aws:sns:eu-central-1:123456789012:results",
+        "ServiceTokenSecretArn": SECRET_ARN,
+    }
+    defaults = {name: str(parameter.get("Default")) for name, parameter in written["Parameters"].items()}
+    environment = {
+        name: value if isinstance(value, str) else (defaults | resources)[value["Ref"]]
+        for name, value in VARIABLES.items()
+    }
+    settings = Settings.from_environment(environment)
+    assert settings.mode == "plan"
+    assert settings.backup_by_default

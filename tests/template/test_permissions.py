@@ -1,0 +1,159 @@
+"""Least privilege: what the function may do, and what nobody may."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from layers.dependencies.trim import OPERATIONS
+
+Node = dict[str, Any]
+OfType = Callable[[str], dict[str, Node]]
+
+ACTIONS = {
+    "sqs:ReceiveMessage": ["Requests"],
+    "sqs:DeleteMessage": ["Requests"],
+    "sqs:GetQueueAttributes": ["Requests"],
+    "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
+    "kms:Decrypt": ["ServiceTokenKeyArn"],
+    "s3:ListBucket": ["EvidenceBucket"],
+    "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
+    "s3:GetObject": ["retirements/*", "plans/*", "rejected/*"],
+    "dynamodb:PutItem": ["CoordinationTable"],
+    "dynamodb:DeleteItem": ["CoordinationTable"],
+    "dynamodb:GetItem": ["CoordinationTable"],
+    "sns:Publish": ["ResultsTopic"],
+}
+# What SAM attaches by itself, the name of the second depends on the partition.
+ATTACHED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
+
+
+def as_list(value: object) -> list[Any]:
+    """IAM takes one value or a list of them."""
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: Node) -> Iterator[Node]:
+    """The statements that we grant a role, with those under a condition."""
+    for policy in role["Properties"].get("Policies", []):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def strings(node: object) -> Iterator[str]:
+    """All text in a part of the template."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for part in node.values():
+            yield from strings(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from strings(part)
+
+
+def target(resource: Node) -> str:
+    """What a statement's resource names: a resource or parameter of the template, or a prefix in the bucket."""
+    match resource:
+        case {"Fn::GetAtt": [name, "Arn"]} | {"Ref": name}:
+            return str(name)
+        case {"Fn::Sub": text} if text.startswith("${EvidenceBucket.Arn}/"):
+            return str(text.removeprefix("${EvidenceBucket.Arn}/"))
+    raise AssertionError(f"expected a reference to one resource, found {resource}")
+
+
+def test_the_function_may_do_exactly_this(of_type: OfType) -> None:
+    """The role grants each action that the function needs on the one thing it needs it for."""
+    granted: dict[str, list[str]] = {}
+    for role in of_type("AWS::IAM::Role").values():
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow"
+            for action in as_list(statement["Action"]):
+                granted.setdefault(action, []).extend(target(part) for part in as_list(statement["Resource"]))
+    assert granted == ACTIONS
+
+
+def test_what_is_called_is_what_is_allowed() -> None:
+    """The operations that the layer's build leaves in botocore are those that the role allows."""
+    required = {f"{service}:{operation}" for service, operations in OPERATIONS.items() for operation in operations}
+    renamed = {"s3:HeadBucket": "s3:ListBucket"}  # IAM's name for it
+    called_by_lambda = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+    called_by_secrets_manager = {"kms:Decrypt"}
+    assert {renamed.get(action, action) for action in required} == (
+        ACTIONS.keys() - called_by_lambda - called_by_secrets_manager
+    )
+
+
+def test_no_statement_of_ours_is_for_everything(of_type: OfType) -> None:
+    """No action of a role's statement has a wildcard, and no resource is everything."""
+    for role in of_type("AWS::IAM::Role").values():
+        for statement in statements(role):
+            assert not [action for action in as_list(statement["Action"]) if "*" in action]
+            assert not [resource for resource in as_list(statement["Resource"]) if resource == "*"]
+
+
+def test_sam_attaches_two_policies(of_type: OfType) -> None:
+    """Beside our statements a role has the policies for logs and traces, and no others."""
+    for role in of_type("AWS::IAM::Role").values():
+        attached = {policy.partition(":policy/")[2] for policy in role["Properties"]["ManagedPolicyArns"]}
+        assert len(attached) == 2
+        assert attached <= ATTACHED
+
+
+def test_every_role_takes_the_boundary(of_type: OfType) -> None:
+    """Every role has the permissions boundary, where one is given."""
+    for role in of_type("AWS::IAM::Role").values():
+        assert role["Properties"]["PermissionsBoundary"] == {
+            "Fn::If": ["HasPermissionsBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]
+        }
+
+
+def test_every_statement_has_an_id(deployed: Node) -> None:
+    """Every statement says in its Sid what it is for."""
+    for role in (resource for resource in deployed["Resources"].values() if resource["Type"] == "AWS::IAM::Role"):
+        assert all(statement["Sid"] for statement in statements(role))
+
+
+def test_the_key_is_for_the_secret_only(deployed: Node) -> None:
+    """The function may decrypt only where a key is given, and only through Secrets Manager."""
+    (policy,) = deployed["Resources"]["RetireFunctionRole"]["Properties"]["Policies"]
+    (conditional,) = [s["Fn::If"] for s in policy["PolicyDocument"]["Statement"] if "Fn::If" in s]
+    condition, statement, otherwise = conditional
+    assert (condition, otherwise) == ("HasServiceTokenKey", {"Ref": "AWS::NoValue"})
+    assert statement["Action"] == "kms:Decrypt"
+    assert statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}}
+    }
+
+
+def test_a_missing_object_can_be_told(of_type: OfType) -> None:
+    """The role may list the bucket without a condition: else S3 answers 403 for an object that is not there."""
+    (role,) = of_type("AWS::IAM::Role").values()
+    (statement,) = [s for s in statements(role) if "s3:ListBucket" in as_list(s["Action"])]
+    assert statement["Resource"] == {"Fn::GetAtt": ["EvidenceBucket", "Arn"]}
+    assert "Condition" not in statement
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "resources"),
+    [
+        ("RequestsPolicy", "sqs:*", ["Requests"]),
+        ("FailuresPolicy", "sqs:*", ["Failures"]),
+        ("EvidenceBucketPolicy", "s3:*", ["EvidenceBucket", "*"]),
+        ("ResultsTopicPolicy", "sns:Publish", ["ResultsTopic"]),
+    ],
+)
+def test_tls_only(deployed: Node, policy: str, action: str, resources: list[str]) -> None:
+    """Queues, bucket and topic refuse whatever does not come over TLS."""
+    document = deployed["Resources"][policy]["Properties"]["PolicyDocument"]
+    (statement,) = [s for s in document["Statement"] if s["Effect"] == "Deny"]
+    assert statement["Principal"] == "*"
+    assert statement["Action"] == action
+    assert [target(part) for part in as_list(statement["Resource"])] == resources
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_no_arn_names_a_partition(written: Node) -> None:
+    """What we write runs in every partition: an ARN comes from a reference or is written with ${AWS::Partition}."""
+    arns = [text for section in ("Resources", "Outputs") for text in strings(dict(written[section])) if "arn:" in text]
+    assert not [text for text in arns if not text.startswith("arn:${AWS::Partition}:")]
