@@ -1,0 +1,460 @@
+"""The deployed template on MiniStack: IAM policies, queues and function processes at work, no account, no Docker."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+from local.emulator import ACCESS_KEY_ID, CHECKOUT, REGION, SECRET_ACCESS_KEY, Emulator, run_emulator
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+BUILT_TEMPLATE = CHECKOUT / ".aws-sam" / "build" / "template.yaml"
+RUNS = CHECKOUT / ".local"
+SAM = CHECKOUT / ".venv" / "sam" / "bin" / "sam"
+STACK_NAME = "datamart-retirement"
+ARTIFACTS_BUCKET = "artifacts"
+
+DEPLOY_SECONDS = 180
+CLIENT_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=75,  # a synchronous invocation takes up to the function's 60 s
+    retries={"mode": "standard", "total_max_attempts": 1},
+    proxies={},
+)
+
+
+class StackError(Exception):
+    """The embedded stack cannot do what it was asked: what failed, and why."""
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """One result as SNS delivers it to a queue (https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html)."""
+
+    message: str
+    subject: str | None
+    attributes: dict[str, str]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The message, parsed."""
+        document: dict[str, Any] = json.loads(self.message)
+        return document
+
+
+@dataclass(frozen=True)
+class EvidenceObject:
+    """One object of the evidence bucket."""
+
+    body: bytes
+    metadata: dict[str, str]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The body, parsed."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a synchronous invocation answered; `error`: the function raised, and the payload describes that."""
+
+    payload: Any
+    error: bool
+
+
+class _ClientOptions(TypedDict):
+    endpoint_url: str
+    verify: str
+    config: Config
+
+
+class EmbeddedStack:
+    """A running stack. Clients act as an administrator; the function acts as its own role, with IAM enforced."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._session = boto3.Session(
+            aws_access_key_id=ACCESS_KEY_ID,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+            region_name=REGION,
+            botocore_session=get_session({"profile": (None, None, None, None)}),  # whatever AWS_PROFILE says
+        )
+        self._options: _ClientOptions = {
+            "endpoint_url": emulator.endpoint,
+            "verify": str(emulator.authority),
+            "config": CLIENT_CONFIG,
+        }
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(
+        cls,
+        *,
+        databrain_url: str,
+        service_token: str,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Iterator[Self]:
+        """Start MiniStack, deploy the built template there, and end everything afterwards.
+
+        Args:
+            databrain_url: `DatabrainBaseUrl`.
+            service_token: goes into a secret, whose ARN becomes `ServiceTokenSecretArn`.
+            parameters: further template parameters.
+
+        Raises:
+            StackError: MiniStack did not come up, or the deployment failed. After any exception, from the caller too,
+                the logs stay, and a note on the exception says where.
+        """
+        if not BUILT_TEMPLATE.is_file():
+            raise StackError(f"there is no {BUILT_TEMPLATE}: run `make build` first")
+        with _run_folder() as folder, run_emulator(folder) as emulator:
+            stack = cls(emulator)
+            secret_arn = stack._first_call(service_token)
+            always = {"DatabrainBaseUrl": databrain_url, "ServiceTokenSecretArn": secret_arn}
+            stack._deploy({**always, **(parameters or {})}, folder)
+            stack._repair_event_source_mappings()
+            stack._subscribe_to_results()
+            yield stack
+
+    # ---- Clients ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """An administrator's CloudFormation client; the others alike."""
+        return self._session.client("cloudformation", **self._options)
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """DynamoDB."""
+        return self._session.client("dynamodb", **self._options)
+
+    @cached_property
+    def events(self) -> "EventBridgeClient":
+        """EventBridge."""
+        return self._session.client("events", **self._options)
+
+    @cached_property
+    def iam(self) -> "IAMClient":
+        """IAM."""
+        return self._session.client("iam", **self._options)
+
+    @cached_property
+    def lambda_(self) -> "LambdaClient":
+        """Lambda."""
+        return self._session.client("lambda", **self._options)
+
+    @cached_property
+    def logs(self) -> "CloudWatchLogsClient":
+        """CloudWatch Logs."""
+        return self._session.client("logs", **self._options)
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3."""
+        return self._session.client("s3", **self._options)
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        """Secrets Manager."""
+        return self._session.client("secretsmanager", **self._options)
+
+    @cached_property
+    def sns(self) -> "SNSClient":
+        """SNS."""
+        return self._session.client("sns", **self._options)
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """SQS."""
+        return self._session.client("sqs", **self._options)
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The template's outputs by name."""
+        (stack,) = self.cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    # ---- Requests --------------------------------------------------------------------------------------------------
+
+    def put_event(
+        self,
+        detail: Mapping[str, Any],
+        *,
+        source: str = "datamart.lifecycle",
+        detail_type: str = "Datamart Retirement Requested",
+    ) -> str:
+        """Put one event on the bus, now (MiniStack takes no other time), and return its id.
+
+        Raises:
+            StackError: the bus refused it.
+        """
+        response = self.events.put_events(
+            Entries=[
+                {
+                    "EventBusName": self.outputs["EventBusName"],
+                    "Source": source,
+                    "DetailType": detail_type,
+                    "Detail": json.dumps(detail),
+                }
+            ]
+        )
+        (entry,) = response["Entries"]
+        if response["FailedEntryCount"]:
+            raise StackError(f"the bus refused the event: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}")
+        return entry["EventId"]
+
+    def put_message(self, body: str) -> None:
+        """Put a message into `Requests` past the bus: a redelivery, or what no rule would ever send."""
+        self.sqs.send_message(QueueUrl=self.outputs["RequestsQueueUrl"], MessageBody=body)
+
+    def invoke(self, event: object) -> Invocation:
+        """Invoke the function with an event as such, and wait for its end."""
+        response = self.lambda_.invoke(
+            FunctionName=self.outputs["RetireFunctionName"], Payload=json.dumps(event).encode()
+        )
+        return Invocation(json.loads(response["Payload"].read()), error="FunctionError" in response)
+
+    # ---- What came of them -----------------------------------------------------------------------------------------
+
+    def next_result(self, *, retirement_id: str | None = None, timeout: float = 30) -> PublishedResult:
+        """Take the next result out of the queue that is subscribed to the topic.
+
+        Args:
+            retirement_id: pass over the results of other retirements.
+            timeout: seconds.
+
+        Raises:
+            StackError: nothing came in time; carries the last lines of the logs.
+        """
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            for result in self._receive_results(wait_seconds=min(int(left) + 1, 20)):
+                if retirement_id in (None, result.document.get("retirementId")):
+                    return result
+        raise StackError(
+            f"no result within {timeout} s (retirementId: {retirement_id or 'any'}).\n"
+            + "\n".join(["The function's last lines:", *self.function_log()[-20:]])
+            + "\n".join(["", "MiniStack's last lines:", *self._emulator.log.read_text().splitlines()[-20:]])
+        )
+
+    def _receive_results(self, wait_seconds: int) -> Iterator[PublishedResult]:
+        response = self.sqs.receive_message(
+            QueueUrl=self._results_queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=wait_seconds
+        )
+        for message in response.get("Messages", []):
+            self.sqs.delete_message(QueueUrl=self._results_queue_url, ReceiptHandle=message["ReceiptHandle"])
+            notification = json.loads(message["Body"])
+            attributes = notification.get("MessageAttributes", {})
+            yield PublishedResult(
+                notification["Message"],
+                notification.get("Subject"),
+                {name: attribute["Value"] for name, attribute in attributes.items()},
+            )
+
+    def evidence(self, prefix: str = "") -> dict[str, EvidenceObject]:
+        """The current objects of the evidence bucket by key, in key order."""
+        bucket = self.outputs["EvidenceBucketName"]
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        objects = {}
+        for key in sorted(entry["Key"] for page in pages for entry in page.get("Contents", [])):
+            response = self.s3.get_object(Bucket=bucket, Key=key)
+            objects[key] = EvidenceObject(response["Body"].read(), response["Metadata"])
+        return objects
+
+    def function_log(self, since: datetime | None = None) -> list[str]:
+        """The function's log lines, in order; those of an invocation are there when it has ended."""
+        pages = self.logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{self.outputs['RetireFunctionName']}",
+            startTime=0 if since is None else int(since.timestamp() * 1000),
+        )
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def purge(self) -> None:
+        """Forget every message: requests (those in work too), failures and results."""
+        for url in (self.outputs["RequestsQueueUrl"], self.outputs["FailuresQueueUrl"], self._results_queue_url):
+            self.sqs.purge_queue(QueueUrl=url)
+
+    # ---- Other circumstances ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def settings(self, **variables: str | None) -> Iterator[None]:
+        """Run the function with other environment variables (None: without that one), from a cold start."""
+        name = self.outputs["RetireFunctionName"]
+        deployed = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        changed = {key: value for key, value in (deployed | variables).items() if value is not None}
+        self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
+        try:
+            yield
+        finally:
+            self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": deployed})
+
+    @contextlib.contextmanager
+    def without_permission(self, action: str) -> Iterator[None]:
+        """Run the function without one action in its role's own policies, from a cold start.
+
+        Raises:
+            StackError: no statement names that action.
+        """
+        role = self._role_name
+        policies: dict[str, Any] = {
+            name: self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        }
+        if not any(action in _actions(statement) for policy in policies.values() for statement in policy["Statement"]):
+            raise StackError(f"no statement of the role {role} names {action}")
+        reduced = {name: _without_action(policy, action) for name, policy in policies.items()}
+        self._put_role_policies(role, reduced)
+        try:
+            with self.settings():
+                yield
+        finally:
+            self._put_role_policies(role, policies)
+
+    def _put_role_policies(self, role: str, policies: Mapping[str, Any]) -> None:
+        for name, policy in policies.items():
+            self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+
+    @cached_property
+    def _role_name(self) -> str:
+        function = self.lambda_.get_function_configuration(FunctionName=self.outputs["RetireFunctionName"])
+        return function["Role"].rsplit("/", 1)[-1]
+
+    # ---- Deployment ------------------------------------------------------------------------------------------------
+
+    def _first_call(self, service_token: str) -> str:
+        """Keep the service token as a secret; the first call also tells whether MiniStack has come up."""
+        try:
+            return self.secretsmanager.create_secret(Name="databrain-service-token", SecretString=service_token)["ARN"]
+        except BotoCoreError as error:
+            raise StackError(f"MiniStack did not come up: {error}") from error
+
+    def _deploy(self, parameters: Mapping[str, str], folder: Path) -> None:
+        self.s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        parameter_file, log = folder / "parameters.yaml", folder / "deploy.log"
+        parameter_file.write_text(json.dumps(parameters))  # JSON is YAML
+        settings = folder / "home" / ".aws-sam" / "metadata.json"
+        settings.parent.mkdir()
+        settings.write_text(json.dumps({"lastVersionCheck": time.time()}))  # no look at a package index
+        command: list[str | Path] = [
+            *(SAM, "deploy", "--stack-name", STACK_NAME, "--capabilities", "CAPABILITY_IAM"),
+            *("--template-file", BUILT_TEMPLATE, "--s3-bucket", ARTIFACTS_BUCKET),
+            *("--parameter-overrides", f"file://{parameter_file}"),
+            *("--no-confirm-changeset", "--no-progressbar"),
+        ]
+        environment = self._emulator.environment | {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.2"}
+        try:
+            with log.open("wb") as output:
+                subprocess.run(  # noqa: S603 -- our own command line
+                    command,
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=DEPLOY_SECONDS,
+                    check=True,
+                )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            reasons = self._failed_resources() or [log.read_text().rpartition("Error: ")[2].strip() or str(error)]
+            raise StackError(f"the deployment failed: {'; '.join(reasons)}") from error
+
+    def _failed_resources(self) -> list[str]:
+        try:
+            events = self.cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+        except ClientError:  # there is no stack: the command says why
+            return []
+        return [
+            f"{event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}"
+            for event in reversed(events)
+            if event.get("ResourceStatus", "").endswith("_FAILED")
+        ]
+
+    def _repair_event_source_mappings(self) -> None:
+        """Set `MaximumConcurrency` again: a template's parameter reaches MiniStack's poller as text and stops it."""
+        for mapping in self.lambda_.list_event_source_mappings()["EventSourceMappings"]:
+            if scaling := mapping.get("ScalingConfig"):
+                self.lambda_.update_event_source_mapping(
+                    UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(scaling["MaximumConcurrency"])}
+                )
+
+    def _subscribe_to_results(self) -> None:
+        topic_arn = self.outputs["ResultsTopicArn"]
+        queue = self.sqs.get_queue_attributes(QueueUrl=self._results_queue_url, AttributeNames=["QueueArn"])
+        queue_arn = queue["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.sqs.set_queue_attributes(QueueUrl=self._results_queue_url, Attributes={"Policy": policy})
+        self.sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn)
+
+    @cached_property
+    def _results_queue_url(self) -> str:
+        return self.sqs.create_queue(QueueName="results")["QueueUrl"]
+
+
+@contextlib.contextmanager
+def _run_folder() -> Iterator[Path]:
+    """A folder of this run's own; what stays of it after a failure are the logs."""
+    RUNS.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="stack-", dir=RUNS))
+    kept = ""
+    try:
+        yield folder
+    except Exception as error:
+        kept = ".log"
+        error.add_note(f"The logs of this run are in {folder}")
+        raise
+    finally:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.suffix != kept:
+                entry.unlink()
+        if not kept:
+            folder.rmdir()
+
+
+def _without_action(policy: Any, action: str) -> dict[str, Any]:  # noqa: ANN401 -- the stubs have no type for a policy
+    """The policy without one action; a statement that names nothing else goes with it."""
+    kept = [
+        {**statement, "Action": [other for other in _actions(statement) if other != action]}
+        for statement in policy["Statement"]
+        if _actions(statement) != [action]
+    ]
+    return {**policy, "Statement": kept}
+
+
+def _actions(statement: Mapping[str, Any]) -> list[str]:
+    actions = statement["Action"]
+    return [actions] if isinstance(actions, str) else actions
