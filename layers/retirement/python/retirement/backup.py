@@ -79,8 +79,12 @@ class VerifiedBackup:
         where = f"s3://{self.reference.bucket}/{self.reference.key}"
         if sha256_hex(self.read_back.body) != self.reference.sha256:
             raise BackupFailed(f"{where} is not what was written: expected SHA-256 {self.reference.sha256}")
-        kept = cast("dict[str, Document]", parse_json(self.read_back.body))
-        if configuration_hash(kept["datamart"], kept["semanticLayer"]) != self.snapshot.configuration_hash:
+        try:
+            kept = cast("dict[str, Document]", parse_json(self.read_back.body))
+            kept_hash = configuration_hash(kept["datamart"], kept["semanticLayer"])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise BackupFailed(f"{where} is no backup as this project writes it") from None
+        if kept_hash != self.snapshot.configuration_hash:
             raise BackupFailed(f"{where} holds another configuration than Databrain shows now")
 
 

@@ -42,9 +42,10 @@ class CoordinationTable:
                     "until": {"N": f"{until.timestamp():.3f}"},
                     "expiresAt": {"N": str(int(until.timestamp()) + 1)},
                 },
-                ConditionExpression="attribute_not_exists(pk) OR #until < :now",
+                # its own holder: the SDK sends again what was done and not answered
+                ConditionExpression="attribute_not_exists(pk) OR #until < :now OR holder = :holder",
                 ExpressionAttributeNames={"#until": "until"},
-                ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}},
+                ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}, ":holder": {"S": holder}},
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return False

@@ -33,6 +33,7 @@ from retirement.results import shortened
 from retirement.settings import DatabrainApi
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.timestamps import parse_timestamp
+from retirement.tokens import is_bearer_token
 
 # Seconds. `read` is between two chunks; a whole answer may take ANSWER_LIMIT.
 TIMEOUT = httpx.Timeout(connect=3.0, read=10.0, write=5.0, pool=5.0)
@@ -45,8 +46,7 @@ MOST_PAGES = 10_000
 MOST_WALKS = 3
 AT_ONCE = 8
 
-# The retry table of reads: what, how often, how long.
-RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+# The retry table of reads: no answer, 429 and 5xx; how often, how long.
 MOST_TRIES = 4
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 10.0
@@ -205,6 +205,9 @@ class DatabrainClient:
 
         Success is 200, `error` null or absent, and `id` the name (section 2). A connection that never came about, and
         a 4xx but 408, had no effect; of anything else nothing is known.
+
+        Raises:
+            RetirementError: there is no token to send it with.
         """
         route, name = self._routes.delete_datamart, permit.snapshot.name
         token = self._token.value()
@@ -269,9 +272,12 @@ class DatabrainClient:
 
     def _embeds_of(self, app: Document) -> "_AppEmbeds":
         route = self._routes.list_data_apps
-        app_name = _text(route, app, "name")
-        shown_name = repr(shortened(app_name))
-        named = {_text(route, embed, "embedId"): embed for embed in _objects(route, app.get("embeds"), "embeds")}
+        shown_name = repr(shortened(_optional_text(app, "name") or ""))
+        try:
+            app_name = _text(route, app, "name")
+            named = {_text(route, embed, "embedId"): embed for embed in _objects(route, app.get("embeds"), "embeds")}
+        except DatabrainUnexpected as error:
+            return _AppEmbeds((), (f"the embeds of the data app {shown_name}",), error)
         failure, gaps, items = None, [], {}
         try:
             items = self._items_of(app_name)
@@ -301,8 +307,11 @@ class DatabrainClient:
         """What List Embeds returns for a data app, by ID; nothing where no key of it works."""
         tokens, embeds = self._routes.list_api_tokens, self._routes.list_embeds
         for token in self._read_all(tokens, {"dataAppName": app_name}):
+            key = _text(tokens, token, "key")
+            if not is_bearer_token(key):
+                continue
             try:
-                items = self._read_all(embeds, key=_text(tokens, token, "key"))
+                items = self._read_all(embeds, key=key)
             except _KeyRefused:
                 continue
             return {_text(embeds, item, "embedId"): item for item in items}
@@ -461,7 +470,7 @@ def _failure(route: _Route, answer: _Answer, key: str | None) -> DatabrainError:
         return DatabrainUnauthorized(
             f"{told}; the token is refused, also freshly read: put a valid service token into the secret"
         )
-    if answer.status in RETRIED_STATUSES:
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return DatabrainUnavailable(told, answer.retry_after)
     if answer.status == HTTPStatus.NOT_FOUND:
         return _NotFound(f"{told}; check DatabrainBaseUrl and DatabrainApi")
@@ -571,6 +580,6 @@ def _retry_after(value: str | None, now: datetime) -> float | None:
         return float(value[:9])
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())

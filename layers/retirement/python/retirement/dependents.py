@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 
-from retirement.canonical import Document, canonical_json
+from retirement.canonical import Document, Json, canonical_json
 
-# In each list of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
+# In the lists of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
 MOST_SHOWN = 100
-SHOWN_BYTES = 80 * 1024
+EMBED_BYTES = 80 * 1024
+GAP_BYTES = 40 * 1024
 
 # No documented request reads these (docs/databrain-api.md, section 6).
 NEVER_CHECKED = (
@@ -82,11 +83,11 @@ class Dependents:
         """The dependents as results show them, at most 100 in each list."""
         found, undetermined = self.with_verdict(Verdict.USES), self.with_verdict(Verdict.UNDETERMINED)
         return {
-            "found": _shown(found),
+            "found": _fitting([embed.document() for embed in found], EMBED_BYTES),
             "foundCount": len(found),
-            "undetermined": _shown(undetermined),
+            "undetermined": _fitting([embed.document() for embed in undetermined], EMBED_BYTES),
             "undeterminedCount": len(undetermined),
-            "notChecked": [*NEVER_CHECKED, *self.listing.gaps][:MOST_SHOWN],
+            "notChecked": _fitting([*NEVER_CHECKED, *self.listing.gaps], GAP_BYTES),
         }
 
 
@@ -95,7 +96,8 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().casefold())
 
 
-def _shown(embeds: Sequence[Embed]) -> list[Document]:
-    documents = [embed.document() for embed in embeds[:MOST_SHOWN]]
-    ends = accumulate(len(canonical_json(document).encode()) for document in documents)
-    return [document for document, end in zip(documents, ends, strict=True) if end <= SHOWN_BYTES]
+def _fitting(entries: Sequence[Json], most_bytes: int) -> Sequence[Json]:
+    """The first entries, at most `MOST_SHOWN` and `most_bytes` of JSON."""
+    shown = entries[:MOST_SHOWN]
+    ends = accumulate(len(canonical_json(entry).encode()) + 1 for entry in shown)
+    return [entry for entry, end in zip(shown, ends, strict=True) if end <= most_bytes]

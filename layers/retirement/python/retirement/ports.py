@@ -66,7 +66,11 @@ class Databrain(Protocol):
         """List the embeds of all data apps, and what failed on the way; each failure leaves a gap in the listing."""
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
-        """Send one delete request, never a second one."""
+        """Send one delete request, never a second one.
+
+        Raises:
+            RetirementError: it could not even be sent, for want of a token.
+        """
 
 
 class Evidence(Protocol):

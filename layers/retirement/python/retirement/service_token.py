@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from retirement.errors import AwsCallFailed, ConfigurationError
+from retirement.tokens import is_bearer_token
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -62,7 +63,7 @@ class ServiceToken:
         except BotoCoreError as error:
             raise AwsCallFailed(f"Secrets Manager did not answer: {type(error).__name__}") from None
         token = _token_in(secret)
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
+        if not is_bearer_token(token):
             raise ConfigurationError(
                 f"ServiceTokenSecretArn: the secret {self._secret_arn} must hold the token, as plain text or as "
                 'JSON {"token": "..."}, and holds neither'

@@ -95,7 +95,7 @@ def _boolean(environment: Mapping[str, str], name: str) -> bool:
 def _arn(environment: Mapping[str, str], name: str) -> str:
     value = _text(environment, name)
     if not value.startswith("arn:"):
-        raise ConfigurationError(f"{name} is {value!r}: expected a full ARN")
+        raise ConfigurationError(f"{name} must be a full ARN; what it is could be a secret and is not shown")
     return value
 
 
@@ -107,7 +107,7 @@ def _base_url(environment: Mapping[str, str], name: str) -> str:
     except ValueError:
         raise ConfigurationError(f"{name} is no URL") from None
     local = url.scheme == "http" and host in {"localhost", "127.0.0.1"}
-    if not host or not (url.scheme == "https" or local):
+    if not host or any(map(str.isspace, value)) or not (url.scheme == "https" or local):
         raise ConfigurationError(f"{name} must be an https URL, or http for localhost and 127.0.0.1 only")
     if url.username or url.password or url.query or url.fragment:
         raise ConfigurationError(f"{name} must have no user, password, query or fragment")

@@ -64,7 +64,7 @@ class PowertoolsTelemetry:
 
     def ended(self, result: Document) -> None:
         """The request has its result."""
-        self._logger.append_keys(outcome=result["outcome"])
+        self._logger.append_keys(**{key: result[key] for key in ("retirementId", "datamartName", "outcome")})
         self._logger.info("published", extra={"reason": result["reason"], "resultMessage": result["message"]})
         self._count_outcome(str(result["outcome"]), result["reason"])
 

@@ -139,6 +139,9 @@ def _carry_out(attempt: _Attempt) -> Document:
     if receipt is not None:
         ports.telemetry.step("recover", found="receipt")
         return attempt.publish(receipt)
+    rejection = _earlier_rejection(attempt)
+    if rejection is not None:
+        return _publish(rejection.body, ports)
     intent = _earlier_intent(attempt)
 
     # 4. cheap refusals come with their rules; 5. the token is read with the first request
@@ -146,6 +149,8 @@ def _carry_out(attempt: _Attempt) -> Document:
     # 6. snapshot
     sighting = ports.databrain.find(request.datamart_name)
     ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
+    if isinstance(sighting, Absent) and intent is None:
+        intent = _earlier_intent(attempt)  # of an attempt alongside this one: it may be why the datamart is gone
     if intent is not None and (ended := _end_of(intent, sighting, attempt)) is not None:
         return ended
     if isinstance(sighting, Absent):
@@ -227,6 +232,17 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
         raise
 
 
+def _earlier_rejection(attempt: _Attempt) -> StoredObject | None:
+    """The receipt of this very event, if it was rejected while its `retireAt` was still ahead: it stays rejected."""
+    if "retireAt" not in attempt.request.detail:
+        return None
+    event_id = carried_by(attempt.delivery).event_id or attempt.delivery.invocation_id
+    receipt = attempt.ports.evidence.read(rejected_key(event_id))
+    if receipt is None or receipt.content_hash != sha256_hex(attempt.delivery.body):
+        return None
+    return receipt
+
+
 def _earlier_intent(attempt: _Attempt) -> Intent | None:
     kept = attempt.ports.evidence.read(attempt.key("intent.json"))
     if kept is None:
@@ -305,9 +321,16 @@ def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
     """The permit of an earlier attempt, earned again against what is there now."""
     if intent.backup is None:
         return NoBackupAsked(snapshot, attempt.request)
-    read_back = attempt.ports.evidence.read(intent.backup.key)
+    try:
+        read_back = attempt.ports.evidence.read(intent.backup.key)
+    except AwsCallFailed as error:
+        raise BackupFailed(
+            f"The backup of an earlier attempt could not be read, so nothing was deleted: {error}"
+        ) from error
     if read_back is None:
-        raise BackupFailed("The backup of an earlier attempt is gone, so nothing was deleted: ask under a new id.")
+        raise BackupFailed(
+            "The backup of an earlier attempt is gone, so nothing was deleted: ask under a new retirementId."
+        )
     return VerifiedBackup(snapshot, intent.backup, read_back)
 
 
@@ -339,7 +362,12 @@ def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document
         _require_time_to_delete(attempt)
         # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
-        answer = ports.databrain.delete(permit)
+        try:
+            answer = ports.databrain.delete(permit)
+        except RetirementError as unsent:
+            if not in_doubt:
+                ports.coordination.settle(request, unsent.reason, ports.clock.now())
+            raise
         ports.telemetry.step("delete", send=send, effect=answer.effect.name.lower(), error=answer.error)
         if answer.effect is DeleteEffect.DONE:
             _confirm(intent, attempt)
