@@ -21,6 +21,12 @@ build: .aws-sam/build/template.yaml ## Build what is deployed: .aws-sam/build/te
 demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main job on this machine: a dry run and a real request
 	$(DEV)/bin/python -m local.demo
 
+.PHONY: bench
+bench: $(DEV)/.ready .venv/bench/.ready build ## Print what one retirement takes: requests, memory, cold set-up
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.bench
+
+.venv/bench/.ready: requirements/bench.txt
+
 lint: $(DEV)/.ready ## Check style, types, the package's inner borders and the template
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
@@ -32,7 +38,7 @@ test: $(DEV)/.ready $(EMULATOR)/.ready build ## Run all tests
 	$(DEV)/bin/python -m pytest --numprocesses 2 --dist loadgroup --cov
 
 requirements: $(UV)/.ready ## Pin the newest releases of what requirements/*.in asks for
-	cd requirements && for list in runtime dev emulator sam uv; do \
+	cd requirements && for list in runtime dev bench emulator sam uv; do \
 		../$(UV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url --no-emit-find-links --output-file $$list.txt $$list.in || exit 1; \
 	done

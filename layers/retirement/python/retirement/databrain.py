@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Protocol
 
 import httpx
@@ -38,8 +38,9 @@ from retirement.tokens import is_bearer_token
 # Seconds. `read` is between two chunks; a whole answer may take ANSWER_LIMIT.
 TIMEOUT = httpx.Timeout(connect=3.0, read=10.0, write=5.0, pool=5.0)
 ANSWER_LIMIT = 15.0
-# An unpaginated, expanded list of some thousand datamarts is larger than this; the pages are walked then.
+# Bytes. An unpaginated, expanded list of some thousand datamarts is larger; the pages are walked then, side by side.
 BODY_LIMIT = 32 * 1024 * 1024
+PAGE_LIMIT = 8 * 1024 * 1024
 PAGE_SIZE = 10  # fixed by the API
 MOST_PAGES = 10_000
 
@@ -124,11 +125,21 @@ class _Answer:
         return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
+def http_client(base_url: str) -> httpx.Client:
+    """The connections to one server: they outlive an attempt, and follow no redirect."""
+    return httpx.Client(
+        base_url=base_url,
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        headers={"User-Agent": "datamart-retirement", "Accept": "application/json"},
+    )
+
+
 class DatabrainClient:
     """Every method but `delete` raises a `DatabrainError` where Databrain refuses, fails or answers in another shape.
 
     Args:
-        http: bound to the base URL, with `TIMEOUT`, following no redirects.
+        http: from `http_client`.
         api: which route family the server has.
         token: where the service token comes from.
         clock: bounds waiting by the time that the invocation has left.
@@ -144,6 +155,7 @@ class DatabrainClient:
         self._token = token
         self._clock = clock
         self._telemetry = telemetry
+        self._at_once = BoundedSemaphore(AT_ONCE)
         self._renewal = Lock()
         self._renewed = False
 
@@ -409,7 +421,7 @@ class DatabrainClient:
 
         Raises:
             httpx.TransportError: no answer, or not all of it.
-            BodyTooLarge: the answer passes `BODY_LIMIT`.
+            BodyTooLarge: the answer passes `BODY_LIMIT`, or `PAGE_LIMIT` where it is not a whole list.
             DatabrainUnavailable: the answer takes longer than `ANSWER_LIMIT`.
             DatabrainUnexpected: the answer is compressed, which was not asked for and could be a bomb.
         """
@@ -417,14 +429,15 @@ class DatabrainClient:
         began = self._clock.remaining()
         sent = {"json": fields} if route.takes_body else {"params": fields}
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
+        limit = BODY_LIMIT if fields.get("isPagination") in {False, "false"} else PAGE_LIMIT
         body = bytearray()
-        with self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
+        with self._at_once, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise DatabrainUnexpected(f"{route.method} {route.path}: expected an answer that is not compressed")
             for chunk in response.iter_raw():
                 body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {BODY_LIMIT} bytes")
+                if len(body) > limit:
+                    raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {limit} bytes")
                 if began - self._clock.remaining() > ANSWER_LIMIT:
                     raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
             retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())

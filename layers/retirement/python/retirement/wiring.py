@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import boto3
-import httpx
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
 from retirement.coordination import CoordinationTable
-from retirement.databrain import TIMEOUT, DatabrainClient
+from retirement.databrain import DatabrainClient, http_client
 from retirement.evidence import S3Evidence
 from retirement.ports import Ports
 from retirement.results_topic import SnsResultsTopic
@@ -63,12 +62,7 @@ class Wiring:
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
         self.settings = Settings.from_environment(os.environ)
         session = boto3.Session()
-        self._http = httpx.Client(
-            base_url=self.settings.databrain_base_url,
-            timeout=TIMEOUT,
-            follow_redirects=False,
-            headers={"User-Agent": "datamart-retirement", "Accept": "application/json"},
-        )
+        self._http = http_client(self.settings.databrain_base_url)
         self._token = ServiceToken(
             session.client("secretsmanager", config=_AWS), self.settings.service_token_secret_arn
         )

@@ -1,0 +1,26 @@
+"""Datamart names that are legal and that careless code breaks on."""
+
+HOSTILE_NAMES = (
+    "two words",
+    " leading and trailing ",
+    "a/b",
+    "/",
+    "../../etc",
+    "100%",
+    "%2F",
+    "%",
+    "a&b=c",
+    "a+b",
+    "a?b#c",
+    ".",
+    "..",
+    'it\'s "quoted"',
+    "back\\slash",
+    "{braces} and ${more}",
+    "Größe 数据 🙂",
+    "e\u0301 is not \u00e9",
+    "\u202eright to left",
+    "n" * 256,
+    "%" * 256,
+    "🙂" * 256,
+)

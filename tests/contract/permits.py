@@ -1,0 +1,31 @@
+"""What lets a delete be sent."""
+
+from datetime import UTC, datetime
+
+from retirement.backup import NoBackupAsked
+from retirement.requests import DependentsPolicy, Request
+from retirement.snapshot import Listing, Snapshot
+
+
+def request_for(name: str, retirement_id: str = "retirement-1") -> Request:
+    """A valid request that asks for no backup."""
+    return Request(
+        datamart_name=name,
+        retirement_id=retirement_id,
+        environment="test",
+        requested_by="the contract tests",
+        reason="to see what happens",
+        backup=False,
+        dry_run=False,
+        dependents=DependentsPolicy.BLOCK,
+        reviewed_embeds=frozenset(),
+        plan_id=None,
+        requested_at=datetime(2026, 1, 1, tzinfo=UTC),
+        content_hash="0" * 64,
+        detail={},
+    )
+
+
+def permit_for(name: str) -> NoBackupAsked:
+    """Permits the deletion of a datamart of this name."""
+    return NoBackupAsked(Snapshot(name, None, {"name": name}, None, Listing({name: None})), request_for(name))

@@ -1,0 +1,241 @@
+"""The port `Coordination`: one suite for the fake and for DynamoDB."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from local.stack import EmbeddedStack
+from retirement.coordination import KEPT_FAILURES, CoordinationTable
+from retirement.errors import AwsCallFailed
+from retirement.ports import Coordination
+from retirement.requests import Request
+from retirement.results import Reason
+from tests.contract.hostile_names import HOSTILE_NAMES
+from tests.contract.permits import request_for
+from tests.fakes import FakeCoordination
+
+pytestmark = pytest.mark.xdist_group("ministack")
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.fixture(scope="module")
+def table(aws: EmbeddedStack) -> str:
+    """A table with the template's key."""
+    name = f"coordination-{uuid4()}"
+    aws.dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
+def coordination_table(aws: EmbeddedStack, table: str) -> CoordinationTable:
+    """The adapter."""
+    return CoordinationTable(aws.dynamodb, table)
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def coordination(request: pytest.FixtureRequest) -> Coordination:
+    """The fake and the adapter, in turn."""
+    if request.param == "fake":
+        return FakeCoordination()
+    adapter: CoordinationTable = request.getfixturevalue("coordination_table")
+    return adapter
+
+
+@pytest.fixture
+def name() -> str:
+    """A datamart that no other test has."""
+    return f"datamart-{uuid4()}"
+
+
+@pytest.fixture
+def request_named(name: str) -> Request:
+    """A retirement of that datamart."""
+    return request_for(name)
+
+
+class TestLock:
+    """One holder at a time, for some time."""
+
+    def test_a_free_lock_is_taken(self, coordination: Coordination, name: str) -> None:
+        """Whoever comes first has the lock, and nobody else, whenever they ask."""
+        assert coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        assert not coordination.acquire(name, "second", NOW, NOW + MINUTE)
+        assert not coordination.acquire(name, "second", NOW + MINUTE / 2, NOW + MINUTE)
+
+    def test_its_holder_has_it_still(self, coordination: Coordination, name: str) -> None:
+        """Taking a lock again is no failure, since the SDK repeats a call whose answer was lost; its end moves."""
+        assert coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        assert coordination.acquire(name, "first", NOW, NOW + 2 * MINUTE)
+        assert not coordination.acquire(name, "second", NOW + 2 * MINUTE, NOW + 3 * MINUTE)
+
+    def test_an_expired_lock_is_free(self, coordination: Coordination, name: str) -> None:
+        """A lock is held up to its end, that moment included, and not beyond."""
+        assert coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        assert not coordination.acquire(name, "second", NOW + MINUTE, NOW + 2 * MINUTE)
+        assert coordination.acquire(name, "second", NOW + MINUTE + MOMENT, NOW + 2 * MINUTE)
+        assert not coordination.acquire(name, "third", NOW + MINUTE + MOMENT, NOW + 2 * MINUTE)
+
+    def test_a_released_lock_is_free(self, coordination: Coordination, name: str) -> None:
+        """A lock can be taken as soon as its holder has given it back."""
+        coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        coordination.release(name, "first")
+        assert coordination.acquire(name, "second", NOW, NOW + MINUTE)
+
+    def test_a_lock_of_another(self, coordination: Coordination, name: str) -> None:
+        """Only its holder releases a lock."""
+        coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        coordination.release(name, "second")
+        assert not coordination.acquire(name, "third", NOW, NOW + MINUTE)
+
+    def test_a_late_release(self, coordination: Coordination, name: str) -> None:
+        """A holder whose lock has expired does not release that of the next one."""
+        coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        later = NOW + 2 * MINUTE
+        assert coordination.acquire(name, "second", later, later + MINUTE)
+        coordination.release(name, "first")
+        assert not coordination.acquire(name, "third", later, later + MINUTE)
+
+    def test_nothing_to_release(self, coordination: Coordination, name: str) -> None:
+        """Releasing a lock that nobody holds is no error."""
+        coordination.release(name, "first")
+        assert coordination.acquire(name, "first", NOW, NOW + MINUTE)
+
+    def test_hostile_names(self, coordination: Coordination) -> None:
+        """Every name has a lock of its own."""
+        holder = uuid4().hex
+        later = NOW + timedelta(days=NOW.toordinal())
+        assert all(coordination.acquire(name, holder, later, later + MINUTE) for name in HOSTILE_NAMES)
+        assert not any(coordination.acquire(name, "other", later, later + MINUTE) for name in HOSTILE_NAMES)
+        for name in HOSTILE_NAMES:
+            coordination.release(name, holder)
+            assert coordination.acquire(name, holder, later, later + MINUTE)
+            coordination.release(name, holder)
+
+
+class TestLastFailure:
+    """Why a retirement's last attempt failed."""
+
+    def test_nothing_is_known_at_first(self, coordination: Coordination, request_named: Request) -> None:
+        """A retirement that has not failed has no reason."""
+        assert coordination.last_failure(request_named) is None
+
+    @pytest.mark.parametrize("reason", list(Reason))
+    def test_every_reason_is_kept(self, coordination: Coordination, request_named: Request, reason: Reason) -> None:
+        """A recorded reason is read as the reason that it is."""
+        coordination.record_failure(request_named, reason, NOW)
+        assert coordination.last_failure(request_named) is reason
+
+    def test_the_last_one_counts(self, coordination: Coordination, request_named: Request) -> None:
+        """A later failure takes the place of an earlier one."""
+        coordination.record_failure(request_named, Reason.BACKUP_FAILED, NOW)
+        coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW)
+        assert coordination.last_failure(request_named) is Reason.DATABRAIN_UNAVAILABLE
+        coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
+
+    def test_a_doubt_stays(self, coordination: Coordination, request_named: Request) -> None:
+        """No later failure hides that a delete may have been sent."""
+        coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW)
+        coordination.record_failure(request_named, Reason.INTERNAL_ERROR, NOW + MINUTE)
+        assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
+
+    def test_a_doubt_is_settled_for_a_reason(self, coordination: Coordination, request_named: Request) -> None:
+        """Once it is known that no delete took effect, the reason is why, and later ones count again."""
+        coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        coordination.settle(request_named, Reason.DATABRAIN_UNAUTHORIZED, NOW)
+        assert coordination.last_failure(request_named) is Reason.DATABRAIN_UNAUTHORIZED
+        coordination.record_failure(request_named, Reason.INTERNAL_ERROR, NOW)
+        assert coordination.last_failure(request_named) is Reason.INTERNAL_ERROR
+
+    def test_a_doubt_is_settled_altogether(self, coordination: Coordination, request_named: Request) -> None:
+        """What is settled without a reason is forgotten, and there may be nothing to forget."""
+        coordination.settle(request_named, None, NOW)
+        coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        coordination.settle(request_named, None, NOW)
+        assert coordination.last_failure(request_named) is None
+        coordination.record_failure(request_named, Reason.BACKUP_FAILED, NOW)
+        assert coordination.last_failure(request_named) is Reason.BACKUP_FAILED
+
+    def test_each_retirement_has_its_own(self, coordination: Coordination, name: str) -> None:
+        """A reason is known of one datamart and one retirement id together."""
+        coordination.record_failure(request_for(name, "offboard"), Reason.UNCONFIRMED, NOW)
+        assert coordination.last_failure(request_for(f"{name}.", "offboard")) is None
+        assert coordination.last_failure(request_for(name, "offboard.")) is None
+        coordination.settle(request_for(name, "offboard."), None, NOW)
+        assert coordination.last_failure(request_for(name, "offboard")) is Reason.UNCONFIRMED
+
+    def test_a_lock_is_something_else(self, coordination: Coordination, request_named: Request) -> None:
+        """Neither locks nor failures disturb the other."""
+        name = request_named.datamart_name
+        coordination.acquire(name, "first", NOW, NOW + MINUTE)
+        coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        coordination.release(name, "first")
+        assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
+        coordination.settle(request_named, None, NOW)
+        assert coordination.acquire(name, "second", NOW, NOW + MINUTE)
+
+    def test_hostile_names(self, coordination: Coordination) -> None:
+        """Every name has a reason of its own, also under the longest retirement id."""
+        retirement_id = uuid4().hex * 4
+        reasons = {name: list(Reason)[number % len(Reason)] for number, name in enumerate(HOSTILE_NAMES)}
+        for name, reason in reasons.items():
+            coordination.record_failure(request_for(name, retirement_id), reason, NOW)
+        told = {name: coordination.last_failure(request_for(name, retirement_id)) for name in HOSTILE_NAMES}
+        assert told == reasons
+
+
+class TestCoordinationTable:
+    """What DynamoDB alone can show."""
+
+    def test_one_of_eight_has_the_lock(self, coordination_table: CoordinationTable, name: str) -> None:
+        """Of several at once, one takes the lock."""
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            taken = list(pool.map(lambda n: coordination_table.acquire(name, f"{n}", NOW, NOW + MINUTE), range(8)))
+        assert taken.count(True) == 1
+
+    def test_everything_expires(
+        self, coordination_table: CoordinationTable, aws: EmbeddedStack, table: str, request_named: Request
+    ) -> None:
+        """Items carry a time to live in seconds: a lock's end, and for failures longer than queues keep a message."""
+        name = request_named.datamart_name
+        coordination_table.acquire(name, "first", NOW, NOW + MINUTE)
+        coordination_table.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        expiry = {
+            pk: aws.dynamodb.get_item(TableName=table, Key={"pk": {"S": pk}})["Item"]["expiresAt"]["N"]
+            for pk in (f"lock#{name}", f"failure#{request_named.retirement_id}#{name}")
+        }
+        lock_ends, failure_ends = (datetime.fromtimestamp(int(seconds), UTC) for seconds in expiry.values())
+        assert NOW + MINUTE < lock_ends <= NOW + 2 * MINUTE
+        assert failure_ends == NOW + KEPT_FAILURES
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda table, request: table.acquire(request.datamart_name, "first", NOW, NOW + MINUTE),
+            lambda table, request: table.release(request.datamart_name, "first"),
+            lambda table, request: table.last_failure(request),
+            lambda table, request: table.record_failure(request, Reason.UNCONFIRMED, NOW),
+            lambda table, request: table.settle(request, None, NOW),
+            lambda table, request: table.settle(request, Reason.BACKUP_FAILED, NOW),
+        ],
+        ids=["acquire", "release", "last_failure", "record_failure", "settle", "settle with a reason"],
+    )
+    def test_no_table(
+        self, aws: EmbeddedStack, request_named: Request, call: Callable[[CoordinationTable, Request], object]
+    ) -> None:
+        """A failing call is an error, and never a free lock or an unknown reason."""
+        nowhere = CoordinationTable(aws.dynamodb, f"nowhere-{uuid4()}")
+        with pytest.raises(AwsCallFailed, match=r"DynamoDB .*ResourceNotFoundException"):
+            call(nowhere, request_named)

@@ -1,0 +1,160 @@
+"""The port `Databrain`: one suite for the fake and for the client on the local server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from local.databrain.listing import datamart_item
+from local.databrain.organisation import Datamart
+from local.databrain.seed import datamart_of, organisation_of
+from local.databrain.state import Databrain as Server
+from retirement.databrain import DatabrainClient
+from retirement.dependents import EmbedListing
+from retirement.errors import DatabrainUnexpected
+from retirement.ports import Databrain, DeleteEffect
+from retirement.settings import DatabrainApi
+from retirement.snapshot import Absent, Listing, Snapshot
+from tests.contract.hostile_names import HOSTILE_NAMES
+from tests.contract.permits import permit_for
+from tests.contract.rotated_secret import RotatedSecret
+from tests.contract.seeds import CREATED_AT, SERVICE_TOKEN, JsonObject, datamart, seed
+from tests.fakes import FakeDatabrain, LogicalClock, RecordingTelemetry
+
+CREATED = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
+LATER = datetime(2024, 5, 1, tzinfo=UTC)
+LAYER: JsonObject = {"tables": [], "feedback": None, "completionScore": 0, "lastUpdated": CREATED_AT}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A port, and how somebody else creates a datamart behind it, from a seed's entry: it goes to the end."""
+
+    port: Databrain
+    create: Callable[[JsonObject], None]
+
+
+def parsed(given: JsonObject) -> Datamart:
+    """What a seed's entry describes."""
+    return datamart_of(given, organisation_of(seed()))
+
+
+def fake() -> Subject:
+    """An organisation in memory."""
+    databrain = FakeDatabrain()
+
+    def create(given: JsonObject) -> None:
+        created = parsed(given)
+        databrain.datamarts[created.name] = datamart_item(created, expanded=True, dated=True)
+        if created.semantic_layer is not None:
+            databrain.semantic_layers[created.name] = {"datamartName": created.name, **created.semantic_layer}
+
+    return Subject(databrain, create)
+
+
+def served(server: Server, http: httpx.Client) -> Subject:
+    """An organisation on the local server."""
+    server.organisation = organisation_of(seed())
+    token = RotatedSecret(SERVICE_TOKEN).token()
+    client = DatabrainClient(
+        http, api=DatabrainApi.CURRENT, token=token, clock=LogicalClock(), telemetry=RecordingTelemetry()
+    )
+    return Subject(client, lambda given: server.organisation.put_datamart(parsed(given)))
+
+
+@pytest.fixture(params=["fake", "client"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """The fake and the client, in turn, each on an organisation without datamarts."""
+    if request.param == "fake":
+        return fake()
+    return served(request.getfixturevalue("databrain"), request.getfixturevalue("http"))
+
+
+def test_an_empty_organisation(subject: Subject) -> None:
+    """Where there is nothing, nothing is found, listed or embedded."""
+    assert subject.port.find("sales") == Absent(Listing({}))
+    assert subject.port.list_datamarts() == Listing({})
+    assert subject.port.list_embeds() == (EmbedListing(()), ())
+
+
+def test_the_list(subject: Subject) -> None:
+    """Datamarts are listed in their order, with the time of their creation."""
+    for name in ("sales", "marketing", "finance"):
+        subject.create(datamart(name))
+    listing = subject.port.list_datamarts()
+    assert list(listing.created_at.items()) == [("sales", CREATED), ("marketing", CREATED), ("finance", CREATED)]
+
+
+def test_what_is_found(subject: Subject) -> None:
+    """A datamart is found with its entry and its semantic layer, beside the list of all."""
+    given = datamart("sales", semanticLayer=LAYER)
+    for entry in (datamart("marketing"), given):
+        subject.create(entry)
+    found = subject.port.find("sales")
+    assert found == Snapshot(
+        name="sales",
+        created_at=CREATED,
+        entry=datamart_item(parsed(given), expanded=True, dated=True),
+        semantic_layer={"datamartName": "sales", **LAYER},
+        listing=Listing({"marketing": CREATED, "sales": CREATED}),
+    )
+
+
+def test_no_semantic_layer(subject: Subject) -> None:
+    """A datamart without a semantic layer is found without one."""
+    subject.create(datamart("sales"))
+    found = subject.port.find("sales")
+    assert isinstance(found, Snapshot)
+    assert found.semantic_layer is None
+
+
+@pytest.mark.parametrize("name", ["Sales", "sales ", "sale", ""])
+def test_near_matches(subject: Subject, name: str) -> None:
+    """Only the very name is found."""
+    subject.create(datamart("sales"))
+    assert subject.port.find(name) == Absent(Listing({"sales": CREATED}))
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names(subject: Subject, name: str) -> None:
+    """A datamart of any legal name is found and deleted, and no other."""
+    for existing in HOSTILE_NAMES:
+        subject.create(datamart(existing))
+    found = subject.port.find(name)
+    assert isinstance(found, Snapshot)
+    assert found.entry["name"] == name
+    assert subject.port.delete(permit_for(name)).effect is DeleteEffect.DONE
+    assert list(subject.port.list_datamarts().created_at) == [other for other in HOSTILE_NAMES if other != name]
+
+
+def test_a_deleted_datamart_is_absent(subject: Subject) -> None:
+    """A delete is answered with a yes, and the next look finds nothing."""
+    for name in ("sales", "marketing"):
+        subject.create(datamart(name))
+    answer = subject.port.delete(permit_for("sales"))
+    assert (answer.effect, answer.error) == (DeleteEffect.DONE, None)
+    assert subject.port.find("sales") == Absent(Listing({"marketing": CREATED}))
+
+
+def test_deleting_what_is_not_there(subject: Subject) -> None:
+    """A delete of an unknown name has no effect, and an error for an answer."""
+    subject.create(datamart("sales"))
+    answer = subject.port.delete(permit_for("marketing"))
+    assert answer.effect is DeleteEffect.NONE
+    assert isinstance(answer.error, DatabrainUnexpected)
+    assert "HTTP 400 INVALID_REQUEST_BODY" in str(answer.error)
+    assert subject.port.list_datamarts() == Listing({"sales": CREATED})
+
+
+def test_a_new_datamart_under_an_old_name(subject: Subject) -> None:
+    """A datamart that is created again is another one: at the end of the list, without the old semantic layer."""
+    for entry in (datamart("sales", semanticLayer=LAYER), datamart("marketing")):
+        subject.create(entry)
+    subject.port.delete(permit_for("sales"))
+    subject.create(datamart("sales", createdAt="2024-05-01T00:00:00Z"))
+    found = subject.port.find("sales")
+    assert isinstance(found, Snapshot)
+    assert (found.created_at, found.semantic_layer) == (LATER, None)
+    assert list(found.listing.created_at) == ["marketing", "sales"]

@@ -1,0 +1,453 @@
+"""Fakes of the ports, a clock that moves only when told to, and a way to interfere with any call that goes out.
+
+Each fake has the semantics of its adapter: the contract suite runs on both.
+"""
+
+# ruff: noqa: D102  # a port's docstrings are its fake's too
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias, cast
+
+from retirement.backup import DeletePermit
+from retirement.canonical import Document, ordered_json, parse_json
+from retirement.dependents import Embed, EmbedListing
+from retirement.errors import DatabrainError, DatabrainUnexpected
+from retirement.intake import receive
+from retirement.keys import retirement_key
+from retirement.ports import DeleteAnswer, DeleteEffect, Metric, Ports
+from retirement.requests import Delivery, Request
+from retirement.results import Reason
+from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
+from retirement.snapshot import Absent, Listing, Snapshot
+from retirement.stored_object import StoredObject
+from retirement.timestamps import format_timestamp, parse_timestamp
+from retirement.workflow import retire
+
+Parsed: TypeAlias = Any  # parsed JSON, for a test to index as it likes
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+INVOCATION_SECONDS = 60.0
+
+SETTINGS = Settings(
+    environment_name="prod",
+    mode=Mode.RETIRE,
+    databrain_base_url="https://databrain.test",
+    databrain_api=DatabrainApi.CURRENT,
+    service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
+    backup_by_default=True,
+    undetermined_embeds=UndeterminedEmbeds.BLOCK,
+    evidence_bucket_name="evidence",
+    coordination_table_name="coordination",
+    results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
+)
+
+
+class LogicalClock:
+    """Time moves by `sleep` and `advance` alone."""
+
+    def __init__(self, now: datetime = START, seconds: float = INVOCATION_SECONDS) -> None:
+        self._now = now
+        self._ends = now + timedelta(seconds=seconds)
+        self.slept: list[float] = []
+
+    def begin_invocation(self, seconds: float = INVOCATION_SECONDS) -> None:
+        """From now on the invocation has this much time."""
+        self._ends = self._now + timedelta(seconds=seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def remaining(self) -> float:
+        return max(0.0, (self._ends - self._now).total_seconds())
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedDeletion:
+    """What the next delete request does, whatever is there, and what is answered."""
+
+    happens: bool
+    answer: DeleteAnswer
+
+
+class FakeDatabrain:
+    """An organisation: `datamarts` are list entries by name, in Databrain's order."""
+
+    def __init__(self) -> None:
+        self.datamarts: dict[str, Document] = {}
+        self.semantic_layers: dict[str, Document] = {}
+        self.embeds = EmbedListing(())
+        self.embed_failures: tuple[DatabrainError, ...] = ()
+        self.scripted: deque[ScriptedDeletion] = deque()
+        self.permits: list[DeletePermit] = []  # one for each delete request that was sent
+        self.deleted: list[Document] = []  # the entries that are gone by one
+
+    def find(self, name: str) -> Snapshot | Absent:
+        listing = self.list_datamarts()
+        if name not in listing:
+            return Absent(listing)
+        return Snapshot(name, listing.created_at[name], self.datamarts[name], self.semantic_layers.get(name), listing)
+
+    def list_datamarts(self) -> Listing:
+        return Listing({name: _created_at(entry) for name, entry in self.datamarts.items()})
+
+    def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
+        return self.embeds, self.embed_failures
+
+    def delete(self, permit: DeletePermit) -> DeleteAnswer:
+        self.permits.append(permit)
+        name = permit.snapshot.name
+        missing = DeleteAnswer(DeleteEffect.NONE, DatabrainUnexpected("HTTP 400 INVALID_REQUEST_BODY; expected 200"))
+        by_itself = ScriptedDeletion(
+            happens=True, answer=DeleteAnswer(DeleteEffect.DONE) if name in self.datamarts else missing
+        )
+        deletion = self.scripted.popleft() if self.scripted else by_itself
+        if deletion.happens and name in self.datamarts:
+            self.deleted.append(self.datamarts.pop(name))
+            self.semantic_layers.pop(name, None)
+        return deletion.answer
+
+
+def _created_at(entry: Document) -> datetime | None:
+    told = entry.get("createdAt")
+    return None if told is None else parse_timestamp(cast("str", told))
+
+
+class FakeEvidence:
+    """A versioned bucket in which nothing is overwritten."""
+
+    def __init__(self, bucket: str = SETTINGS.evidence_bucket_name) -> None:
+        self._bucket = bucket
+        self.objects: dict[str, StoredObject] = {}
+
+    def create(self, key: str, body: str, content_hash: str | None = None) -> StoredObject:
+        version = f"version-{len(self.objects) + 1}"
+        return self.objects.setdefault(key, StoredObject(self._bucket, key, version, body, content_hash))
+
+    def read(self, key: str) -> StoredObject | None:
+        return self.objects.get(key)
+
+
+class FakeCoordination:
+    """A table whose expired locks count as free."""
+
+    def __init__(self) -> None:
+        self.locks: dict[str, tuple[str, datetime]] = {}
+        self.failures: dict[tuple[str, str], Reason] = {}
+
+    def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
+        busy_by, busy_until = self.locks.get(datamart_name, (holder, until))
+        if busy_by != holder and busy_until >= now:
+            return False
+        self.locks[datamart_name] = (holder, until)
+        return True
+
+    def release(self, datamart_name: str, holder: str) -> None:
+        if datamart_name in self.locks and self.locks[datamart_name][0] == holder:
+            del self.locks[datamart_name]
+
+    def last_failure(self, request: Request) -> Reason | None:
+        return self.failures.get(_identity(request))
+
+    def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:  # noqa: ARG002  # for expiry
+        if self.failures.get(_identity(request)) is not Reason.UNCONFIRMED:
+            self.failures[_identity(request)] = reason
+
+    def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:  # noqa: ARG002  # for expiry
+        if reason is None:
+            self.failures.pop(_identity(request), None)
+        else:
+            self.failures[_identity(request)] = reason
+
+
+def _identity(request: Request) -> tuple[str, str]:
+    return request.retirement_id, request.datamart_name
+
+
+class FakeResultsTopic:
+    """Keeps each message as it would be sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def publish(self, result: Document) -> None:
+        self.messages.append(ordered_json(result))
+
+
+class RecordingTelemetry:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery] = []
+        self.requests: list[Request] = []
+        self.steps: list[tuple[str, Mapping[str, object]]] = []
+        self.counts: Counter[Metric] = Counter()
+        self.results: list[Document] = []
+        self.errors: list[Exception] = []
+
+    @contextmanager
+    def attempt(self, delivery: Delivery) -> Iterator[None]:
+        self.deliveries.append(delivery)
+        try:
+            yield
+        except Exception as error:
+            self.errors.append(error)
+            raise
+
+    def about(self, request: Request) -> None:
+        self.requests.append(request)
+
+    def step(self, step: str, **fields: object) -> None:
+        self.steps.append((step, fields))
+
+    def count(self, metric: Metric) -> None:
+        self.counts[metric] += 1
+
+    def ended(self, result: Document) -> None:
+        self.results.append(result)
+
+
+# ---- Interference --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call on its way out: the `number`-th of its delivery, from 1, for example of `evidence.create`.
+
+    `proceed` lets its effect happen and returns its answer.
+    """
+
+    number: int
+    name: str
+    arguments: tuple[Any, ...]
+    proceed: Callable[[], Any]
+
+
+# Stands between the workflow and every port but clock and telemetry: proceeds or not, raises before or after, lets
+# others act meanwhile. What it returns is the answer.
+Interference = Callable[[Call], object]
+
+
+class Crash(BaseException):
+    """The invocation ends here: nothing of it goes out any more, not even from a `finally`."""
+
+
+def interfered(ports: Ports, interference: Interference) -> Ports:
+    """The same ports, with an interference before each call that goes out."""
+    calls = _Calls(interference)
+    outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in _OUTWARD}
+    return replace(ports, **cast("Any", outward))
+
+
+_OUTWARD = ("databrain", "evidence", "coordination", "results_topic")
+
+
+class _Calls:
+    def __init__(self, interference: Interference) -> None:
+        self._interference = interference
+        self._number = 0
+
+    def pass_on(self, name: str, arguments: tuple[object, ...], proceed: Callable[[], object]) -> object:
+        self._number += 1
+        return self._interference(Call(self._number, name, arguments, proceed))
+
+
+class _Interfered:
+    def __init__(self, calls: _Calls, port_name: str, port: object) -> None:
+        self._calls = calls
+        self._port_name = port_name
+        self._port = port
+
+    def __getattr__(self, method: str) -> Callable[..., object]:
+        target = getattr(self._port, method)
+        return lambda *arguments: self._calls.pass_on(
+            f"{self._port_name}.{method}", arguments, lambda: target(*arguments)
+        )
+
+
+class CrashAt:
+    """Ends the invocation before or after its `number`-th call."""
+
+    def __init__(self, number: int, *, after: bool) -> None:
+        self._number = number
+        self._after = after
+        self.happened = False
+
+    def __call__(self, call: Call) -> object:
+        if not self.happened and call.number < self._number:
+            return call.proceed()
+        if not self.happened and self._after:
+            call.proceed()
+        self.happened = True
+        raise Crash(f"{'after' if self._after else 'before'} call {self._number}, now at {call.name}")
+
+
+class FailAt:
+    """Lets the calls of one name fail, `after` their effect or instead of it: all, or only one (from 1)."""
+
+    def __init__(self, name: str, error: Exception, *, nth: int | None = None, after: bool = False) -> None:
+        self._name = name
+        self._error = error
+        self._nth = nth
+        self._after = after
+        self._seen = 0
+
+    def __call__(self, call: Call) -> object:
+        if call.name != self._name:
+            return call.proceed()
+        self._seen += 1
+        if self._nth is not None and self._seen != self._nth:
+            return call.proceed()
+        if self._after:
+            call.proceed()
+        raise self._error
+
+
+class Meanwhile:
+    """Lets somebody else act just before the `nth` call of one name (from 1)."""
+
+    def __init__(self, name: str, act: Callable[[], object], *, nth: int = 1) -> None:
+        self._name = name
+        self._act = act
+        self._left = nth
+
+    def __call__(self, call: Call) -> object:
+        if call.name == self._name:
+            self._left -= 1
+            if self._left == 0:
+                self._act()
+        return call.proceed()
+
+
+# ---- Everything together -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """One organisation, one stack, and deliveries to it."""
+
+    settings: Settings = SETTINGS
+    clock: LogicalClock = field(default_factory=LogicalClock)
+    databrain: FakeDatabrain = field(default_factory=FakeDatabrain)
+    evidence: FakeEvidence = field(default_factory=FakeEvidence)
+    coordination: FakeCoordination = field(default_factory=FakeCoordination)
+    results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
+    telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
+    deliveries: int = 0
+    calls: list[str] = field(default_factory=list)  # those of the last delivery, in order
+
+    def deliver(self, event: object, *interferences: Interference, seconds: float = INVOCATION_SECONDS) -> Parsed:
+        """One delivery of an event, by an invocation of its own, to its end.
+
+        `event` is the message's body if it is text. The first interference stands farthest outside.
+        """
+        self.clock.begin_invocation(seconds)
+        return self.deliver_alongside(event, *interferences)
+
+    def deliver_alongside(self, event: object, *interferences: Interference) -> Parsed:
+        """A delivery that takes place during another one: the clock is theirs in common."""
+        self.deliveries += 1
+        record = {
+            "eventSource": "aws:sqs",
+            "body": event if isinstance(event, str) else json.dumps(event),
+            "attributes": {
+                "SentTimestamp": str(int(START.timestamp() * 1000)),
+                "ApproximateReceiveCount": str(self.deliveries),
+            },
+        }
+        delivery = receive({"Records": [record]}, f"invocation-{self.deliveries}", self.clock.now())
+        ports = Ports(
+            databrain=self.databrain,
+            evidence=self.evidence,
+            coordination=self.coordination,
+            results_topic=self.results_topic,
+            telemetry=self.telemetry,
+            clock=self.clock,
+        )
+        calls: list[str] = []
+
+        def recorded(call: Call) -> object:
+            calls.append(call.name)
+            return call.proceed()
+
+        for interference in (recorded, *reversed(interferences)):
+            ports = interfered(ports, interference)
+        try:
+            return retire(delivery, self.settings, ports)
+        finally:
+            self.calls = calls
+
+    def kept(self, key: str) -> Parsed:
+        """An object of the bucket, parsed."""
+        return parse_json(self.evidence.objects[key].body)
+
+    def kept_of(self, event: Mapping[str, Any], file_name: str) -> Parsed:
+        """An object of one retirement, parsed."""
+        detail = event["detail"]
+        return self.kept(retirement_key(detail["datamartName"], detail["retirementId"], file_name))
+
+    @property
+    def published(self) -> list[Parsed]:
+        """All published results, parsed."""
+        return [parse_json(message) for message in self.results_topic.messages]
+
+
+def requested(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
+    """An event that asks for a retirement; a field of `detail` that is `...` is left out."""
+    fields: dict[str, object] = {
+        "datamartName": datamart_name,
+        "environment": SETTINGS.environment_name,
+        "requestedBy": "ops@example.com",
+        "reason": "the tenant left",
+        "retirementId": "offboard-1",
+        **detail,
+    }
+    return {
+        "version": "0",
+        "id": "7bf73129-1428-4cd3-a780-95db273d1602",
+        "detail-type": "Datamart Retirement Requested",
+        "source": "datamart.lifecycle",
+        "account": "123456789012",
+        "time": format_timestamp(START),
+        "region": "eu-west-1",
+        "resources": [],
+        "detail": {name: value for name, value in fields.items() if value is not ...},
+    }
+
+
+def entry_of(
+    name: str = "sales", created_at: datetime | None = START - timedelta(days=1), label: str = "Orders"
+) -> Parsed:
+    """An expanded list entry; `created_at` None leaves the field out, `label` makes one configuration another."""
+    created = {} if created_at is None else {"createdAt": format_timestamp(created_at)}
+    columns = [{"columnName": "id", "datatype": "integer", "alias": "order_id", "isCustomColumn": False, "sql": ""}]
+    return {
+        "name": name,
+        "companyIntegration": {"name": "postgres-prod"},
+        "datamartTables": [{"tableName": "orders", "label": label, "datamartTableColumns": columns}],
+        "datamartRelationships": [],
+        **created,
+    }
+
+
+def embed_of(embed_id: str, datamart_name: str | None, *, listed: bool = True) -> Embed:
+    """An embed of the data app `Portal`."""
+    item: Document | None = {"embedId": embed_id, "accessSettings": {"datamartName": datamart_name}} if listed else None
+    return Embed(embed_id, f"Embed {embed_id}", "Portal", datamart_name, item)
+
+
+def listing_of(*embeds: Embed, gaps: Iterable[str] = ()) -> EmbedListing:
+    """A listing of these embeds."""
+    return EmbedListing(embeds, tuple(gaps))
