@@ -278,20 +278,21 @@ class _Interfered:
 
 
 class CrashAt:
-    """Ends the invocation before or after its `number`-th call."""
+    """Ends the invocation before or after one call: the one of this number, or the first of this name."""
 
-    def __init__(self, number: int, *, after: bool) -> None:
-        self._number = number
+    def __init__(self, where: int | str, *, after: bool = False) -> None:
+        self._where = where
         self._after = after
         self.happened = False
 
     def __call__(self, call: Call) -> object:
-        if not self.happened and call.number < self._number:
-            return call.proceed()
-        if not self.happened and self._after:
-            call.proceed()
-        self.happened = True
-        raise Crash(f"{'after' if self._after else 'before'} call {self._number}, now at {call.name}")
+        if not self.happened:
+            if self._where not in {call.number, call.name}:
+                return call.proceed()
+            self.happened = True
+            if self._after:
+                call.proceed()
+        raise Crash(f"{'after' if self._after else 'before'} call {self._where}, now at {call.name}")
 
 
 class FailAt:

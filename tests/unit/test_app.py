@@ -1,0 +1,261 @@
+"""The entry point and what it wires together."""
+
+import importlib.util
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from retirement.errors import ConfigurationError, DatabrainUnavailable
+from retirement.ports import Ports
+from retirement.settings import Mode
+from retirement.wiring import LambdaClock
+from tests.fakes import FailAt, Interference, Parsed, World, entry_of, interfered, requested
+from tests.unit.test_settings import ENVIRONMENT
+
+APP = Path(__file__).parents[2] / "functions" / "retire" / "app.py"
+LAMBDA = {
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
+    "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
+}
+
+
+@dataclass
+class Context:
+    """What Lambda tells of an invocation."""
+
+    function_name: str = "retire"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:retire"
+    aws_request_id: str = "invocation-1"
+    milliseconds: int = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """The time that is left."""
+        return self.milliseconds
+
+
+def load() -> ModuleType:
+    """The entry point, as new."""
+    spec = importlib.util.spec_from_file_location("app", APP)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (ENVIRONMENT | LAMBDA).items():
+        monkeypatch.setenv(name, value)
+
+
+@dataclass
+class Deployed:
+    """The entry point on fakes, with its real telemetry."""
+
+    app: Any
+    world: World
+    capsys: pytest.CaptureFixture[str]
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def lines(self) -> list[Parsed]:
+        """The log."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def metrics(self) -> dict[str, Parsed]:
+        """The metrics, by name."""
+        documents = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if "_aws" in line]
+        return {
+            metric["Name"]: document
+            for document in documents
+            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+        }
+
+    def interfere(self, interference: Interference) -> None:
+        """From now on with this interference."""
+        plain = self.app.wiring.ports
+        self.app.wiring.ports = lambda context: interfered(plain(context), interference)
+
+
+@pytest.fixture
+def deployed(
+    _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployed]:
+    """With one datamart, `sales`."""
+    deployed = Deployed(load(), world, capsys)
+    world.databrain.datamarts["sales"] = entry_of()
+    real: Callable[[Context], Ports] = deployed.app.wiring.ports
+
+    def ports(context: Context) -> Ports:
+        return replace(
+            real(context),
+            databrain=world.databrain,
+            evidence=world.evidence,
+            coordination=world.coordination,
+            results_topic=world.results_topic,
+        )
+
+    monkeypatch.setattr(deployed.app.wiring, "ports", ports)
+    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
+    capsys.readouterr()
+    yield deployed
+    deployed.app.metrics.clear_metrics()
+
+
+def message(event: object, receives: int = 1) -> Parsed:
+    """An event as the queue hands it to the function."""
+    attributes = {"SentTimestamp": "1772366400000", "ApproximateReceiveCount": str(receives)}
+    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(event), "attributes": attributes}]}
+
+
+def test_entry_point_is_thin() -> None:
+    """An entry point has at most 30 lines and decides nothing."""
+    source = APP.read_text()
+
+    assert len(source.splitlines()) <= 30
+    assert "if " not in source
+
+
+@pytest.mark.usefixtures("_configured")
+@pytest.mark.parametrize("name", ENVIRONMENT)
+@pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
+def test_setting_is_missing(name: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing or empty setting stops the function at its start, with the setting's name."""
+    monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
+        load()
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["from the queue", "from a rule as such"])
+def test_event(deployed: Deployed, direct: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """A message of the queue and an EventBridge event as such are carried out alike, and return the result."""
+    event = requested()
+
+    result = deployed.app.handler(event if direct else message(event), Context())
+
+    assert result["outcome"] == "deleted"
+    assert deployed.world.published == [result]
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_log(deployed: Deployed) -> None:
+    """Every line tells which request it is about, and the last one its outcome."""
+    deployed.app.handler(message(requested(), receives=2), Context())
+
+    assert [line["message"] for line in deployed.lines][-1] == "published"
+    assert {line["retirementId"] for line in deployed.lines} == {"offboard-1"}
+    assert {line["datamartName"] for line in deployed.lines} == {"sales"}
+    assert {line["receiveCount"] for line in deployed.lines} == {2}
+    assert {line["function_request_id"] for line in deployed.lines} == {"invocation-1"}
+    assert deployed.lines[-1]["outcome"] == "deleted"
+
+
+def test_log_of_the_next_request(deployed: Deployed) -> None:
+    """A line never tells of an earlier request of the same environment."""
+    deployed.app.handler(message(requested()), Context())
+    before = len(deployed.lines)
+    deployed.app.handler(message("no request"), Context())
+
+    assert not {"retirementId", "datamartName"} & {name for line in deployed.lines[before:] for name in line}
+    assert deployed.lines[-1]["outcome"] == "rejected"
+
+
+def test_log_of_a_rejected_request(deployed: Deployed) -> None:
+    """The line of a rejected request names it as far as it can be told."""
+    deployed.app.handler(message(requested(dryRum=True)), Context())
+
+    assert deployed.lines[-1]["outcome"] == "rejected"
+    assert deployed.lines[-1]["retirementId"] == "offboard-1"
+    assert deployed.lines[-1]["datamartName"] == "sales"
+
+
+def test_metrics(deployed: Deployed) -> None:
+    """One invocation emits its measures, and one count by outcome and reason."""
+    deployed.app.handler(message(requested(dryRun=True)), Context())
+
+    metrics = deployed.metrics()
+    both = {"service": "datamart-retirement", "environment": "prod"}
+    assert metrics.keys() >= {"Duration", "DatabrainRequests", "DatabrainRetries", "DatabrainWalks", "Retirements"}
+    assert metrics["Duration"].items() >= both.items()
+    assert metrics["Retirements"].items() >= (both | {"outcome": "planned", "reason": "dry_run"}).items()
+
+
+@pytest.mark.parametrize(("receives", "is_last"), [(1, False), (5, False), (6, True)])
+def test_failed(deployed: Deployed, receives: int, is_last: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """A failure goes back to the queue; that of the last receive counts as a failed retirement."""
+    deployed.interfere(FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503")))
+
+    with pytest.raises(DatabrainUnavailable):
+        deployed.app.handler(message(requested(), receives), Context())
+
+    assert deployed.lines[-1]["reason"] == "databrain_unavailable"
+    assert ("FailedRetirements" in deployed.metrics()) is is_last
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics to publish")
+def test_batch_of_two(deployed: Deployed) -> None:
+    """More than one message at once is a wrong setting, told as such."""
+    batch = message(requested())
+    batch["Records"] *= 2
+
+    with pytest.raises(ConfigurationError, match="BatchSize"):
+        deployed.app.handler(batch, Context())
+
+
+# ---- Wiring --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_configured")
+def test_wired() -> None:
+    """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
+    wiring = load().wiring
+    first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
+
+    assert wiring.settings.mode is Mode.RETIRE
+    assert first.databrain is not second.databrain
+    assert first.evidence is second.evidence
+    assert first.coordination is second.coordination
+    assert first.results_topic is second.results_topic
+    assert first.telemetry is second.telemetry
+    assert second.clock.remaining() == 1.5
+
+
+@pytest.mark.usefixtures("_configured")
+def test_every_client_has_time_outs() -> None:
+    """No call that goes out can hang for ever, and Databrain's redirects are never followed."""
+    wiring = load().wiring
+    http: httpx.Client = wiring._http  # noqa: SLF001  # there is no other way to see it
+    aws = [
+        wiring._token._secrets_manager,  # noqa: SLF001  # the same
+        wiring._evidence._s3,  # noqa: SLF001  # the same
+        wiring._coordination._dynamodb,  # noqa: SLF001  # the same
+        wiring._results_topic._sns,  # noqa: SLF001  # the same
+    ]
+
+    assert None not in http.timeout.as_dict().values()
+    assert http.follow_redirects is False
+    assert all(client.meta.config.read_timeout <= 5 and client.meta.config.connect_timeout <= 2 for client in aws)
+
+
+def test_clock() -> None:
+    """The clock tells UTC and what Lambda says is left, and sleeping takes no less than asked."""
+    clock = LambdaClock(Context(milliseconds=2_500))
+    before = clock.now()
+    clock.sleep(0.01)
+
+    assert clock.remaining() == 2.5
+    assert before.tzinfo is not None
+    assert (clock.now() - before).total_seconds() >= 0.009

@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retirement.canonical import Json, canonical_json, parse_json, sha256_hex
+
+TEXT = st.text(st.characters(codec=None) | st.sampled_from("\ud800\udfff\ufffe\uffff"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+)
+
+
+@given(JSON)
+def test_round_trip(value: Json) -> None:
+    """What is written can be sent as UTF-8, reads back equal, and is written the same again."""
+    text = canonical_json(value)
+
+    assert parse_json(text.encode()) == value
+    assert canonical_json(parse_json(text)) == text
+
+
+def test_equal_values_give_equal_text() -> None:
+    """Keys are sorted, there is no white space, and Unicode stays as it is."""
+    assert canonical_json({"b": [1, 2.5, None], "ä": True, "a": {}}) == '{"a":{},"b":[1,2.5,null],"ä":true}'
+
+
+@pytest.mark.parametrize(("text", "escaped"), [("\ud800", r"\ud800"), ("\uffff", r"\uffff"), ("\ufffe", r"\ufffe")])
+def test_what_cannot_be_sent_is_escaped(text: str, escaped: str) -> None:
+    """Lone surrogates, and characters that XML forbids, go out as escapes."""
+    assert canonical_json(text) == f'"{escaped}"'
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_no_number_that_json_lacks_is_written(number: float) -> None:
+    """NaN and infinity are refused on the way out."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "{} {}",
+        '{"a": 1, "a": 1}',
+        '[{"a": {"b": 1, "b": 2}}]',
+        "NaN",
+        "[Infinity]",
+        '{"a": -Infinity}',
+        "1e999",
+        "-1e999",
+        "9" * 5_000,
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        b"\xff\xfe\x00",
+        b'"\xc3\x28"',
+        bytearray(b"{'a': 1}"),
+    ],
+    ids=lambda text: repr(text)[:20],
+)
+def test_what_is_refused(text: str | bytes | bytearray) -> None:
+    """Text that is no JSON, or JSON that means two things, is a ValueError and nothing else."""
+    with pytest.raises(ValueError):  # noqa: PT011  # its words are of no interest
+        parse_json(text)
+
+
+def test_kept_keys() -> None:
+    """Only the keys that are asked for are kept, at any depth; a doubled one among the others does no harm."""
+    text = '{"data": [{"name": "a", "big": [1], "big": [2]}], "error": null}'
+
+    assert parse_json(text, keep=frozenset({"data", "name"})) == {"data": [{"name": "a"}]}
+    with pytest.raises(ValueError, match="twice"):
+        parse_json(text, keep=frozenset({"big"}))
+
+
+def test_sha256() -> None:
+    """The hash is of the text's UTF-8 bytes, in lower-case hex, whatever the text."""
+    assert sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert len(sha256_hex("\ud800")) == 64

@@ -1,0 +1,56 @@
+import pytest
+
+from retirement.dependents import NEVER_CHECKED, Dependents, Verdict
+from tests.fakes import embed_of, listing_of
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [
+        ("sales", Verdict.USES),
+        ("Sales ", Verdict.USES),
+        ("\u00e9", Verdict.USES_ANOTHER),
+        ("sales2", Verdict.USES_ANOTHER),
+        (None, Verdict.UNDETERMINED),
+    ],
+)
+def test_verdict(told: str | None, verdict: Verdict) -> None:
+    """An embed uses the datamart, uses another, or nothing tells; a near name counts as the datamart's."""
+    assert embed_of("e", told).verdict("sales") is verdict
+
+
+@pytest.mark.parametrize(("one", "other"), [("Émile", "e\u0301mile"), ("STRASSE", "straße"), ("\u212b", "å")])
+def test_near_names(one: str, other: str) -> None:
+    """Names are near when they are equal after trimming, case-folding and NFC."""
+    assert embed_of("e", one).verdict(other) is Verdict.USES
+
+
+def test_reviewed_ones_come_last() -> None:
+    """The lists are by ID, those that nobody has reviewed first."""
+    dependents = Dependents("sales", listing_of(*(embed_of(name, "sales") for name in "dbca")), frozenset("ab"))
+
+    assert [embed.embed_id for embed in dependents.with_verdict(Verdict.USES)] == ["c", "d", "a", "b"]
+    assert [embed.embed_id for embed in dependents.unreviewed(Verdict.USES)] == ["c", "d"]
+    assert dependents.unreviewed(Verdict.UNDETERMINED) == []
+
+
+def test_document() -> None:
+    """The result lists embeds by what they do, and always names what no request can tell."""
+    listing = listing_of(embed_of("f", "sales"), embed_of("u", None), embed_of("o", "other"), gaps=["a gap"])
+
+    assert Dependents("sales", listing, frozenset()).document() == {
+        "found": [{"embedId": "f", "name": "Embed f", "dataAppName": "Portal"}],
+        "foundCount": 1,
+        "undetermined": [{"embedId": "u", "name": "Embed u", "dataAppName": "Portal"}],
+        "undeterminedCount": 1,
+        "notChecked": [*NEVER_CHECKED, "a gap"],
+    }
+
+
+def test_document_of_many() -> None:
+    """At most 100 in each list; the counts are of all."""
+    embeds = [embed_of(f"{number:03}", told) for number in range(120) for told in ("sales", None)]
+    document = Dependents("sales", listing_of(*embeds, gaps=["gap"] * 120), frozenset(["000"])).document()
+
+    assert [len(document[name]) for name in ("found", "undetermined", "notChecked")] == [100, 100, 100]  # type: ignore[arg-type]  # lists
+    assert (document["foundCount"], document["undeterminedCount"]) == (120, 120)

@@ -1,0 +1,38 @@
+import inspect
+
+import pytest
+
+from retirement import errors
+from retirement.errors import InvalidRequest, NotConfirmed, RetirementError
+from retirement.results import Reason
+
+TREE = [found for _, found in inspect.getmembers(errors, inspect.isclass) if issubclass(found, RetirementError)]
+FAILED = {
+    Reason.DATABRAIN_UNAUTHORIZED,
+    Reason.DATABRAIN_UNAVAILABLE,
+    Reason.DATABRAIN_UNEXPECTED,
+    Reason.BACKUP_FAILED,
+    Reason.UNCONFIRMED,
+    Reason.INTERNAL_ERROR,
+}
+
+
+@pytest.mark.parametrize("error", TREE)
+def test_every_error_says_what_to_do_with_it(error: type[RetirementError]) -> None:
+    """Every error has a reason that `failed` may have, and says whether trying again can help."""
+    raised = error("what was expected")
+
+    assert raised.reason in FAILED
+    assert raised.retry_helps in {True, False}
+    assert str(raised) == "what was expected"
+
+
+def test_every_reason_of_a_failure_has_its_error() -> None:
+    """No reason of a failure is without an error that leads to it."""
+    assert {error("x").reason for error in TREE} == FAILED
+
+
+@pytest.mark.parametrize("error", [InvalidRequest, NotConfirmed])
+def test_reason_of_its_own(error: type[InvalidRequest] | type[NotConfirmed]) -> None:
+    """These two carry the reason of their own case."""
+    assert error("x", Reason.RETIREMENT_ID_REUSED).reason is Reason.RETIREMENT_ID_REUSED

@@ -1,0 +1,70 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from retirement.dependents import Dependents, EmbedListing
+from retirement.plans import Plan
+from retirement.requests import DependentsPolicy, Request
+from retirement.snapshot import Snapshot
+from tests.fakes import START, embed_of, entry_of, listing_of
+from tests.unit.samples import CREATED_AT, REQUEST, SNAPSHOT
+
+LISTING = listing_of(embed_of("b", None), embed_of("a", "sales"))
+
+
+def plan_of(request: Request = REQUEST, snapshot: Snapshot = SNAPSHOT, listing: EmbedListing = LISTING) -> Plan:
+    """The plan of a request."""
+    return Plan.of(request, snapshot, Dependents("sales", listing, request.reviewed_embeds))
+
+
+def test_document() -> None:
+    """A plan is what was seen and the options that count, under its own hash."""
+    plan = plan_of()
+
+    assert plan.document() == {
+        "formatVersion": "1",
+        "planId": plan.plan_id,
+        "datamartName": "sales",
+        "createdAt": "2026-02-28T12:00:00Z",
+        "configurationHash": SNAPSHOT.configuration_hash,
+        "semanticLayerHash": SNAPSHOT.semantic_layer_hash,
+        "embeds": [
+            {"embedId": "a", "name": "Embed a", "dataAppName": "Portal", "verdict": "uses"},
+            {"embedId": "b", "name": "Embed b", "dataAppName": "Portal", "verdict": "undetermined"},
+        ],
+        "options": {"backup": True, "dependents": "block", "reviewedEmbeds": []},
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"request": replace(REQUEST, dry_run=True, retirement_id="x", reason="x", requested_at=CREATED_AT)},
+        {"listing": listing_of(*reversed(LISTING.embeds))},
+        {"snapshot": replace(SNAPSHOT, entry=entry_of() | {"updatedAt": "x"})},
+    ],
+)
+def test_same_plan(changes: dict[str, Any]) -> None:
+    """Neither who asks, when, nor how it is to be done makes another plan."""
+    assert plan_of(**changes).plan_id == plan_of().plan_id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"request": replace(REQUEST, backup=False)},
+        {"request": replace(REQUEST, dependents=DependentsPolicy.IGNORE)},
+        {"request": replace(REQUEST, reviewed_embeds=frozenset("a"))},
+        {"snapshot": replace(SNAPSHOT, name="hr")},
+        {"snapshot": replace(SNAPSHOT, created_at=START)},
+        {"snapshot": replace(SNAPSHOT, created_at=None)},
+        {"snapshot": replace(SNAPSHOT, entry=entry_of(label="Changed"))},
+        {"snapshot": replace(SNAPSHOT, semantic_layer={})},
+        {"listing": listing_of(embed_of("a", "sales"))},
+        {"listing": listing_of(embed_of("b", "other"), embed_of("a", "sales"))},
+    ],
+)
+def test_other_plan(changes: dict[str, Any]) -> None:
+    """Another state, or another option that counts, is another plan."""
+    assert plan_of(**changes).plan_id != plan_of().plan_id

@@ -1,0 +1,551 @@
+"""Every outcome, the objects it leaves and the message it publishes."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from retirement.canonical import sha256_hex
+from retirement.errors import BackupFailed, ConfigurationError, DatabrainUnavailable, DatabrainUnexpected
+from retirement.keys import rejected_key
+from retirement.results import Reason
+from retirement.settings import DatabrainApi, Mode, UndeterminedEmbeds
+from tests.fakes import START, Call, FailAt, World, embed_of, entry_of, listing_of, requested
+
+PLAN, BACKUP, INTENT, RECEIPT = "plan", "backup", "intent", "receipt"
+
+NAMES = [
+    "sales",
+    "Demo Sales API",
+    "a/b/../c",
+    "100 % & more + \"quotes\" 'too'",
+    ".",
+    "..",
+    "Umsätze 売上 📈",
+    "#?=;~",
+    "n" * 256,
+    "売" * 256,
+    "📈" * 256,
+]
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """With one datamart, `sales`."""
+    world.databrain.datamarts["sales"] = entry_of()
+    return world
+
+
+def kinds(world: World) -> list[str]:
+    """What is in the bucket, in the order of writing."""
+    return [_kind(key) for key in world.evidence.objects]
+
+
+def _kind(key: str) -> str:
+    folder, file_name = key.split("/", maxsplit=1)[0], key.rsplit("/", maxsplit=1)[1]
+    if folder == "plans":
+        return PLAN
+    kind = file_name.removesuffix(".json").split("-")[0]
+    return kind if folder == "retirements" else f"{folder} {kind}"
+
+
+def test_deleted(world: World) -> None:
+    """A request is carried out with a backup, an intent, one delete, a receipt and a publication."""
+    world.databrain.semantic_layers["sales"] = {"datamartName": "sales", "tables": [], "completionScore": 75}
+    snapshot = world.databrain.find("sales")
+    event = requested()
+
+    result = world.deliver(event)
+
+    intent, backup = world.kept_of(event, "intent.json"), result["backup"]
+    [plan_key, backup_key, _, _] = world.evidence.objects
+    assert result == {
+        "schemaVersion": "1",
+        "retirementId": "offboard-1",
+        "datamartName": "sales",
+        "requestedBy": "ops@example.com",
+        "requestReason": "the tenant left",
+        "outcome": "deleted",
+        "reason": None,
+        "message": result["message"],
+        "environment": "prod",
+        "requestedAt": "2026-03-01T12:00:00Z",
+        "startedAt": "2026-03-01T12:00:00Z",
+        "finishedAt": "2026-03-01T12:00:00Z",
+        "planId": plan_key.removeprefix("plans/sales/").removesuffix(".json"),
+        "backup": backup,
+        "dependents": result["dependents"],
+        "confirmedBy": "response",
+    }
+    assert kinds(world) == [PLAN, BACKUP, INTENT, RECEIPT]
+    assert world.published == [result] == [world.kept_of(event, "receipt.json")]
+    stored = world.evidence.objects[backup_key]
+    assert backup == {
+        "bucket": "evidence",
+        "key": backup_key,
+        "versionId": stored.version_id,
+        "sha256": sha256_hex(stored.body),
+        "bytes": len(stored.body.encode()),
+    }
+    assert backup_key == f"retirements/sales/offboard-1/backup-{backup['sha256'][:16]}.json"
+    assert backup_key in result["message"]
+    assert intent == {
+        "formatVersion": "1",
+        "request": event["detail"],
+        "requestHash": intent["requestHash"],
+        "datamart": {
+            "name": "sales",
+            "createdAt": "2026-02-28T12:00:00Z",
+            "configurationHash": snapshot.configuration_hash,  # type: ignore[union-attr]  # it is there
+        },
+        "planId": result["planId"],
+        "dependents": result["dependents"],
+        "backup": backup,
+        "invocationId": "invocation-1",
+    }
+    assert [permit.snapshot.name for permit in world.databrain.permits] == ["sales"]
+    assert world.databrain.datamarts == {}
+    assert world.coordination.locks == {}
+    assert world.telemetry.results == [result]
+
+
+def test_way_of_a_request(world: World) -> None:
+    """The calls come in the order of the protocol: nothing is deleted before its backup and its intent are kept."""
+    world.deliver(requested())
+
+    assert world.calls == [
+        "coordination.acquire",
+        "evidence.read",
+        "evidence.read",
+        "databrain.find",
+        "databrain.list_embeds",
+        "evidence.create",
+        "evidence.create",
+        "evidence.read",
+        "evidence.create",
+        "coordination.record_failure",
+        "databrain.delete",
+        "databrain.list_datamarts",
+        "evidence.create",
+        "results_topic.publish",
+        "coordination.release",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name(world: World, name: str) -> None:
+    """A name is exact whatever it is made of, and two names never share an object."""
+    world.databrain.datamarts |= {name: entry_of(name), f"{name[:255]}x": entry_of(f"{name[:255]}x")}
+
+    first, second = world.deliver(requested(name)), world.deliver(requested(f"{name[:255]}x"))
+
+    assert (first["outcome"], first["datamartName"]) == ("deleted", name)
+    assert (second["outcome"], second["datamartName"]) == ("deleted", f"{name[:255]}x")
+    assert len(world.evidence.objects) == 8
+    assert all(len(key.encode()) <= 1024 for key in world.evidence.objects)
+
+
+def test_without_backup(world: World) -> None:
+    """`backup: false` deletes without one, and the result says so."""
+    result = world.deliver(requested(backup=False))
+
+    assert (result["outcome"], result["backup"]) == ("deleted", None)
+    assert kinds(world) == [PLAN, INTENT, RECEIPT]
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_backup_by_default(world: World, default: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Without `backup` in the request the stack's default decides."""
+    world.settings = replace(world.settings, backup_by_default=default)
+
+    assert (world.deliver(requested())["backup"] is not None) is default
+
+
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [(DatabrainApi.CURRENT, "/api/v2/data-app/datamarts"), (DatabrainApi.LEGACY, "/api/v2/dataApp/datamart/create")],
+)
+def test_backup_holds_what_uses_the_datamart(world: World, api: DatabrainApi, path: str) -> None:
+    """The backup keeps the embeds that use the datamart and no others, and a create request for the server's API."""
+    world.settings = replace(world.settings, databrain_api=api)
+    used, other = embed_of("used", "sales"), embed_of("other", "marketing")
+    world.databrain.embeds = listing_of(used, other)
+
+    backup = world.kept(world.deliver(requested(reviewedEmbeds=["used"]))["backup"]["key"])
+
+    assert backup["embeds"] == [used.item]
+    assert backup["createRequest"]["path"] == path
+
+
+def test_already_absent(world: World) -> None:
+    """A name that is not listed is reported as such, with nothing written but the receipt."""
+    result = world.deliver(requested("sales "))
+
+    assert (result["outcome"], result["reason"]) == ("already_absent", None)
+    assert "check the spelling" in result["message"]
+    assert kinds(world) == [RECEIPT]
+    assert world.published == [result]
+
+
+@pytest.mark.parametrize(
+    ("mode", "dry_run", "reason"),
+    [
+        (Mode.RETIRE, True, "dry_run"),
+        (Mode.PLAN, True, "dry_run"),
+        (Mode.PLAN, False, "plan_mode"),
+    ],
+)
+def test_planned(world: World, mode: Mode, dry_run: bool, reason: str) -> None:  # noqa: FBT001  # a parameter
+    """A dry run, and any run in `plan` mode, leaves a plan and a receipt and changes nothing."""
+    world.settings = replace(world.settings, mode=mode)
+
+    result = world.deliver(requested(dryRun=dry_run))
+
+    assert (result["outcome"], result["reason"]) == ("planned", reason)
+    assert result["planId"] in result["message"]
+    assert kinds(world) == [PLAN, RECEIPT]
+    assert "sales" in world.databrain.datamarts
+    assert world.databrain.permits == []
+
+
+def test_dry_run_of_an_absent_one(world: World) -> None:
+    """A dry run says `already_absent` too."""
+    assert world.deliver(requested("gone", dryRun=True))["outcome"] == "already_absent"
+
+
+STATES: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing uses it": ({"embeds": listing_of(embed_of("e", "marketing"))}, "-"),
+    "used": ({"embeds": listing_of(embed_of("e", "sales"))}, "dependents_found"),
+    "used under a near name": ({"embeds": listing_of(embed_of("e", " SALES"))}, "dependents_found"),
+    "undetermined": ({"embeds": listing_of(embed_of("e", None))}, "dependents_undetermined"),
+    "not returned": ({"embeds": listing_of(embed_of("e", None, listed=False))}, "dependents_undetermined"),
+    "a gap": ({"embeds": listing_of(gaps=["the embeds of a data app"])}, "dependents_undetermined"),
+    "used and undetermined": (
+        {"embeds": listing_of(embed_of("e", None), embed_of("f", "sales"))},
+        "dependents_found",
+    ),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_plan_and_retire_decide_alike(world: World, state: str) -> None:
+    """On the same state a dry run and a real run decide the same, with the same plan."""
+    organisation, reason = STATES[state]
+    vars(world.databrain).update(organisation)
+
+    dry = world.deliver(requested(retirementId="dry", dryRun=True))
+    real = world.deliver(requested(retirementId="real"))
+
+    assert dry["planId"] == real["planId"]
+    assert dry["dependents"] == real["dependents"]
+    if reason == "-":
+        assert (dry["outcome"], real["outcome"]) == ("planned", "deleted")
+    else:
+        assert (dry["outcome"], dry["reason"]) == (real["outcome"], real["reason"]) == ("blocked", reason)
+        assert dry["message"] == real["message"]
+        assert world.databrain.permits == []
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"dependents": "ignore"},
+        {"reviewedEmbeds": ["e", "f"]},
+    ],
+)
+def test_dependents_that_do_not_block(world: World, state: str, way: dict[str, Any]) -> None:
+    """`ignore` covers everything, `reviewedEmbeds` those named; both still list them for the audit."""
+    organisation, _ = STATES[state]
+    vars(world.databrain).update(organisation)
+    embeds = organisation["embeds"]
+
+    result = world.deliver(requested(**way))
+
+    blocks = embeds.gaps and "reviewedEmbeds" in way
+    assert result["outcome"] == ("blocked" if blocks else "deleted")
+    dependents = result["dependents"]
+    shown = {embed["embedId"] for embed in dependents["found"] + dependents["undetermined"]}
+    assert shown == {embed.embed_id for embed in embeds.embeds if embed.datamart_name != "marketing"}
+    assert dependents["notChecked"][4:] == list(embeds.gaps)
+
+
+def test_undetermined_reported(world: World) -> None:
+    """With `UndeterminedEmbeds` `report` they are told and do not block; found ones still do."""
+    world.settings = replace(world.settings, undetermined_embeds=UndeterminedEmbeds.REPORT)
+    world.databrain.datamarts["hr"] = entry_of("hr")
+    world.databrain.embeds = listing_of(embed_of("e", None), embed_of("f", "hr"), gaps=["some embeds"])
+
+    undetermined, found = world.deliver(requested("sales")), world.deliver(requested("hr"))
+
+    assert (undetermined["outcome"], undetermined["dependents"]["undeterminedCount"]) == ("deleted", 1)
+    assert (found["outcome"], found["reason"]) == ("blocked", "dependents_found")
+
+
+def test_embeds_that_cannot_be_listed(world: World) -> None:
+    """A failure to list embeds fails the attempt; with `ignore` it goes into `notChecked`."""
+    failure = DatabrainUnavailable("GET /api/v2/data-app: HTTP 503")
+    world.databrain.embeds, world.databrain.embed_failures = listing_of(gaps=["the embeds"]), (failure,)
+
+    with pytest.raises(DatabrainUnavailable) as raised:
+        world.deliver(requested())
+    assert raised.value is failure
+    assert kinds(world) == []
+
+    result = world.deliver(requested(dependents="ignore", retirementId="offboard-2"))
+    assert result["outcome"] == "deleted"
+    assert "the embeds" in result["dependents"]["notChecked"]
+
+
+@pytest.mark.parametrize(
+    ("created", "outcome"),
+    [
+        (timedelta(seconds=-1), "deleted"),
+        (timedelta(0), "deleted"),
+        (timedelta(milliseconds=999), "deleted"),
+        (timedelta(seconds=1), "blocked"),
+        (None, "deleted"),
+    ],
+)
+def test_recreated(world: World, created: timedelta | None, outcome: str) -> None:
+    """A datamart created after the request, by whole seconds, is not the one that was meant."""
+    world.databrain.datamarts["sales"] = entry_of(created_at=None if created is None else START + created)
+    world.clock.advance(3600)
+
+    result = world.deliver(requested())
+
+    assert result["outcome"] == outcome
+    assert result["reason"] == (Reason.RECREATED if outcome == "blocked" else None)
+    assert kinds(world) == ([PLAN, RECEIPT] if outcome == "blocked" else [PLAN, BACKUP, INTENT, RECEIPT])
+
+
+def test_plan_that_holds(world: World) -> None:
+    """A request that names the plan of a dry run is carried out while that is still what is there."""
+    plan_id = world.deliver(requested(dryRun=True))["planId"]
+
+    assert world.deliver(requested(retirementId="real", planId=plan_id))["outcome"] == "deleted"
+
+
+def test_plan_that_drifted(world: World) -> None:
+    """A request that names a plan is blocked once something else is there."""
+    plan_id = world.deliver(requested(dryRun=True))["planId"]
+    world.databrain.datamarts["sales"] = entry_of(label="Orders of 2026")
+
+    result = world.deliver(requested(retirementId="real", planId=plan_id))
+
+    assert (result["outcome"], result["reason"]) == ("blocked", "plan_drifted")
+    assert "sales" in world.databrain.datamarts
+
+
+REJECTED: dict[str, Any] = {
+    "no JSON": "{",
+    "empty": "",
+    "text": '"retire sales"',
+    "a list": [],
+    "null": "null",
+    "twice the same key": '{"id": "e", "id": "f"}',
+    "NaN": '{"id": NaN}',
+    "a huge number": '{"id": 1e999}',
+    "nested too deeply": "[" * 100_000,
+    "another detail-type": requested() | {"detail-type": "Datamart Retired"},
+    "no detail": {name: value for name, value in requested().items() if name != "detail"},
+    "detail is text": requested() | {"detail": "sales"},
+    "no id": {name: value for name, value in requested().items() if name != "id"},
+    "another environment": requested(environment="staging"),
+    "unknown field": requested(dryRum=True),
+    "lone surrogate": requested("sales\ud800"),
+    "retireAt ahead": requested(retireAt="2026-03-01T12:01:01Z"),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_rejected(world: World, case: str) -> None:
+    """An event that is no valid request is answered with `rejected` and a receipt that keeps it, and only that."""
+    event = REJECTED[case]
+    body = event if isinstance(event, str) else json.dumps(event)
+    event_id = event.get("id") if isinstance(event, dict) else None
+
+    result = world.deliver(event)
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "invalid_request")
+    [(key, receipt)] = world.evidence.objects.items()
+    assert key == rejected_key(event_id or "invocation-1")
+    assert json.loads(receipt.body) == {**result, "event": body[: 64 * 1024]}
+    assert world.published == [result]
+    assert world.calls == ["evidence.create", "results_topic.publish"]
+
+
+def test_rejected_result_is_cut(world: World) -> None:
+    """What a rejected event carried is cut to the schema's limits, its lone surrogates replaced."""
+    long = "\ud800" + "x" * 5_000
+
+    result = world.deliver(requested(long, requestedBy=long, reason=long, retirementId=long))
+
+    assert result["datamartName"] == result["requestedBy"] == "\ufffd" + "x" * 255
+    assert result["requestReason"] == "\ufffd" + "x" * 999
+    assert result["retirementId"] == "\ufffd" + "x" * 127
+
+
+def test_rejected_again(world: World) -> None:
+    """A rejected event that is delivered again gets the same result, byte for byte."""
+    first = world.deliver(requested(dryRum=True))
+    world.clock.advance(500)
+    second = world.deliver(requested(dryRum=True))
+
+    assert first == second
+    assert world.results_topic.messages[0] == world.results_topic.messages[1]
+    assert len(world.evidence.objects) == 1
+
+
+def test_two_rejected_events_under_one_id(world: World) -> None:
+    """Another rejected event under the same id has a receipt of its own, under the invocation's id."""
+    first = world.deliver(requested(dryRum=True))
+    second = world.deliver(requested("hr", dryRum=True))
+
+    assert (first["datamartName"], second["datamartName"]) == ("sales", "hr")
+    assert list(world.evidence.objects) == [rejected_key(requested()["id"]), rejected_key("invocation-2")]
+    assert world.published == [first, second]
+
+
+def test_rejected_for_its_time_stays_rejected(world: World) -> None:
+    """A request that was rejected for a `retireAt` ahead is not carried out when the queue delivers it again later."""
+    event = requested(retireAt="2026-03-01T12:02:00Z")
+    first = world.deliver(event)
+    world.clock.advance(360)
+
+    assert world.deliver(event) == first
+    assert "sales" in world.databrain.datamarts
+
+
+@pytest.mark.parametrize("retire_at", ["2026-03-01T12:01:00Z", "2026-03-01T13:01:00+01:00", "2020-01-01T00:00:00Z"])
+def test_retire_at_that_is_due(world: World, retire_at: str) -> None:
+    """A `retireAt` that is past, or at most 60 seconds ahead, is carried out."""
+    assert world.deliver(requested(retireAt=retire_at))["outcome"] == "deleted"
+
+
+def test_same_request_again(world: World) -> None:
+    """The same request delivered again, even as another event, gets the recorded result and costs nothing more."""
+    first = world.deliver(requested())
+    world.databrain.datamarts["sales"] = entry_of()
+    world.clock.advance(86_400)
+
+    again = world.deliver(requested() | {"id": "another"})
+
+    assert again == first
+    assert world.results_topic.messages[0] == world.results_topic.messages[1]
+    assert len(world.databrain.permits) == 1
+    assert world.calls == [
+        "coordination.acquire",
+        "evidence.read",
+        "results_topic.publish",
+        "coordination.release",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"backup": True}, {"reason": "another"}, {"dryRun": False}, {"reviewedEmbeds": []}]
+)
+def test_id_spent_by_a_receipt(world: World, changed: dict[str, Any]) -> None:
+    """The same identity with other content is `rejected`, even where the defaults would make it equal."""
+    world.deliver(requested())
+    world.databrain.datamarts["sales"] = entry_of()
+
+    result = world.deliver(requested(**changed) | {"id": "another"})
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")
+    assert world.kept(rejected_key("another"))["outcome"] == "rejected"
+    assert len(world.databrain.permits) == 1
+    assert world.coordination.locks == {}
+
+
+def test_id_of_another_datamart_is_not_spent(world: World) -> None:
+    """One retirementId may be used for many datamarts."""
+    world.databrain.datamarts["hr"] = entry_of("hr")
+
+    assert [world.deliver(requested(name))["outcome"] for name in ("sales", "hr")] == ["deleted", "deleted"]
+
+
+def test_default_id(world: World) -> None:
+    """Without a retirementId the event's id is taken."""
+    event = requested(retirementId=...)
+
+    assert world.deliver(event)["retirementId"] == event["id"]
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("the secret holds no token"), DatabrainUnexpected("HTML")])
+def test_failed_is_raised(world: World, error: Exception) -> None:
+    """A failed attempt raises, publishes nothing, leaves no receipt, keeps its reason and gives the lock back."""
+    with pytest.raises(type(error)):
+        world.deliver(requested(), FailAt("databrain.find", error))
+
+    assert kinds(world) == []
+    assert world.published == []
+    assert world.coordination.failures == {("offboard-1", "sales"): error.reason}  # type: ignore[attr-defined]  # all have one
+    assert world.coordination.locks == {}
+    assert world.telemetry.errors == [error]
+
+
+def test_unforeseen_error(world: World) -> None:
+    """An error that nobody thought of goes back to the queue as `internal_error`."""
+    with pytest.raises(ZeroDivisionError):
+        world.deliver(requested(), FailAt("databrain.find", ZeroDivisionError()))
+
+    assert world.coordination.failures == {("offboard-1", "sales"): Reason.INTERNAL_ERROR}
+
+
+def test_backup_that_cannot_be_found_again(world: World) -> None:
+    """A backup that was written and is not there when read back fails the attempt, and nothing is deleted."""
+
+    def lose(call: Call) -> object:
+        return None if call.name == "evidence.read" and "/backup-" in call.arguments[0] else call.proceed()
+
+    with pytest.raises(BackupFailed):
+        world.deliver(requested(), lose)
+
+    assert world.databrain.permits == []
+    assert kinds(world) == [PLAN, BACKUP]
+
+
+def test_backup_that_differs(world: World) -> None:
+    """A backup that reads back as anything else than what was written fails the attempt, and nothing is deleted."""
+
+    def spoil(call: Call) -> object:
+        found = call.proceed()
+        return replace(found, body="{}") if call.name == "evidence.read" and "/backup-" in call.arguments[0] else found
+
+    with pytest.raises(BackupFailed, match="not what was written"):
+        world.deliver(requested(), spoil)
+
+    assert world.databrain.permits == []
+
+
+def test_result_stays_small(world: World) -> None:
+    """Whatever the API calls its embeds and data apps, the published message stays under SNS's 256 KiB."""
+    long = "売" * 2_000
+    embeds = [
+        replace(embed_of(f"{long}{number}", name), name=long) for number in range(150) for name in ("sales", None)
+    ]
+    world.databrain.embeds = listing_of(*embeds, gaps=["📈" * 130] * 150)
+
+    result = world.deliver(requested())
+
+    assert result["dependents"]["foundCount"] == result["dependents"]["undeterminedCount"] == 150
+    assert len(world.results_topic.messages[0].encode()) < 256 * 1024
+
+
+def test_steps(world: World) -> None:
+    """Each step of the protocol is one line."""
+    world.deliver(requested())
+
+    assert [step for step, _ in world.telemetry.steps] == [
+        "snapshot",
+        "dependents",
+        "decide",
+        "backup",
+        "intent",
+        "delete",
+        "confirm",
+    ]
+    assert [request.retirement_id for request in world.telemetry.requests] == ["offboard-1"]
