@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any, TypeAlias, cast
 
 from retirement.backup import DeletePermit
@@ -194,6 +195,7 @@ class RecordingTelemetry:
         self.requests: list[Request] = []
         self.steps: list[tuple[str, Mapping[str, object]]] = []
         self.counts: Counter[Metric] = Counter()
+        self._lock = Lock()
         self.results: list[Document] = []
         self.errors: list[Exception] = []
 
@@ -213,9 +215,10 @@ class RecordingTelemetry:
         self.steps.append((step, fields))
 
     def count(self, metric: Metric) -> None:
-        self.counts[metric] += 1
+        with self._lock:
+            self.counts[metric] += 1
 
-    def ended(self, result: Document) -> None:
+    def ended(self, result: Document, *, again: bool) -> None:  # noqa: ARG002  # for the metrics
         self.results.append(result)
 
 

@@ -31,11 +31,11 @@ def event_of(detail: object, **envelope: object) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not ...}
 
 
-def parsed(event: object, *, arrived_at: datetime = START, now: datetime = START) -> Request:
+def parsed(event: object, *, arrived_at: datetime = START) -> Request:
     """The request of an event, or of a body that is text."""
     body = event if isinstance(event, str) else json.dumps(event)
     delivery = Delivery(body, arrived_at, 1, "invocation-1")
-    return parse_request(delivery, environment="prod", backup_by_default=True, now=now)
+    return parse_request(delivery, environment="prod", backup_by_default=True)
 
 
 def complaint(event: object) -> str:

@@ -92,7 +92,7 @@ def test_step_with_an_error(seen: Seen) -> None:
 def test_result(seen: Seen) -> None:
     """The end of a request is a line with its outcome, and a count by outcome and reason."""
     with seen.telemetry.attempt(DELIVERY):
-        seen.telemetry.ended(RESULT)
+        seen.telemetry.ended(RESULT, again=False)
 
     assert (seen.lines[0]["retirementId"], seen.lines[0]["datamartName"]) == ("offboard-1", "sales")
     assert seen.lines[0]["outcome"] == "blocked"
@@ -110,7 +110,7 @@ def test_result(seen: Seen) -> None:
 def test_result_without_reason(seen: Seen) -> None:
     """A dimension has to have a value: `none` where there is no reason."""
     with seen.telemetry.attempt(DELIVERY):
-        seen.telemetry.ended(RESULT | {"outcome": "deleted", "reason": None})
+        seen.telemetry.ended(RESULT | {"outcome": "deleted", "reason": None}, again=False)
 
     assert dimensions_of(seen.emitted()["Retirements"])["reason"] == "none"
 
@@ -181,6 +181,15 @@ def test_last_attempt(seen: Seen) -> None:
 def test_last_attempt_that_succeeds(seen: Seen) -> None:
     """A last receive that succeeds is no failure."""
     with seen.telemetry.attempt(LAST):
-        seen.telemetry.ended(RESULT)
+        seen.telemetry.ended(RESULT, again=False)
 
     assert "FailedRetirements" not in seen.emitted()
+
+
+def test_result_published_again(seen: Seen) -> None:
+    """A result that is published again is logged, and not counted as another retirement."""
+    with seen.telemetry.attempt(LAST):
+        seen.telemetry.ended(RESULT, again=True)
+
+    assert seen.lines[-1]["message"] == "published again"
+    assert "Retirements" not in seen.emitted()

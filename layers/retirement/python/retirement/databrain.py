@@ -89,12 +89,10 @@ class _Routes:
     list_api_tokens: _Route = _Route("GET", "/api/v2/data-app/api-tokens")
 
 
-_LISTED = _Route("GET", "/api/v2/data-app/datamarts")
-
 # Sections 2, 3, 5 and 6. Data apps and their keys have no documented legacy form.
 _ROUTES = {
     DatabrainApi.CURRENT: _Routes(
-        list_datamarts=_LISTED,
+        list_datamarts=_Route("GET", "/api/v2/data-app/datamarts"),
         delete_datamart=_Route("DELETE", "/api/v2/data-app/datamart"),
         get_semantic_layer=_Route("GET", "/api/v2/data-app/datamarts/semantic-layer"),
         list_embeds=_Route("GET", "/api/v2/data-app/embeds"),
@@ -165,25 +163,23 @@ class DatabrainClient:
         There is no read of one datamart (section 3). The list of names tells the page that holds it; where that page
         does not, pages are walked.
         """
-        listing = self.list_datamarts()
+        route, listing = self._routes.list_datamarts, self.list_datamarts()
         if name not in listing:
             return Absent(listing)
         page = list(listing.created_at).index(name) // PAGE_SIZE + 1
         with ThreadPoolExecutor(max_workers=2) as pool:
             layer = pool.submit(self._semantic_layer, name)
-            entry = _entry_of(name, self._datamarts(page=page, expand=True)) or self._walk_for(name)
+            entry = _entry_of(route, name, self._datamarts(page=page, expand=True)) or self._walk_for(name)
             semantic_layer = layer.result()
         if entry is None:
             raise DatabrainUnexpected("Databrain lists the datamart's name and no page of the list holds it; try again")
-        return Snapshot(name, _created_at(entry), entry, semantic_layer, listing)
+        return Snapshot(name, _created_at(route, entry), entry, semantic_layer, listing)
 
     def list_datamarts(self) -> Listing:
-        """List the names, fresh: in one request, or by walking the pages where its answer is too large."""
-        try:
-            entries = self._datamarts(page=None, expand=False)
-        except BodyTooLarge:
-            return self._walk_names()
-        listing = _listing(entries)
+        """List the names, fresh."""
+        route = self._routes.list_datamarts
+        entries = self._whole(route, lambda page: self._datamarts(page=page, expand=False))
+        listing = Listing({_text(route, entry, "name"): _created_at(route, entry) for entry in entries})
         if len(listing.created_at) != len(entries):
             raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
         return listing
@@ -248,24 +244,10 @@ class DatabrainClient:
             fields["expandDetails"] = "false"
         return _entries(route, self._read(route, fields, keep=None if expand else _LISTED_KEYS))
 
-    def _walk_names(self) -> Listing:
-        """Read the names page by page, until two walks agree.
-
-        Pages shift when a datamart is deleted meanwhile: one walk can miss a name that is there all the time.
-        """
-        route, before = self._routes.list_datamarts, None
-        for _ in range(MOST_WALKS):
-            pages = self._walk(route, lambda page: self._datamarts(page=page, expand=False))
-            listing = _listing([entry for page in pages for entry in page])
-            if before is not None and list(before.created_at) == list(listing.created_at):
-                return listing
-            before = listing
-        raise DatabrainUnexpected("Databrain's list of datamarts changes while its pages are read; try again")
-
     def _walk_for(self, name: str) -> Document | None:
         route = self._routes.list_datamarts
         pages = self._walk(route, lambda page: self._datamarts(page=page, expand=True))
-        return next((entry for page in pages if (entry := _entry_of(name, page)) is not None), None)
+        return next((entry for page in pages if (entry := _entry_of(route, name, page)) is not None), None)
 
     def _semantic_layer(self, name: str) -> Document | None:
         """Read the semantic layer; None where there is none (section 5: a 404)."""
@@ -334,17 +316,28 @@ class DatabrainClient:
     def _read_all(
         self, route: _Route, fields: Mapping[str, str] | None = None, *, key: str | None = None
     ) -> Sequence[Document]:
-        """Read a list in one request, or page by page where its answer is too large."""
-
         def read(page: int | None) -> Sequence[Document]:
             return _entries(route, self._read(route, {**(fields or {}), **_paging(route, page)}, key=key))
 
+        return self._whole(route, read)
+
+    def _whole(self, route: _Route, read: Callable[[int | None], Sequence[Document]]) -> Sequence[Document]:
+        """Read a list in one request; where its answer is too large, page by page, until two walks agree.
+
+        Pages shift when an entry goes meanwhile: one walk can miss another entry that is there all the time.
+        """
         try:
             return read(None)
         except BodyTooLarge:
-            return [entry for page in self._walk(route, read) for entry in page]
+            before = None
+        for _ in range(MOST_WALKS):
+            entries = [entry for page in self._walk(route, read) for entry in page]
+            if entries == before:
+                return entries
+            before = entries
+        raise DatabrainUnexpected(f"{route.path}: the list changes while its pages are read; try again")
 
-    def _walk(self, route: _Route, read: Callable[[int], Sequence[Document]]) -> Iterator[Sequence[Document]]:
+    def _walk(self, route: _Route, read: Callable[[int | None], Sequence[Document]]) -> Iterator[Sequence[Document]]:
         """Read pages side by side, up to the first that is not full."""
         self._telemetry.count(Metric.DATABRAIN_WALKS)
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -542,29 +535,25 @@ def _paging(route: _Route, page: int | None) -> dict[str, Json]:
     return {"isPagination": "false"} if page is None else {"isPagination": "true", "pageNumber": str(page)}
 
 
-def _listing(entries: Sequence[Document]) -> Listing:
-    return Listing({_text(_LISTED, entry, "name"): _created_at(entry) for entry in entries})
-
-
-def _created_at(entry: Document) -> datetime | None:
+def _created_at(route: _Route, entry: Document) -> datetime | None:
     value = entry.get("createdAt")
     if value is None:
         return None
     try:
         return parse_timestamp(value if isinstance(value, str) else "")
     except ValueError:
-        raise _shape(_LISTED, "createdAt: an RFC 3339 time with offset", value) from None
+        raise _shape(route, "createdAt: an RFC 3339 time with offset", value) from None
 
 
-def _entry_of(name: str, page: Sequence[Document]) -> Document | None:
+def _entry_of(route: _Route, name: str, page: Sequence[Document]) -> Document | None:
     """The expanded entry of this name on a page, if it is there."""
     entry = next((entry for entry in page if entry.get("name") == name), None)
     if entry is None:
         return None
     # Without its tables an entry is a collapsed one, not one of an empty datamart (section 4).
-    for table in _objects(_LISTED, entry.get("datamartTables"), "datamartTables"):
-        _text(_LISTED, table, "tableName")
-        _objects(_LISTED, table.get("datamartTableColumns"), "datamartTableColumns")
+    for table in _objects(route, entry.get("datamartTables"), "datamartTables"):
+        _text(route, table, "tableName")
+        _objects(route, table.get("datamartTableColumns"), "datamartTableColumns")
     return entry
 
 

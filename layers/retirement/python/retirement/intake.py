@@ -42,7 +42,7 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     return Delivery(records[0]["body"], arrived_at, int(attributes["ApproximateReceiveCount"]), invocation_id)
 
 
-def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool, now: datetime) -> Request:
+def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request:
     """Validate the event against its schema and fill in the defaults.
 
     Raises:
@@ -58,7 +58,8 @@ def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bo
     requested_at = min(_timestamp("time", event["time"]), delivery.arrived_at)
     if "retireAt" in detail:
         retire_at = _timestamp("detail.retireAt", detail["retireAt"])
-        if retire_at > now + SCHEDULING_TOLERANCE:
+        # by the arrival, not by the clock: delivered again later, it is rejected again
+        if retire_at > delivery.arrived_at + SCHEDULING_TOLERANCE:
             raise InvalidRequest(
                 f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out what is due now: "
                 "have an EventBridge Scheduler schedule put the request on the bus at that time"

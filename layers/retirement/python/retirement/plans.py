@@ -22,6 +22,7 @@ class Plan:
             {**embed.document(), "verdict": embed.verdict(snapshot.name)}
             for embed in sorted(dependents.listing.embeds, key=lambda embed: (embed.embed_id, embed.data_app_name))
         ]
+        gaps = {"notListed": list(dependents.listing.gaps)} if dependents.listing.gaps else {}
         return cls(
             {
                 "formatVersion": "1",
@@ -30,6 +31,7 @@ class Plan:
                 "configurationHash": snapshot.configuration_hash,
                 "semanticLayerHash": snapshot.semantic_layer_hash,
                 "embeds": embeds,
+                **gaps,
                 "options": {
                     "backup": request.backup,
                     "dependents": request.dependents,

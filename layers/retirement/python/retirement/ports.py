@@ -136,8 +136,8 @@ class Telemetry(Protocol):
     def count(self, metric: Metric) -> None:
         """Count one; safe from any thread."""
 
-    def ended(self, result: Document) -> None:
-        """The request has its result."""
+    def ended(self, result: Document, *, again: bool) -> None:
+        """The request has its result, which is published `again` for a delivery that came again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,4 +55,4 @@ def subject(result: Document) -> str:
     name, room = result["datamartName"], _SUBJECT_LIMIT - len(tail)
     head = f'Datamart "{name}"' if name else "Datamart retirement"
     fitting = head if len(head) <= room else f'{head[: room - 4]}..."'
-    return re.sub(r"[^\x20-\x7e]", "?", fitting + tail)
+    return re.sub(r"[^\x20-\x7e]", "?", (fitting + tail)[:_SUBJECT_LIMIT])

@@ -62,11 +62,13 @@ class PowertoolsTelemetry:
         with self._lock:
             self._counts[metric] += 1
 
-    def ended(self, result: Document) -> None:
-        """The request has its result."""
+    def ended(self, result: Document, *, again: bool) -> None:
+        """The request has its result; it is counted once, as far as deliveries one after the other go."""
         self._logger.append_keys(**{key: result[key] for key in ("retirementId", "datamartName", "outcome")})
-        self._logger.info("published", extra={"reason": result["reason"], "resultMessage": result["message"]})
-        self._count_outcome(str(result["outcome"]), result["reason"])
+        shown = {"reason": result["reason"], "resultMessage": result["message"]}
+        self._logger.info("published again" if again else "published", extra=shown)
+        if not again:
+            self._count_outcome(str(result["outcome"]), result["reason"])
 
     def _failed(self, error: Exception) -> None:
         """The attempt goes back to the queue, or was the last one."""

@@ -33,8 +33,10 @@ from retirement.settings import DatabrainApi, Mode, Settings
 from retirement.snapshot import Absent, Snapshot
 from retirement.stored_object import StoredObject
 
-# Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication.
+# Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication, one of
+# them slow; and again only if there is time for a look before.
 TIME_TO_DELETE = 30.0
+TIME_TO_LOOK = 5.0
 # Waiting for a lock costs nothing, raising costs one of the queue's receives.
 TIME_TO_GIVE_UP_LOCK = 5.0
 LOCK_POLL = 1.0
@@ -45,6 +47,8 @@ MOST_SENDS = 3
 MOST_CONFIRMATIONS = 3
 
 KEPT_EVENT_BYTES = 64 * 1024
+
+ANOTHER_ATTEMPT = "Another attempt at this retirement is under way: the next delivery goes on from what it leaves."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,20 @@ class _Attempt:
         outcome: Outcome,
         message: str,
         *,
+        intent: Intent | None,
         reason: Reason | None = None,
         plan_id: str | None = None,
         dependents: Document | None = None,
         backup: BackupReference | None = None,
         confirmed_by: ConfirmedBy | None = None,
     ) -> Document:
-        """Step 13: the receipt, then its publication."""
+        """Step 13: the receipt, then its publication.
+
+        Raises:
+            AttemptInterrupted: this attempt knows of no intent, and one alongside it has written one meanwhile.
+        """
+        if intent is None and self.ports.evidence.read(self.key("intent.json")) is not None:
+            raise AttemptInterrupted(ANOTHER_ATTEMPT)
         result = Result(
             retirement_id=self.request.retirement_id,
             datamart_name=self.request.datamart_name,
@@ -98,11 +109,11 @@ class _Attempt:
         )
         return self.publish(receipt)
 
-    def publish(self, receipt: StoredObject) -> Document:
+    def publish(self, receipt: StoredObject, *, again: bool = False) -> Document:
         """Publish the receipt that is stored, which a concurrent attempt may have written first."""
         if receipt.content_hash != self.request.content_hash:
             raise _identity_is_spent(self.request)
-        return _publish(receipt.body, self.ports)
+        return _publish(receipt.body, self.ports, again=again)
 
 
 def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
@@ -121,7 +132,6 @@ def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
                 delivery,
                 environment=settings.environment_name,
                 backup_by_default=settings.backup_by_default,
-                now=started_at,
             )
             ports.telemetry.about(request)
             attempt = _Attempt(request, delivery, settings, ports, started_at)
@@ -137,11 +147,7 @@ def _carry_out(attempt: _Attempt) -> Document:
     # 3. recover
     receipt = ports.evidence.read(attempt.key("receipt.json"))
     if receipt is not None:
-        ports.telemetry.step("recover", found="receipt")
-        return attempt.publish(receipt)
-    rejection = _earlier_rejection(attempt)
-    if rejection is not None:
-        return _publish(rejection.body, ports)
+        return attempt.publish(receipt, again=True)
     intent = _earlier_intent(attempt)
 
     # 4. cheap refusals come with their rules; 5. the token is read with the first request
@@ -149,8 +155,6 @@ def _carry_out(attempt: _Attempt) -> Document:
     # 6. snapshot
     sighting = ports.databrain.find(request.datamart_name)
     ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
-    if isinstance(sighting, Absent) and intent is None:
-        intent = _earlier_intent(attempt)  # of an attempt alongside this one: it may be why the datamart is gone
     if intent is not None and (ended := _end_of(intent, sighting, attempt)) is not None:
         return ended
     if isinstance(sighting, Absent):
@@ -158,6 +162,7 @@ def _carry_out(attempt: _Attempt) -> Document:
             Outcome.ALREADY_ABSENT,
             "Databrain lists no datamart of exactly this name, so nothing was deleted. If it should be there, check "
             "the spelling (names are case-sensitive) and ask again under a new retirementId.",
+            intent=intent,
         )
     if intent is not None and not attempt.is_dry_run:
         ports.coordination.settle(request, None, ports.clock.now())
@@ -175,6 +180,7 @@ def _carry_out(attempt: _Attempt) -> Document:
         return attempt.finish(
             Outcome.BLOCKED,
             refusal.message,
+            intent=intent,
             reason=refusal.reason,
             plan_id=plan.plan_id,
             dependents=dependents.document(),
@@ -183,6 +189,7 @@ def _carry_out(attempt: _Attempt) -> Document:
         return attempt.finish(
             Outcome.PLANNED,
             _what_to_do_with(plan, request),
+            intent=intent,
             reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
             plan_id=plan.plan_id,
             dependents=dependents.document(),
@@ -232,17 +239,6 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
         raise
 
 
-def _earlier_rejection(attempt: _Attempt) -> StoredObject | None:
-    """The receipt of this very event, if it was rejected while its `retireAt` was still ahead: it stays rejected."""
-    if "retireAt" not in attempt.request.detail:
-        return None
-    event_id = carried_by(attempt.delivery).event_id or attempt.delivery.invocation_id
-    receipt = attempt.ports.evidence.read(rejected_key(event_id))
-    if receipt is None or receipt.content_hash != sha256_hex(attempt.delivery.body):
-        return None
-    return receipt
-
-
 def _earlier_intent(attempt: _Attempt) -> Intent | None:
     kept = attempt.ports.evidence.read(attempt.key("intent.json"))
     if kept is None:
@@ -264,6 +260,7 @@ def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> D
                 Outcome.BLOCKED,
                 "The datamart was changed after this retirement had decided to delete it, so it was left as it is. "
                 "Look at the change; if it is still to go, ask again under a new retirementId.",
+                intent=intent,
                 reason=Reason.CHANGED,
                 plan_id=intent.plan_id,
                 dependents=intent.dependents,
@@ -319,6 +316,11 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
 
 def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
     """The permit of an earlier attempt, earned again against what is there now."""
+    if intent.backup is None and attempt.request.backup:
+        raise BackupFailed(
+            "An earlier attempt was to delete without a backup, and BackupByDefault has changed since: "
+            "ask under a new retirementId."
+        )
     if intent.backup is None:
         return NoBackupAsked(snapshot, attempt.request)
     try:
@@ -349,7 +351,7 @@ def _write_intent(permit: DeletePermit, plan: Plan, dependents: Dependents, atte
     )
     stored = attempt.ports.evidence.create(attempt.key("intent.json"), intent.to_json())
     if stored.body != intent.to_json():
-        raise AttemptInterrupted("Another attempt at this retirement is under way: the next delivery goes on from it.")
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("intent")
     return intent
 
@@ -358,8 +360,8 @@ def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document
     """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
     request, ports = attempt.request, attempt.ports
     in_doubt, refusal = False, None
+    _require_time_to_delete(attempt)
     for send in range(1, MOST_SENDS + 1):
-        _require_time_to_delete(attempt)
         # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
         try:
@@ -376,16 +378,18 @@ def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document
         in_doubt = in_doubt or answer.effect is DeleteEffect.UNKNOWN
         if refusal is not None and not in_doubt:
             ports.coordination.settle(request, refusal.reason, ports.clock.now())
-        asked = refusal.retry_after if isinstance(refusal, DatabrainUnavailable) else None
-        ports.clock.sleep(min(asked or RESEND_WAIT, max(0.0, ports.clock.remaining() - TIME_TO_DELETE)))
+        wait = (refusal.retry_after if isinstance(refusal, DatabrainUnavailable) else None) or RESEND_WAIT
+        fits = wait + TIME_TO_LOOK + TIME_TO_DELETE <= ports.clock.remaining()
+        if fits:
+            ports.clock.sleep(wait)
         ended = _end_of(intent, ports.databrain.find(request.datamart_name), attempt)
         if ended is not None:
             return ended
+        if not fits or ports.clock.remaining() < TIME_TO_DELETE:
+            break
     if refusal is not None and not in_doubt:
         raise refusal
-    raise NotConfirmed(
-        f"{MOST_SENDS} delete requests got no clear answer and the datamart is still listed; the last: {refusal}"
-    )
+    raise NotConfirmed(f"No delete request got a clear answer, and the datamart is still listed; the last: {refusal}")
 
 
 def _confirm(intent: Intent, attempt: _Attempt) -> None:
@@ -414,6 +418,7 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
     return attempt.finish(
         Outcome.DELETED,
         how + kept,
+        intent=intent,
         plan_id=intent.plan_id,
         dependents=intent.dependents,
         backup=intent.backup,
@@ -474,10 +479,10 @@ def _reject(
     return _publish(stored.body, ports)
 
 
-def _publish(receipt: str, ports: Ports) -> Document:
+def _publish(receipt: str, ports: Ports, *, again: bool = False) -> Document:
     """Publish what a receipt says; of a rejected event, the receipt alone keeps the event."""
     kept = cast("Document", parse_json(receipt))
     result = {key: value for key, value in kept.items() if key != "event"}
     ports.results_topic.publish(result)
-    ports.telemetry.ended(result)
+    ports.telemetry.ended(result, again=again)
     return result
