@@ -1,0 +1,59 @@
+"""One embedded stack and one Databrain server for all stack tests of a worker; each test finds them as new."""
+
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from local.databrain.server import serve
+from local.databrain.state import Databrain
+from local.stack import EmbeddedStack
+from tests.stack.scene import DATA_APP_KEY, SEED, SERVICE_TOKEN, Scene
+
+
+@pytest.fixture(scope="session")
+def databrain() -> Iterator[Databrain]:
+    """The server itself; tests use the `scene`."""
+    with serve(SEED) as databrain:
+        yield databrain
+
+
+@pytest.fixture(scope="session")
+def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
+    """The deployment itself, in `retire` mode; tests use the `scene`. Whatever they did, they leave no token behind."""
+    with EmbeddedStack.start(
+        databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters={"Mode": "retire"}
+    ) as stack:
+        yield stack
+        left = {"the log": "\n".join(stack.function_log())}
+        left |= {key: f"{kept.metadata} {kept.body.decode()}" for key, kept in stack.evidence().items()}
+        assert not [where for where, text in left.items() if SERVICE_TOKEN in text or DATA_APP_KEY in text]
+
+
+@pytest.fixture
+def scene(stack: EmbeddedStack, databrain: Databrain) -> Scene:
+    """The stack and its Databrain as new; the evidence of earlier tests stays, under other names."""
+    return Scene(stack, databrain)
+
+
+@pytest.fixture
+def impatient(scene: Scene) -> Iterator[None]:
+    """A failed attempt's message comes again after two seconds, not after six of the function's time-outs."""
+    sqs, url = scene.stack.sqs, scene.stack.outputs["RequestsQueueUrl"]
+    deployed = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+    yield
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": deployed["VisibilityTimeout"]})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the function logged meanwhile with a test that failed."""
+    report = yield
+    scene = getattr(item, "funcargs", {}).get("scene")
+    if report.failed and isinstance(scene, Scene):
+        log = scene.stack.function_log(since=datetime.fromtimestamp(call.start, UTC))
+        report.sections.append(("log of the function", "\n".join(log)))
+    return report

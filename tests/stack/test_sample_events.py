@@ -1,0 +1,76 @@
+"""The events in events/, each on the deployed stack: what a reader copies from there works as it says."""
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from tests.stack.scene import EVENTS, JsonObject, Scene
+
+ENTRIES = "put-events.json"
+
+# The outcome and the reason of each, on a stack called `dev` where the datamart `sales-analytics` has no dependents.
+ENDS = {
+    "another-detail-type.json": ("rejected", "invalid_request"),
+    "dry-run.json": ("planned", "dry_run"),
+    "every-option.json": ("blocked", "plan_drifted"),
+    "missing-environment.json": ("rejected", "invalid_request"),
+    "misspelt-option.json": ("rejected", "invalid_request"),
+    "retire.json": ("deleted", None),
+}
+
+
+@pytest.fixture(autouse=True)
+def datamarts(scene: Scene) -> None:
+    """The datamart that all of them name."""
+    scene.datamart("sales-analytics")
+
+
+def sample(name: str) -> JsonObject:
+    """An event of the repository under an identity of its own, since a receipt spends it."""
+    event: JsonObject = json.loads((EVENTS / name).read_bytes())
+    event["id"] = str(uuid4())
+    if "retirementId" in event["detail"]:
+        event["detail"]["retirementId"] += f"-{uuid4()}"
+    return event
+
+
+def test_each_is_tested() -> None:
+    """No event is there without its end being known."""
+    assert {path.name for path in EVENTS.glob("*.json")} == {*ENDS, ENTRIES}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_sample_ends_as_expected(scene: Scene, name: str) -> None:
+    """An event ends as its name says."""
+    scene.stack.put_message(json.dumps(sample(name)))
+    result = scene.stack.next_result().document
+    assert (result["outcome"], result["reason"]) == ENDS[name]
+    assert ("sales-analytics" in scene.databrain.organisation.datamarts) == (result["outcome"] != "deleted")
+
+
+def test_every_option_is_carried_out(scene: Scene) -> None:
+    """With the plan of what is there, and all other options as they stand, the request is carried out."""
+    request = sample("every-option.json")
+    dry_run = sample("every-option.json")
+    dry_run["detail"] |= {"dryRun": True}
+    del dry_run["detail"]["planId"]
+    planned = scene.result(scene.send(dry_run)).document
+    assert planned["outcome"] == "planned"
+
+    request["detail"]["planId"] = planned["planId"]
+    deleted = scene.result(scene.send(request)).document
+    assert (deleted["outcome"], deleted["planId"]) == ("deleted", planned["planId"])
+    assert scene.kept(deleted["backup"]["key"]).document["datamart"]["name"] == "sales-analytics"
+    assert scene.databrain.organisation.datamarts == {}
+
+
+def test_the_entries_for_the_command_line(scene: Scene) -> None:
+    """What `aws events put-events --entries` takes is a dry run; its environment is the reader's."""
+    (entry,) = json.loads((EVENTS / ENTRIES).read_bytes())
+    detail = json.loads(entry["Detail"])
+    assert detail["environment"] == "prod"
+    detail |= {"environment": "dev", "retirementId": f"{detail['retirementId']}-{uuid4()}"}
+    scene.stack.put_event(detail, source=entry["Source"], detail_type=entry["DetailType"])
+    result = scene.result(detail["retirementId"]).document
+    assert (result["outcome"], result["reason"]) == ("planned", "dry_run")
