@@ -1,4 +1,7 @@
-"""Each permission of the deployed role is needed: where one is missing and all others are there, something fails."""
+"""Each permission of the deployed role is needed: where one is missing and all others are there, something fails.
+
+(The role has `kms:Decrypt` only where a key is given, which it is not here: that one is the template tests' matter.)
+"""
 
 import json
 import re
@@ -103,16 +106,16 @@ def interrupted_retirement(scene: Scene) -> JsonObject:
     return interrupted
 
 
-# The permissions that a failing invocation shows: what is asked of it, and what its error says.
+# The permissions that a failing invocation shows: what is asked of it, and how its error begins (a regular expression).
 SHOWN_BY_FAILURES = {
     "dynamodb:GetItem": (interrupted_retirement, "DynamoDB GetItem failed"),
     "dynamodb:PutItem": (request, "DynamoDB PutItem failed"),
-    "s3:GetObject plans/*": (request_with_known_plan, "S3 GetObject"),
-    "s3:GetObject rejected/*": (known_bad_event, "S3 GetObject"),
-    "s3:GetObject retirements/*": (request, "S3 GetObject"),
-    "s3:PutObject plans/*": (dry_run, "S3 PutObject"),
-    "s3:PutObject rejected/*": (bad_event, "S3 PutObject"),
-    "s3:PutObject retirements/*": (request, "S3 PutObject"),
+    "s3:GetObject plans/*": (request_with_known_plan, "S3 GetObject s3://[^/]+/plans/"),
+    "s3:GetObject rejected/*": (known_bad_event, "S3 GetObject s3://[^/]+/rejected/"),
+    "s3:GetObject retirements/*": (request, "S3 GetObject s3://[^/]+/retirements/"),
+    "s3:PutObject plans/*": (dry_run, "S3 PutObject s3://[^/]+/plans/"),
+    "s3:PutObject rejected/*": (bad_event, "S3 PutObject s3://[^/]+/rejected/"),
+    "s3:PutObject retirements/*": (request, "S3 PutObject s3://[^/]+/retirements/"),
     "secretsmanager:GetSecretValue": (request, "ServiceTokenSecretArn: Secrets Manager answers"),
     "sns:Publish": (request, "SNS Publish"),
 }
@@ -137,7 +140,7 @@ def test_the_function_fails_without(scene: Scene, without: Without, permission: 
     with without(permission):
         invocation = scene.stack.invoke(event)
     assert invocation.error
-    assert expected in invocation.payload["errorMessage"]
+    assert re.match(expected, invocation.payload["errorMessage"])
     assert re.search("AccessDenied|AuthorizationError", invocation.payload["errorMessage"])
 
 
