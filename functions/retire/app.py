@@ -1,7 +1,6 @@
 """Retires datamarts: takes a request from the queue, or from a rule as such, and returns its result."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from aws_lambda_powertools import Logger, Metrics
 
@@ -19,5 +18,6 @@ wiring = Wiring(logger, metrics)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def handler(event: object, context: LambdaContext) -> Mapping[str, Json]:
     """Carry out one request; an exception sends it back to the queue."""
-    delivery = receive(event, context.aws_request_id, datetime.now(UTC))
-    return retire(delivery, wiring.settings, wiring.ports(context))
+    ports = wiring.ports(context)
+    delivery = receive(event, context.aws_request_id, ports.clock.now())
+    return retire(delivery, wiring.settings, ports)

@@ -18,7 +18,7 @@ BAD_DETAILS: Mapping[str, tuple[JsonObject, str]] = {
     "datamartName: control character": ({"datamartName": "a\nb"}, "detail.datamartName must be"),
     "datamartName: lone surrogate": ({"datamartName": "a\ud800b"}, "detail.datamartName must be"),
     "environment: list": ({"environment": ["dev"]}, "detail.environment must be"),
-    "environment: another one": ({"environment": "prod"}, "detail.environment is 'prod'"),
+    "environment: another one": ({"environment": "prod"}, 'detail.environment is "prod"'),
     "environment: lone surrogate": ({"environment": "dev\udfff"}, "detail.environment must be"),
     "requestedBy: boolean": ({"requestedBy": True}, "detail.requestedBy must be"),
     "requestedBy: too long": ({"requestedBy": "r" * 257}, "detail.requestedBy must be"),
@@ -64,7 +64,7 @@ BAD_BODIES: Mapping[str, tuple[str, str]] = {
     "NaN": ('{"detail": NaN}', "the body is no JSON"),
     "one key twice": ('{"detail": {"dryRun": true, "dryRun": false}}', "one key twice"),
     "nested deeply": ("[" * 50_000, "the body is no JSON"),
-    "empty object": ("{}", "the event must have the field id and detail-type and time and detail"),
+    "empty object": ("{}", "the event must have the field id, detail-type, time, detail"),
 }
 REQUIRED = ("datamartName", "environment", "requestedBy", "reason")
 

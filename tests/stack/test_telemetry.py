@@ -4,7 +4,7 @@ import json
 
 from tests.stack.scene import JsonObject, Scene
 
-STEPS = ["snapshot", "dependents", "decide", "backup", "intent", "delete", "confirm", "published"]
+STEPS = ["request", "snapshot", "dependents", "decide", "backup", "intent", "delete", "confirm", "published"]
 COUNTS = {"DatabrainRequests", "DatabrainRetries", "DatabrainWalks"}
 
 
@@ -32,7 +32,7 @@ def test_the_log_tells_each_step(scene: Scene) -> None:
     assert {line["datamartName"] for line in lines} == {result["datamartName"]}
     assert {line["service"] for line in lines} == {"datamart-retirement"}
     assert {line["level"] for line in lines} == {"INFO"}
-    assert [line.get("outcome") for line in lines] == [None] * 7 + ["deleted"]
+    assert [line.get("outcome") for line in lines] == [None] * (len(STEPS) - 1) + ["deleted"]
     assert lines[-1]["resultMessage"] == result["message"]
     assert next(line for line in lines if line["message"] == "decide")["planId"] == result["planId"]
 

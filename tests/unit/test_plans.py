@@ -26,7 +26,7 @@ def test_document() -> None:
         "formatVersion": "1",
         "planId": plan.plan_id,
         "datamartName": "sales",
-        "createdAt": "2026-02-28T12:00:00Z",
+        "createdAt": "2026-02-28T12:00:00.000Z",
         "configurationHash": SNAPSHOT.configuration_hash,
         "semanticLayerHash": SNAPSHOT.semantic_layer_hash,
         "embeds": [

@@ -40,7 +40,7 @@ def test_recreated_goes_first() -> None:
 
     assert refusal is not None
     assert refusal.reason is Reason.RECREATED
-    assert "2026-03-01T12:00:01Z" in refusal.message
+    assert "2026-03-01T12:00:01.000Z" in refusal.message
 
 
 def test_drift_goes_before_dependents() -> None:
@@ -73,7 +73,7 @@ def test_message_of_undetermined() -> None:
     refusal = decided(listing=listing_of(embed_of("u", None), gaps=[f"gap {number}" for number in range(9)]))
 
     assert refusal is not None
-    assert 'which datamart 1 embed use ("u"); gap 0; gap 1; gap 2; gap 3; gap 4.' in refusal.message
+    assert 'the datamart of 1 embed ("u"); gap 0; gap 1; gap 2; gap 3; gap 4.' in refusal.message
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_deleted(world: World) -> None:
         "reason": None,
         "message": result["message"],
         "environment": "prod",
-        "requestedAt": "2026-03-01T12:00:00Z",
-        "startedAt": "2026-03-01T12:00:00Z",
-        "finishedAt": "2026-03-01T12:00:00Z",
+        "requestedAt": "2026-03-01T12:00:00.000Z",
+        "startedAt": "2026-03-01T12:00:00.000Z",
+        "finishedAt": "2026-03-01T12:00:00.000Z",
         "planId": plan_key.removeprefix("plans/sales/").removesuffix(".json"),
         "backup": backup,
         "dependents": result["dependents"],
@@ -97,7 +97,7 @@ def test_deleted(world: World) -> None:
         "requestHash": intent["requestHash"],
         "datamart": {
             "name": "sales",
-            "createdAt": "2026-02-28T12:00:00Z",
+            "createdAt": "2026-02-28T12:00:00.000Z",
             "configurationHash": snapshot.configuration_hash,  # type: ignore[union-attr]  # it is there
         },
         "planId": result["planId"],
@@ -540,6 +540,7 @@ def test_steps(world: World) -> None:
     world.deliver(requested())
 
     assert [step for step, _ in world.telemetry.steps] == [
+        "request",
         "snapshot",
         "dependents",
         "decide",

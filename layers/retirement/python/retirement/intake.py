@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.validation import SchemaValidationError, va
 from retirement.canonical import Json, canonical_json, parse_json, sha256_hex
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.requests import Carried, Delivery, DependentsPolicy, Request
-from retirement.results import shortened
+from retirement.results import LONGEST_QUOTED, shortened
 from retirement.timestamps import format_timestamp, parse_timestamp
 
 SCHEMA = Path(__file__).with_name("schemas") / "datamart-retirement-requested.json"
@@ -24,6 +24,7 @@ NAME_LIMIT = 256
 REASON_LIMIT = 1_000
 RETIREMENT_ID_LIMIT = 128
 EVENT_ID_LIMIT = 1_024
+SHOWN_FIELDS = 5
 
 
 def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
@@ -132,12 +133,20 @@ def _explained(error: SchemaValidationError) -> str:
     value, definition = error.value, error.definition or {}
     if error.rule == "required" and isinstance(value, dict):
         missing = [name for name in error.rule_definition or [] if name not in value]
-        return f"{field} must have the field {' and '.join(missing)}"
+        return f"{field} must have the field {', '.join(missing)}"
     if error.rule == "additionalProperties" and isinstance(value, dict):
-        unknown = sorted(set(value) - set(definition.get("properties", {})))
-        return f"{field} must not have the unknown field {' and '.join(_brief(name) for name in unknown[:5])}"
+        known = definition.get("properties", {})
+        unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))]
+        return f"{field} must not have the unknown field {', '.join(unknown[:SHOWN_FIELDS])}"
     expected = "a JSON object" if field == "the event" else definition["description"]
     return f"{field} must be {expected}; it is {_brief(value)}"
+
+
+def _with_suggestion(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  # only where something is misspelt
+
+    close = get_close_matches(name, known, n=1)
+    return f"{_brief(name)} (did you mean {close[0]}?)" if close else _brief(name)
 
 
 def _timestamp(field: str, value: Json) -> datetime:
@@ -161,5 +170,8 @@ def _cut(value: Json, limit: int) -> str | None:
 def _brief(value: object) -> str:
     """What came, for a message: short, and printable whatever it holds."""
     if isinstance(value, (dict, list)):
-        return f"{'an object' if isinstance(value, dict) else 'a list'} with {len(value)} entries"
-    return shortened(ascii(value))
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    shown = json.dumps(value)
+    if len(shown) <= LONGEST_QUOTED or not isinstance(value, str):
+        return shortened(shown)
+    return f"{shortened(shown)} ({len(value)} characters)"

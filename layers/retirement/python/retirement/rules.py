@@ -107,7 +107,7 @@ def _dependents_undetermined(
     unknown = list(dependents.listing.gaps[:SHOWN_GAPS])
     if undetermined:
         shown = quoted([embed.embed_id for embed in undetermined])
-        unknown.insert(0, f"which datamart {in_words(len(undetermined), 'embed')} use ({shown})")
+        unknown.insert(0, f"the datamart of {in_words(len(undetermined), 'embed')} ({shown})")
     ignored = request.dependents is DependentsPolicy.IGNORE or undetermined_embeds is UndeterminedEmbeds.REPORT
     if ignored or not unknown:
         return None

@@ -19,5 +19,6 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """For example `2026-03-01T12:00:00Z`; nothing is rounded, so that what is read back compares equal."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """For example `2026-03-01T12:00:00.000Z`; finer where the time is, so that what is read back compares equal."""
+    timespec = "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

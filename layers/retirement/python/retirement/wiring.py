@@ -40,8 +40,9 @@ class LambdaClock:
         self._context = context
 
     def now(self) -> datetime:
-        """The time of day, UTC."""
-        return datetime.now(UTC)
+        """The time of day, UTC, to the millisecond."""
+        now = datetime.now(UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def remaining(self) -> float:
         """Seconds left in this invocation."""

@@ -134,6 +134,7 @@ def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
                 backup_by_default=settings.backup_by_default,
             )
             ports.telemetry.about(request)
+            ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
             attempt = _Attempt(request, delivery, settings, ports, started_at)
             with _locked(attempt), _failure_recorded(attempt):  # 2. lock
                 return _carry_out(attempt)
@@ -217,6 +218,7 @@ def _locked(attempt: _Attempt) -> Iterator[None]:
                 "Another retirement of this datamart is under way, and the time of this invocation is up. "
                 "Nothing is to be done: the queue delivers the request again."
             )
+        attempt.ports.telemetry.step("wait for the lock")
         clock.sleep(LOCK_POLL)
     try:
         yield
@@ -464,7 +466,7 @@ def _reject(
         request_reason=carried.reason,
         outcome=Outcome.REJECTED,
         reason=invalid.reason,
-        message=invalid.message,
+        message=f"{invalid.message} (event {carried.event_id or 'without an id'})",
         environment=settings.environment_name,
         requested_at=carried.requested_at,
         started_at=started_at,
