@@ -25,7 +25,19 @@ demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main job on this machin
 bench: $(DEV)/.ready .venv/bench/.ready build ## Print what one retirement takes: requests, memory, cold set-up
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.bench
 
+.PHONY: faults
+faults: $(DEV)/.ready ## Play the fault matrix and print what held; CASE="..." plays one case alone
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.faults $(if $(CASE),"$(CASE)")
+
 .venv/bench/.ready: requirements/bench.txt
+
+FILE ?= embed-map.json
+BASE_URL ?= https://api.usedatabrain.com
+.PHONY: embed-map
+embed-map: $(DEV)/.ready ## List every embed in FILE, to be filled in: SECRET_ARN=... (README, "Day one")
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python tools/embed_map.py "$(FILE)" --base-url "$(BASE_URL)" \
+		--secret-arn "$(or $(SECRET_ARN),$(error SECRET_ARN is missing: the ARN of the secret with the service token))" \
+		$(if $(API),--api "$(API)")
 
 lint: $(DEV)/.ready ## Check style, types, the package's inner borders and the template
 	$(DEV)/bin/ruff check .
@@ -48,7 +60,7 @@ clean: ## Remove all that these targets leave, virtual environments too
 	find . -name __pycache__ -prune -exec rm -r {} +
 
 # ---- What they need ------------------------------------------------------------------------------------------------
-TYPED := layers/retirement/python functions layers/dependencies local tests
+TYPED := layers/retirement/python functions layers/dependencies local tests tools
 
 # Folders are listed too: theirs is the time that changes when a file goes.
 SOURCES := template.yaml requirements/runtime.txt \

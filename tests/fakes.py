@@ -10,13 +10,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Lock
 from typing import Any, TypeAlias, cast
 
 from retirement.backup import DeletePermit
 from retirement.canonical import Document, ordered_json, parse_json
-from retirement.dependents import Embed, EmbedListing
+from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
 from retirement.keys import retirement_key
@@ -42,6 +42,10 @@ SETTINGS = Settings(
     service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
     backup_by_default=True,
     undetermined_embeds=UndeterminedEmbeds.BLOCK,
+    embed_map=None,
+    retirable_datamarts=("*",),
+    protected_datamarts=(),
+    max_retirements_per_day=25,
     evidence_bucket_name="evidence",
     coordination_table_name="coordination",
     results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
@@ -147,6 +151,7 @@ class FakeCoordination:
     def __init__(self) -> None:
         self.locks: dict[str, tuple[str, datetime]] = {}
         self.failures: dict[tuple[str, str], Reason] = {}
+        self.counted: dict[tuple[str, str], date] = {}
 
     def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
         busy_by, busy_until = self.locks.get(datamart_name, (holder, until))
@@ -158,6 +163,20 @@ class FakeCoordination:
     def release(self, datamart_name: str, holder: str) -> None:
         if datamart_name in self.locks and self.locks[datamart_name][0] == holder:
             del self.locks[datamart_name]
+
+    def used_today(self, now: datetime) -> int:
+        return sum(day == now.date() for day in self.counted.values())
+
+    def is_counted(self, request: Request) -> bool:
+        return _identity(request) in self.counted
+
+    def reserve(self, request: Request, most: int, now: datetime) -> bool:
+        if _identity(request) in self.counted and most > 0:
+            return True
+        if self.used_today(now) >= most:
+            return False
+        self.counted[_identity(request)] = now.date()
+        return True
 
     def last_failure(self, request: Request) -> Reason | None:
         return self.failures.get(_identity(request))
@@ -175,6 +194,16 @@ class FakeCoordination:
 
 def _identity(request: Request) -> tuple[str, str]:
     return request.retirement_id, request.datamart_name
+
+
+class FakeEmbedMap:
+    """The map, if there is one."""
+
+    def __init__(self, embed_map: EmbedMap | None = None) -> None:
+        self.embed_map = embed_map
+
+    def read(self) -> EmbedMap | None:
+        return self.embed_map
 
 
 class FakeResultsTopic:
@@ -254,7 +283,7 @@ def interfered(ports: Ports, interference: Interference) -> Ports:
     return replace(ports, **cast("Any", outward))
 
 
-_OUTWARD = ("databrain", "evidence", "coordination", "results_topic")
+_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "results_topic")
 
 
 class _Calls:
@@ -345,6 +374,7 @@ class World:
     settings: Settings = SETTINGS
     clock: LogicalClock = field(default_factory=LogicalClock)
     databrain: FakeDatabrain = field(default_factory=FakeDatabrain)
+    embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
@@ -374,6 +404,7 @@ class World:
         delivery = receive({"Records": [record]}, f"invocation-{self.deliveries}", self.clock.now())
         ports = Ports(
             databrain=self.databrain,
+            embed_map=self.embed_map,
             evidence=self.evidence,
             coordination=self.coordination,
             results_topic=self.results_topic,
@@ -449,7 +480,7 @@ def entry_of(
 def embed_of(embed_id: str, datamart_name: str | None, *, listed: bool = True) -> Embed:
     """An embed of the data app `Portal`."""
     item: Document | None = {"embedId": embed_id, "accessSettings": {"datamartName": datamart_name}} if listed else None
-    return Embed(embed_id, f"Embed {embed_id}", "Portal", datamart_name, item)
+    return Embed(embed_id, f"Embed {embed_id}", "Portal", datamart_name, START, item)
 
 
 def listing_of(*embeds: Embed, gaps: Iterable[str] = ()) -> EmbedListing:

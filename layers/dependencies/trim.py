@@ -18,7 +18,7 @@ from typing import Any
 # What the adapters call. The role in template.yaml allows the same, and tests/template holds the two together.
 # HeadBucket is botocore's own call, where S3 says that a bucket is in another region.
 OPERATIONS: Mapping[str, frozenset[str]] = {
-    "dynamodb": frozenset({"DeleteItem", "GetItem", "PutItem"}),
+    "dynamodb": frozenset({"DeleteItem", "GetItem", "PutItem", "TransactWriteItems"}),
     "s3": frozenset({"GetObject", "HeadBucket", "PutObject"}),
     "secretsmanager": frozenset({"GetSecretValue"}),
     "sns": frozenset({"Publish"}),

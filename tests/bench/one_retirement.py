@@ -20,6 +20,7 @@ from tests.fakes import (
     SETTINGS,
     START,
     FakeCoordination,
+    FakeEmbedMap,
     FakeEvidence,
     FakeResultsTopic,
     LogicalClock,
@@ -44,7 +45,15 @@ def main() -> None:
             clock=clock,
             telemetry=telemetry,
         )
-        ports = Ports(databrain, FakeEvidence(), FakeCoordination(), FakeResultsTopic(), telemetry, clock)
+        ports = Ports(
+            databrain=databrain,
+            embed_map=FakeEmbedMap(),
+            evidence=FakeEvidence(),
+            coordination=FakeCoordination(),
+            results_topic=FakeResultsTopic(),
+            telemetry=telemetry,
+            clock=clock,
+        )
         imported = _peak()
         result = retire(delivery, settings, ports)
         peak = _peak() - imported

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.stack import EmbeddedStack
-from retirement.coordination import KEPT_FAILURES, CoordinationTable
+from retirement.coordination import KEPT, CoordinationTable
 from retirement.errors import AwsCallFailed
 from retirement.ports import Coordination
 from retirement.requests import Request
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.xdist_group("ministack")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 MOMENT = timedelta(milliseconds=1)
+DAYS = count(0, 3)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,29 @@ def name() -> str:
 def request_named(name: str) -> Request:
     """A retirement of that datamart."""
     return request_for(name)
+
+
+@pytest.fixture
+def day() -> datetime:
+    """Noon of a day that no other test counts on."""
+    return NOW + timedelta(days=next(DAYS))
+
+
+class TransactWriteItemsCollision:
+    """Two answers of a table on which another transaction is under way, then its own."""
+
+    def __init__(self, real: Callable[..., object]) -> None:
+        self._real = real
+        self.sent = 0
+
+    def __call__(self, **transaction: object) -> object:
+        """Answer."""
+        self.sent += 1
+        if self.sent > 2:
+            return self._real(**transaction)
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+        error: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        raise ClientError(error, "TransactWriteItems")
 
 
 class TestLock:
@@ -196,6 +223,72 @@ class TestLastFailure:
         assert told == reasons
 
 
+class TestCount:
+    """How many retirements a day may have."""
+
+    def test_nothing_is_counted_at_first(self, coordination: Coordination, day: datetime) -> None:
+        """A day begins at 0, and reading does not count."""
+        assert [coordination.used_today(day), coordination.used_today(day)] == [0, 0]
+
+    def test_up_to_the_limit(self, coordination: Coordination, name: str, day: datetime) -> None:
+        """As many are counted as are allowed, and no more however often they ask."""
+        asked = [coordination.reserve(request_for(name, f"{number}"), 3, day) for number in range(5)]
+        assert asked == [True, True, True, False, False]
+        assert not coordination.reserve(request_for(name, "4"), 3, day + MINUTE)
+        assert coordination.used_today(day) == 3
+        counted = [coordination.is_counted(request_for(name, f"{number}")) for number in range(5)]
+        assert counted == asked
+
+    def test_none(self, coordination: Coordination, request_named: Request, day: datetime) -> None:
+        """A limit of 0 lets none through."""
+        assert not coordination.reserve(request_named, 0, day)
+        assert coordination.used_today(day) == 0
+
+    def test_another_limit(self, coordination: Coordination, name: str, day: datetime) -> None:
+        """The limit of now counts: raised there is room again, lowered there is none."""
+        assert coordination.reserve(request_for(name, "1"), 1, day)
+        assert not coordination.reserve(request_for(name, "2"), 1, day)
+        assert coordination.reserve(request_for(name, "2"), 2, day)
+        assert not coordination.reserve(request_for(name, "3"), 1, day)
+        assert coordination.used_today(day) == 2
+
+    def test_a_retry(self, coordination: Coordination, name: str, day: datetime) -> None:
+        """A retirement takes one place, also where the day is full by now."""
+        assert [coordination.reserve(request_for(name, "1"), 2, day) for _ in range(3)] == [True] * 3
+        assert coordination.used_today(day) == 1
+        assert coordination.reserve(request_for(name, "2"), 2, day)
+        assert coordination.reserve(request_for(name, "1"), 2, day)
+        assert coordination.used_today(day) == 2
+
+    def test_a_retry_on_another_day(self, coordination: Coordination, name: str, day: datetime) -> None:
+        """A retirement that was counted yesterday takes no place of today."""
+        tomorrow = day + timedelta(days=1)
+        assert coordination.reserve(request_for(name, "1"), 1, day)
+        assert coordination.reserve(request_for(name, "1"), 1, tomorrow)
+        assert (coordination.used_today(day), coordination.used_today(tomorrow)) == (1, 0)
+
+    def test_every_day_has_its_own(self, coordination: Coordination, name: str, day: datetime) -> None:
+        """A day ends at midnight, UTC."""
+        midnight = (day + timedelta(days=1)).replace(hour=0)
+        assert coordination.reserve(request_for(name, "1"), 1, midnight - MOMENT)
+        assert not coordination.reserve(request_for(name, "2"), 1, midnight - MOMENT)
+        assert coordination.reserve(request_for(name, "2"), 1, midnight)
+        assert coordination.used_today(midnight - MOMENT) == coordination.used_today(midnight) == 1
+
+    def test_each_retirement_counts(self, coordination: Coordination, name: str, day: datetime) -> None:
+        """It is datamart and retirement id together that are counted once."""
+        requests = [request_for(name, "1"), request_for(f"{name}.", "1"), request_for(name, "1.")]
+        assert [coordination.reserve(request, 3, day) for request in requests] == [True] * 3
+        assert coordination.used_today(day) == 3
+
+    def test_hostile_names(self, coordination: Coordination, day: datetime) -> None:
+        """Every name is counted on its own, also under the longest retirement id."""
+        retirement_id = uuid4().hex * 4
+        for name in HOSTILE_NAMES:
+            assert coordination.reserve(request_for(name, retirement_id), 10_000, day)
+        assert coordination.used_today(day) == len(HOSTILE_NAMES)
+
+
 class TestCoordinationTable:
     """What DynamoDB alone can show."""
 
@@ -205,37 +298,91 @@ class TestCoordinationTable:
             taken = list(pool.map(lambda n: coordination_table.acquire(name, f"{n}", NOW, NOW + MINUTE), range(8)))
         assert taken.count(True) == 1
 
-    def test_everything_expires(
-        self, coordination_table: CoordinationTable, aws: EmbeddedStack, table: str, request_named: Request
+    def test_five_of_twenty_are_counted(self, coordination_table: CoordinationTable, name: str, day: datetime) -> None:
+        """Of twenty at once, exactly as many are counted as are allowed."""
+
+        def reserve(number: int) -> bool:
+            return coordination_table.reserve(request_for(name, f"{number}"), 5, day)
+
+        with ThreadPoolExecutor(max_workers=20) as pool:
+            reserved = list(pool.map(reserve, range(20)))
+        assert reserved.count(True) == 5
+        assert coordination_table.used_today(day) == 5
+        assert [reserve(number) for number in range(20)] == reserved
+
+    def test_one_of_itself_is_counted(
+        self, coordination_table: CoordinationTable, request_named: Request, day: datetime
     ) -> None:
-        """Items carry a time to live in seconds: a lock's end, and for failures longer than queues keep a message."""
+        """A retirement that is delivered twenty times at once takes one place, and every delivery may go on."""
+        with ThreadPoolExecutor(max_workers=20) as pool:
+            reserved = list(pool.map(lambda _: coordination_table.reserve(request_named, 1, day), range(20)))
+        assert reserved == [True] * 20
+        assert coordination_table.used_today(day) == 1
+
+    def test_a_collision(
+        self,
+        aws: EmbeddedStack,
+        coordination_table: CoordinationTable,
+        request_named: Request,
+        day: datetime,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A transaction that collides with another, which this emulator's never do, is sent again."""
+        collision = TransactWriteItemsCollision(aws.dynamodb.transact_write_items)
+        monkeypatch.setattr(aws.dynamodb, "transact_write_items", collision)
+        assert coordination_table.reserve(request_named, 1, day)
+        assert collision.sent == 3
+        assert coordination_table.used_today(day) == 1
+
+    def test_everything_expires(
+        self,
+        coordination_table: CoordinationTable,
+        aws: EmbeddedStack,
+        table: str,
+        request_named: Request,
+        day: datetime,
+    ) -> None:
+        """Items carry a time to live in seconds: a lock's end, and for others longer than queues keep a message."""
         name = request_named.datamart_name
         coordination_table.acquire(name, "first", NOW, NOW + MINUTE)
         coordination_table.record_failure(request_named, Reason.UNCONFIRMED, NOW)
+        coordination_table.reserve(request_named, 1, day)
+        retirement = f"{request_named.retirement_id}#{name}"
         expiry = {
             pk: aws.dynamodb.get_item(TableName=table, Key={"pk": {"S": pk}})["Item"]["expiresAt"]["N"]
-            for pk in (f"lock#{name}", f"failure#{request_named.retirement_id}#{name}")
+            for pk in (f"lock#{name}", f"failure#{retirement}", f"counted#{retirement}", f"day#{day.date()}")
         }
-        lock_ends, failure_ends = (datetime.fromtimestamp(int(seconds), UTC) for seconds in expiry.values())
+        lock_ends, *others = (datetime.fromtimestamp(int(seconds), UTC) for seconds in expiry.values())
         assert NOW + MINUTE < lock_ends <= NOW + 2 * MINUTE
-        assert failure_ends == NOW + KEPT_FAILURES
+        assert others == [NOW + KEPT, day + KEPT, day + KEPT]
 
     @pytest.mark.parametrize(
         "call",
         [
             lambda table, request: table.acquire(request.datamart_name, "first", NOW, NOW + MINUTE),
             lambda table, request: table.release(request.datamart_name, "first"),
+            lambda table, _: table.used_today(NOW),
+            lambda table, request: table.reserve(request, 1, NOW),
             lambda table, request: table.last_failure(request),
             lambda table, request: table.record_failure(request, Reason.UNCONFIRMED, NOW),
             lambda table, request: table.settle(request, None, NOW),
             lambda table, request: table.settle(request, Reason.BACKUP_FAILED, NOW),
         ],
-        ids=["acquire", "release", "last_failure", "record_failure", "settle", "settle with a reason"],
+        ids=[
+            "acquire",
+            "release",
+            "used_today",
+            "reserve",
+            "last_failure",
+            "record_failure",
+            "settle",
+            "settle with a reason",
+        ],
     )
     def test_no_table(
         self, aws: EmbeddedStack, request_named: Request, call: Callable[[CoordinationTable, Request], object]
     ) -> None:
-        """A failing call is an error, and never a free lock or an unknown reason."""
+        """A failing call is an error, and never a free lock, a place in the count or an unknown reason."""
         nowhere = CoordinationTable(aws.dynamodb, f"nowhere-{uuid4()}")
         with pytest.raises(AwsCallFailed, match=r"DynamoDB .*ResourceNotFoundException"):
             call(nowhere, request_named)

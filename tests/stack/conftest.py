@@ -7,8 +7,9 @@ import pytest
 
 from local.databrain.server import serve
 from local.databrain.state import Databrain
+from local.emulator import REGION
 from local.stack import EmbeddedStack
-from tests.stack.scene import DATA_APP_KEY, SEED, SERVICE_TOKEN, Scene
+from tests.stack.scene import DATA_APP_KEY, MAPS_BUCKET, PARAMETERS, SEED, SERVICE_TOKEN, Scene
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +22,8 @@ def databrain() -> Iterator[Databrain]:
 @pytest.fixture(scope="session")
 def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
     """The deployment itself, in `retire` mode; tests use the `scene`. Whatever they did, they leave no token behind."""
-    with EmbeddedStack.start(
-        databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters={"Mode": "retire"}
-    ) as stack:
+    with EmbeddedStack.start(databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters=PARAMETERS) as stack:
+        stack.s3.create_bucket(Bucket=MAPS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield stack
         left = {"the log": "\n".join(stack.function_log())}
         left |= {key: f"{kept.metadata} {kept.body.decode()}" for key, kept in stack.evidence().items()}

@@ -25,14 +25,24 @@ EVENTS = Path(__file__).parents[2] / "events"
 SERVICE_TOKEN = "service-token-of-the-stack-tests"
 DATA_APP_KEY = "data-app-key-of-the-stack-tests"
 DATASOURCE = "warehouse"
+CREATED_AT = "2025-03-04T09:30:00.000Z"
 SEED: JsonObject = {"serviceToken": SERVICE_TOKEN, "datasources": [DATASOURCE], "datamarts": []}
 DEADLINE = 30  # seconds
+MAPS_BUCKET, MAP_KEY = "embed-maps-of-the-stack-tests", "embeds.json"
+PARAMETERS = {
+    "Mode": "retire",
+    "EmbedMapUri": f"s3://{MAPS_BUCKET}/{MAP_KEY}",  # its permission is there only where the parameter is
+    "MaxRetirementsPerDay": "10000",  # all tests share the day
+}
 
 check_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart-retirement-result.json").read_bytes()))
 
 
 class Scene:
-    """One test's view of the stack: it begins with empty queues, an organisation without datamarts, and no faults."""
+    """One test's view of the stack: it begins with empty queues, an organisation without datamarts, and no faults.
+
+    The map of embeds is empty, and no retirement of the day is counted.
+    """
 
     def __init__(self, stack: EmbeddedStack, databrain: Databrain) -> None:
         databrain.organisation = organisation_of(SEED)
@@ -41,6 +51,8 @@ class Scene:
         stack.purge()
         self.stack = stack
         self.databrain = databrain
+        self.map_embeds({})
+        self.uncount()
         self._began = datetime.now(UTC)
         self._objects_before = self._object_versions()
 
@@ -62,12 +74,20 @@ class Scene:
         app = {
             "name": "Portal",
             "tokens": [{"key": DATA_APP_KEY}],
-            "embeds": [{"embedId": embed, "datamart": name} for embed in embeds],
+            "embeds": [{"embedId": embed, "datamart": name, "createdAt": CREATED_AT} for embed in embeds],
         }
         self.databrain.organisation = organisation_of(
             {**SEED, "server": server, "datamarts": [_entry(name)], "dataApps": [app]}
         )
         return name
+
+    def map_embeds(self, embed_map: object) -> None:
+        """Put the owner's map of embeds: JSON, or bytes that are none; None takes it away."""
+        if embed_map is None:
+            self.stack.s3.delete_object(Bucket=MAPS_BUCKET, Key=MAP_KEY)
+            return
+        body = embed_map if isinstance(embed_map, bytes) else json.dumps(embed_map).encode()
+        self.stack.s3.put_object(Bucket=MAPS_BUCKET, Key=MAP_KEY, Body=body)
 
     # ---- Requests --------------------------------------------------------------------------------------------------
 
@@ -212,6 +232,21 @@ class Scene:
         """Take whatever lock there is off a datamart's name."""
         self.stack.dynamodb.delete_item(TableName=self._coordination_table, Key=_lock(name))
 
+    # ---- The count -------------------------------------------------------------------------------------------------
+
+    def counted(self) -> int:
+        """How many retirements are counted, on any day."""
+        return sum(int(item["used"]["N"]) for item in self._days())
+
+    def uncount(self) -> None:
+        """Forget how many retirements were counted."""
+        for item in self._days():
+            self.stack.dynamodb.delete_item(TableName=self._coordination_table, Key={"pk": item["pk"]})
+
+    def _days(self) -> list[Any]:
+        pages = self.stack.dynamodb.get_paginator("scan").paginate(TableName=self._coordination_table)
+        return [item for page in pages for item in page["Items"] if item["pk"]["S"].startswith("day#")]
+
     @cached_property
     def _coordination_table(self) -> str:
         resource = self.stack.cloudformation.describe_stack_resource(
@@ -246,7 +281,7 @@ def _lock(name: str) -> dict[str, dict[str, str]]:
 def _entry(name: str, **fields: Any) -> JsonObject:  # noqa: ANN401 -- any field of the seed's schema
     return {
         "name": name,
-        "createdAt": "2025-03-04T09:30:00.000Z",
+        "createdAt": CREATED_AT,
         "companyIntegration": {"name": DATASOURCE},
         "datamartTables": [
             {"tableName": "orders", "datamartTableColumns": [{"columnName": "id", "datatype": "integer"}]}

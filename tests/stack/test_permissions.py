@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.stack.scene import JsonObject, Scene
+from tests.stack.scene import MAP_KEY, PARAMETERS, JsonObject, Scene
 
 Without = Callable[[str], AbstractContextManager[None]]
 
@@ -86,6 +86,11 @@ def request_with_known_plan(scene: Scene) -> JsonObject:
     return scene.event(planned["detail"]["datamartName"])
 
 
+def retirement(scene: Scene) -> JsonObject:
+    """Ask for a datamart that is there."""
+    return scene.event(scene.datamart())
+
+
 def bad_event(scene: Scene) -> JsonObject:
     """Send what is rejected."""
     return scene.event("sales", dryRum=True)
@@ -110,6 +115,8 @@ def interrupted_retirement(scene: Scene) -> JsonObject:
 SHOWN_BY_FAILURES = {
     "dynamodb:GetItem": (interrupted_retirement, "DynamoDB GetItem failed"),
     "dynamodb:PutItem": (request, "DynamoDB PutItem failed"),
+    "dynamodb:UpdateItem": (retirement, "DynamoDB TransactWriteItems failed"),
+    f"s3:GetObject {MAP_KEY}": (retirement, f"EmbedMapUri: {PARAMETERS['EmbedMapUri']} cannot be read"),
     "s3:GetObject plans/*": (request_with_known_plan, "S3 GetObject s3://[^/]+/plans/"),
     "s3:GetObject rejected/*": (known_bad_event, "S3 GetObject s3://[^/]+/rejected/"),
     "s3:GetObject retirements/*": (request, "S3 GetObject s3://[^/]+/retirements/"),

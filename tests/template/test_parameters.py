@@ -20,7 +20,11 @@ DEFAULTS = {
     "EventBusName": "default",
     "EventSources": "datamart.lifecycle",
     "BackupByDefault": "true",
+    "RetirableDatamarts": "*",
+    "ProtectedDatamarts": "",
     "UndeterminedEmbeds": "block",
+    "EmbedMapUri": "",
+    "MaxRetirementsPerDay": 25,
     "MaximumConcurrency": 5,
     "AlarmTopicArn": "",
     "LogRetentionInDays": 90,
@@ -42,6 +46,10 @@ VARIABLES: dict[str, str | dict[str, str]] = {
     "SERVICE_TOKEN_SECRET_ARN": {"Ref": "ServiceTokenSecretArn"},
     "BACKUP_BY_DEFAULT": {"Ref": "BackupByDefault"},
     "UNDETERMINED_EMBEDS": {"Ref": "UndeterminedEmbeds"},
+    "EMBED_MAP_URI": {"Ref": "EmbedMapUri"},
+    "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},
+    "PROTECTED_DATAMARTS": {"Ref": "ProtectedDatamarts"},
+    "MAX_RETIREMENTS_PER_DAY": {"Ref": "MaxRetirementsPerDay"},
     "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
     "COORDINATION_TABLE_NAME": {"Ref": "CoordinationTable"},
     "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
@@ -94,6 +102,13 @@ def test_maximum_concurrency_is_what_sqs_allows(written: Node) -> None:
     assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
 
 
+def test_max_retirements_per_day_is_a_count(written: Node) -> None:
+    """None at all may be allowed a day, and a slip of the keyboard does not allow all."""
+    parameter = written["Parameters"]["MaxRetirementsPerDay"]
+    assert parameter["Type"] == "Number"
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (0, 10_000)
+
+
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
@@ -101,6 +116,9 @@ def test_maximum_concurrency_is_what_sqs_allows(written: Node) -> None:
         ("DatabrainBaseUrl", "https://databrain.example.com:8443/api"),
         ("DatabrainBaseUrl", "http://localhost:3000"),
         ("DatabrainBaseUrl", "http://127.0.0.1:43210/"),
+        ("EmbedMapUri", ""),
+        ("EmbedMapUri", "s3://maps/embeds.json"),
+        ("EmbedMapUri", "s3://our.maps-2026/databrain/prod/Umsätze_(1).json"),
         ("EnvironmentName", "eu.prod-1"),
         ("EventBusName", "aws.partner/example.com/cleanup"),
         ("ServiceTokenSecretArn", SECRET_ARN),
@@ -129,6 +147,16 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
         ("DatabrainBaseUrl", "https://example.com/?token=1"),
         ("DatabrainBaseUrl", "https://"),
         ("DatabrainBaseUrl", ""),
+        ("EmbedMapUri", "maps/embeds.json"),
+        ("EmbedMapUri", "https://maps.s3.amazonaws.com/embeds.json"),
+        ("EmbedMapUri", "s3://maps"),
+        ("EmbedMapUri", "s3://maps/"),
+        ("EmbedMapUri", "s3:///embeds.json"),
+        ("EmbedMapUri", "s3://Maps/embeds.json"),
+        ("EmbedMapUri", "s3://*/embeds.json"),
+        ("EmbedMapUri", "s3://maps/*"),
+        ("EmbedMapUri", "s3://maps/embeds?.json"),
+        ("EmbedMapUri", "s3://maps/two words.json"),
         ("EnvironmentName", ""),
         ("EnvironmentName", "prod eu"),
         ("EventBusName", "arn:aws:events:eu-central-1:123456789012:event-bus/default"),
@@ -175,3 +203,6 @@ def test_defaults_are_settings(written: Node) -> None:
     settings = Settings.from_environment(environment)
     assert settings.mode == "plan"
     assert settings.backup_by_default
+    assert settings.embed_map is None
+    assert (settings.retirable_datamarts, settings.protected_datamarts) == (("*",), ())
+    assert settings.max_retirements_per_day == 25

@@ -18,10 +18,11 @@ ACTIONS = {
     "kms:Decrypt": ["ServiceTokenKeyArn"],
     "s3:ListBucket": ["EvidenceBucket"],
     "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
-    "s3:GetObject": ["retirements/*", "plans/*", "rejected/*"],
+    "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "EmbedMapUri"],
     "dynamodb:PutItem": ["CoordinationTable"],
     "dynamodb:DeleteItem": ["CoordinationTable"],
     "dynamodb:GetItem": ["CoordinationTable"],
+    "dynamodb:UpdateItem": ["CoordinationTable"],
     "sns:Publish": ["ResultsTopic"],
 }
 # What SAM attaches by itself, the name of the second depends on the partition.
@@ -57,8 +58,12 @@ def target(resource: Node) -> str:
     match resource:
         case {"Fn::GetAtt": [name, "Arn"]} | {"Ref": name}:
             return str(name)
-        case {"Fn::Sub": text} if text.startswith("${EvidenceBucket.Arn}/"):
-            return str(text.removeprefix("${EvidenceBucket.Arn}/"))
+        case {"Fn::Sub": str(text)} if text.startswith("${EvidenceBucket.Arn}/"):
+            return text.removeprefix("${EvidenceBucket.Arn}/")
+        case {"Fn::Sub": ["arn:${AWS::Partition}:s3:::${Path}", {"Path": {"Fn::Select": [1, split]}}]}:
+            separator, uri = split["Fn::Split"]
+            assert separator == "s3://"
+            return str(uri["Ref"])
     raise AssertionError(f"expected a reference to one resource, found {resource}")
 
 
@@ -76,6 +81,10 @@ def test_the_function_may_do_exactly_this(of_type: OfType) -> None:
 def test_what_is_called_is_what_is_allowed() -> None:
     """The operations that the layer's build leaves in botocore are those that the role allows."""
     required = {f"{service}:{operation}" for service, operations in OPERATIONS.items() for operation in operations}
+    required -= {
+        "dynamodb:TransactWriteItems"
+    }  # IAM knows what is in it (DynamoDB guide, "Transactional APIs and IAM")
+    required |= {"dynamodb:PutItem", "dynamodb:UpdateItem"}
     renamed = {"s3:HeadBucket": "s3:ListBucket"}  # IAM's name for it
     called_by_lambda = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
     called_by_secrets_manager = {"kms:Decrypt"}
@@ -114,16 +123,31 @@ def test_every_statement_has_an_id(deployed: Node) -> None:
         assert all(statement["Sid"] for statement in statements(role))
 
 
+def conditional(deployed: Node, condition: str) -> Node:
+    """The function's only statement under a condition, which is left out without it."""
+    (policy,) = deployed["Resources"]["RetireFunctionRole"]["Properties"]["Policies"]
+    branches = [s["Fn::If"] for s in policy["PolicyDocument"]["Statement"] if "Fn::If" in s]
+    ((statement, otherwise),) = [rest for name, *rest in branches if name == condition]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    found: Node = statement
+    return found
+
+
 def test_the_key_is_for_the_secret_only(deployed: Node) -> None:
     """The function may decrypt only where a key is given, and only through Secrets Manager."""
-    (policy,) = deployed["Resources"]["RetireFunctionRole"]["Properties"]["Policies"]
-    (conditional,) = [s["Fn::If"] for s in policy["PolicyDocument"]["Statement"] if "Fn::If" in s]
-    condition, statement, otherwise = conditional
-    assert (condition, otherwise) == ("HasServiceTokenKey", {"Ref": "AWS::NoValue"})
+    statement = conditional(deployed, "HasServiceTokenKey")
     assert statement["Action"] == "kms:Decrypt"
     assert statement["Condition"] == {
         "StringEquals": {"kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}}
     }
+
+
+def test_the_map_is_for_who_has_one(deployed: Node) -> None:
+    """The function may read the map of embeds only where one is named, and that object alone."""
+    assert deployed["Conditions"]["HasEmbedMap"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbedMapUri"}, ""]}]}
+    statement = conditional(deployed, "HasEmbedMap")
+    assert statement["Action"] == "s3:GetObject"
+    assert target(statement["Resource"]) == "EmbedMapUri"
 
 
 def test_a_missing_object_can_be_told(of_type: OfType) -> None:

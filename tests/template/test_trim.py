@@ -28,6 +28,14 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "x"}}, "ConsistentRead": True}),
     ("dynamodb", "put_item", {"TableName": "t", "Item": {"pk": {"S": "x"}}, "ConditionExpression": "x"}),
     ("dynamodb", "delete_item", {"TableName": "t", "Key": {"pk": {"S": "x"}}}),
+    (
+        "dynamodb",
+        "transact_write_items",
+        {
+            "TransactItems": [{"Put": {"TableName": "t", "Item": {"pk": {"S": "x"}}, "ConditionExpression": "x"}}],
+            "ClientRequestToken": "t",  # else a random one
+        },
+    ),
     ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
     ("sns", "publish", {"TopicArn": "arn:aws:sns:eu-central-1:123456789012:t", "Message": "m", "Subject": "s"}),
 ]

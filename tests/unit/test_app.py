@@ -17,7 +17,7 @@ from retirement.ports import Ports
 from retirement.settings import Mode
 from retirement.wiring import LambdaClock
 from tests.fakes import FailAt, Interference, Parsed, World, entry_of, interfered, requested
-from tests.unit.test_settings import ENVIRONMENT
+from tests.unit.test_settings import ENVIRONMENT, MAY_BE_EMPTY
 
 APP = Path(__file__).parents[2] / "functions" / "retire" / "app.py"
 LAMBDA = {
@@ -102,6 +102,7 @@ def deployed(
         return replace(
             real(context),
             databrain=world.databrain,
+            embed_map=world.embed_map,
             evidence=world.evidence,
             coordination=world.coordination,
             results_topic=world.results_topic,
@@ -129,7 +130,7 @@ def test_entry_point_is_thin() -> None:
 
 
 @pytest.mark.usefixtures("_configured")
-@pytest.mark.parametrize("name", ENVIRONMENT)
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - MAY_BE_EMPTY))
 @pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
 def test_setting_is_missing(name: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing or empty setting stops the function at its start, with the setting's name."""
@@ -226,6 +227,7 @@ def test_wired() -> None:
 
     assert wiring.settings.mode is Mode.RETIRE
     assert first.databrain is not second.databrain
+    assert first.embed_map is second.embed_map
     assert first.evidence is second.evidence
     assert first.coordination is second.coordination
     assert first.results_topic is second.results_topic
@@ -241,6 +243,7 @@ def test_every_client_has_time_outs() -> None:
     aws = [
         wiring._token._secrets_manager,  # noqa: SLF001  # the same
         wiring._evidence._s3,  # noqa: SLF001  # the same
+        wiring._embed_map._s3,  # noqa: SLF001  # the same
         wiring._coordination._dynamodb,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]

@@ -1,7 +1,7 @@
 """The exact requests, and what a real table does not do on demand; the rest is the contract suite's."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import boto3
@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import Stubber
 
-from retirement.coordination import CoordinationTable
+from retirement.coordination import MOST_COLLISIONS, CoordinationTable
 from retirement.errors import AwsCallFailed
 from retirement.results import Reason
 from tests.fakes import START
@@ -40,9 +40,16 @@ def table(dynamodb: Any) -> CoordinationTable:  # noqa: ANN401  # a client
     return CoordinationTable(dynamodb, "coordination")
 
 
+@pytest.fixture
+def _without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+
+
 CALLS: dict[str, tuple[str, Callable[[CoordinationTable], object]]] = {
     "acquire": ("put_item", lambda table: table.acquire("sales", "invocation-1", START, UNTIL)),
     "release": ("delete_item", lambda table: table.release("sales", "invocation-1")),
+    "used today": ("get_item", lambda table: table.used_today(START)),
+    "reserve": ("transact_write_items", lambda table: table.reserve(REQUEST, 5, START)),
     "last failure": ("get_item", lambda table: table.last_failure(REQUEST)),
     "record failure": ("put_item", lambda table: table.record_failure(REQUEST, Reason.UNCONFIRMED, START)),
     "settle": ("put_item", lambda table: table.settle(REQUEST, Reason.BACKUP_FAILED, START)),
@@ -112,6 +119,120 @@ def test_last_failure(stub: Stubber, table: CoordinationTable, answer: dict[str,
     stub.add_response("get_item", answer, {"TableName": "coordination", "Key": FAILURE, "ConsistentRead": True})
 
     assert table.last_failure(REQUEST) is reason
+
+
+@pytest.mark.parametrize(
+    ("now", "day"),
+    [
+        (START, "2026-03-01"),
+        (datetime(2026, 3, 2, 0, 59, tzinfo=timezone(timedelta(hours=1))), "2026-03-01"),
+        (datetime(2026, 3, 2, tzinfo=UTC), "2026-03-02"),
+    ],
+)
+@pytest.mark.parametrize(("item", "used"), [({}, 0), ({"Item": {"used": {"N": "7"}}}, 7)])
+def test_used_today(
+    stub: Stubber, table: CoordinationTable, item: dict[str, Any], used: int, now: datetime, day: str
+) -> None:
+    """The count of a UTC day is read consistently; a day without one is at 0."""
+    key = {"pk": {"S": f"day#{day}"}}
+    stub.add_response("get_item", item, {"TableName": "coordination", "Key": key, "ConsistentRead": True})
+
+    assert table.used_today(now) == used
+
+
+EXPIRES_AT = {"N": str(int(START.timestamp()) + 30 * 86_400)}
+RESERVATION = {
+    "TransactItems": [
+        {
+            "Put": {
+                "TableName": "coordination",
+                "Item": {"pk": {"S": "counted#offboard-1#sales"}, "expiresAt": EXPIRES_AT},
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        },
+        {
+            "Update": {
+                "TableName": "coordination",
+                "Key": {"pk": {"S": "day#2026-03-01"}},
+                "UpdateExpression": "SET expiresAt = :expires ADD used :one",
+                "ConditionExpression": "attribute_not_exists(used) OR used < :most",
+                "ExpressionAttributeValues": {":expires": EXPIRES_AT, ":one": {"N": "1"}, ":most": {"N": "5"}},
+            }
+        },
+    ]
+}
+
+
+def cancelled(stub: Stubber, mark: str, count: str) -> None:
+    """Let a transaction be cancelled for these reasons, as DynamoDB tells them."""
+    fields = {"CancellationReasons": [{"Code": mark}, {"Code": count}]}
+    code = "TransactionCanceledException"
+    stub.add_client_error("transact_write_items", code, "cancelled", 400, modeled_fields=fields)
+
+
+def test_reserve(stub: Stubber, table: CoordinationTable) -> None:
+    """One transaction marks the retirement and raises the day's count, if neither rule is broken."""
+    stub.add_response("transact_write_items", {}, RESERVATION)
+
+    assert table.reserve(REQUEST, 5, START) is True
+
+
+def test_reserve_none(stub: Stubber, table: CoordinationTable) -> None:
+    """Where none is allowed nothing is asked: a day without a count would let the first one through."""
+    assert table.reserve(REQUEST, 0, START) is False
+    stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("mark", "count", "reserved"),
+    [
+        ("ConditionalCheckFailed", "None", True),
+        ("ConditionalCheckFailed", "ConditionalCheckFailed", True),
+        ("None", "ConditionalCheckFailed", False),
+    ],
+)
+def test_transaction_is_cancelled(
+    stub: Stubber,
+    table: CoordinationTable,
+    mark: str,
+    count: str,
+    reserved: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """A retirement that is marked is counted, also on a day that is full since; else a full day is full."""
+    cancelled(stub, mark, count)
+
+    assert table.reserve(REQUEST, 5, START) is reserved
+
+
+@pytest.mark.usefixtures("_without_waiting")
+@pytest.mark.parametrize(
+    ("mark", "count"), [("None", "TransactionConflict"), ("ConditionalCheckFailed", "TransactionConflict")]
+)
+def test_collision(stub: Stubber, table: CoordinationTable, mark: str, count: str) -> None:
+    """Transactions that collide on the day's count are sent again."""
+    cancelled(stub, mark, count)
+    cancelled(stub, mark, count)
+    stub.add_response("transact_write_items", {}, RESERVATION)
+
+    assert table.reserve(REQUEST, 5, START) is True
+
+
+@pytest.mark.usefixtures("_without_waiting")
+def test_collisions_without_end(stub: Stubber, table: CoordinationTable) -> None:
+    """Collisions that do not end are an error, and never a place in the count."""
+    for _ in range(MOST_COLLISIONS):
+        cancelled(stub, "None", "TransactionConflict")
+
+    with pytest.raises(AwsCallFailed, match=r"^DynamoDB TransactWriteItems failed: "):
+        table.reserve(REQUEST, 5, START)
+
+
+def test_transaction_is_cancelled_otherwise(stub: Stubber, table: CoordinationTable) -> None:
+    """Throttling, for one, is an error."""
+    cancelled(stub, "None", "ThrottlingError")
+
+    with pytest.raises(AwsCallFailed, match=r"^DynamoDB TransactWriteItems failed: "):
+        table.reserve(REQUEST, 5, START)
 
 
 def test_record_failure(stub: Stubber, table: CoordinationTable) -> None:

@@ -4,7 +4,7 @@ import json
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from threading import Barrier, Lock
 from typing import TypeAlias
@@ -691,13 +691,36 @@ def test_told_datamart(api: Api, item: Parsed, told: str | None) -> None:
     assert listed_embeds(api)["e"].datamart_name == told
 
 
+@pytest.mark.parametrize(
+    ("fields", "created_at"),
+    [
+        ({"createdAt": "2026-03-01T12:00:00Z"}, START),
+        ({"createdAt": "2026-03-01T13:00:00+01:00"}, START),
+        ({}, None),
+        ({"createdAt": None}, None),
+        ({"createdAt": 1772366400}, None),
+        ({"createdAt": "yesterday"}, None),
+        ({"createdAt": "2026-03-01T12:00:00"}, None),
+    ],
+)
+def test_age_of_an_embed(api: Api, fields: Parsed, created_at: datetime | None) -> None:
+    """When an embed was created is told by the list of data apps, or is not known."""
+    api.answers[APPS] = [data({"name": "Portal", "embeds": [{"embedId": "e", **fields}]})]
+    api.answers[EMBEDS] = [data({"embedId": "e"}, {"embedId": "f"})]
+
+    embeds = listed_embeds(api)
+
+    assert embeds["e"].created_at == created_at
+    assert embeds["f"].created_at is None
+
+
 def test_embed_that_is_not_returned(api: Api) -> None:
     """An embed that the data app names and List Embeds does not return is undetermined; an unnamed one counts too."""
     api.answers[EMBEDS] = [data({"embedId": "f", "datamart": {"name": "hr"}})]
 
     embeds = listed_embeds(api)
 
-    assert embeds["e"] == Embed("e", "Board", "Portal", None, None)
+    assert embeds["e"] == Embed("e", "Board", "Portal", None, None, None)
     assert embeds["f"].datamart_name == "hr"
 
 

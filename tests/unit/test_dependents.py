@@ -1,7 +1,10 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import pytest
 
-from retirement.dependents import NEVER_CHECKED, Dependents, Verdict
-from tests.fakes import embed_of, listing_of
+from retirement.dependents import NEVER_CHECKED, NO_DATAMART, Dependents, EmbedMap, Verdict
+from tests.fakes import START, embed_of, listing_of
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,50 @@ def test_verdict(told: str | None, verdict: Verdict) -> None:
 def test_near_names(one: str, other: str) -> None:
     """Names are near when they are equal after trimming, case-folding and NFC."""
     assert embed_of("e", one).verdict(other) is Verdict.USES
+
+
+MADE_AT = START + timedelta(hours=1)
+MAP = EmbedMap({"sold": "sales", "else": "hr", "none": NO_DATAMART}, MADE_AT)
+
+
+@pytest.mark.parametrize(
+    ("embed_id", "verdict"),
+    [
+        ("sold", Verdict.USES),
+        ("else", Verdict.USES_ANOTHER),
+        ("none", Verdict.USES_ANOTHER),
+        ("unheard of", Verdict.UNDETERMINED),
+    ],
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_map(embed_id: str, verdict: Verdict, listed: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """The map tells of an embed of which nothing else does, whether List Embeds returns it or not."""
+    embed = MAP.applied_to(embed_of(embed_id, None, listed=listed))
+
+    assert embed.verdict("sales") is verdict
+    assert embed.verdict("") is not Verdict.USES
+
+
+@pytest.mark.parametrize("told", ["sales", "marketing", NO_DATAMART])
+def test_map_is_asked_last(told: str) -> None:
+    """What the API tells is not replaced by the map."""
+    assert MAP.applied_to(embed_of("else", told)).datamart_name == told
+
+
+@pytest.mark.parametrize(
+    ("created_at", "verdict"),
+    [
+        (MADE_AT - timedelta(seconds=1), Verdict.USES_ANOTHER),
+        (MADE_AT, Verdict.USES_ANOTHER),
+        (MADE_AT + timedelta(microseconds=1), Verdict.UNDETERMINED),
+        (None, Verdict.UNDETERMINED),
+    ],
+)
+def test_age_of_the_map(created_at: datetime | None, verdict: Verdict) -> None:
+    """An embed that is newer than the map, or of unknown age, stays undetermined."""
+    embed = replace(embed_of("else", None), created_at=created_at)
+
+    assert MAP.applied_to(embed).verdict("sales") is verdict
 
 
 def test_reviewed_ones_come_last() -> None:

@@ -34,7 +34,20 @@ def test_document() -> None:
             {"embedId": "b", "name": "Embed b", "dataAppName": "Portal", "verdict": "undetermined"},
         ],
         "options": {"backup": True, "dependents": "block", "reviewedEmbeds": []},
+        "columns": {"orders": ["id"]},
     }
+
+
+def test_columns() -> None:
+    """A plan names the columns of each table, with the table's schema where it has one."""
+    tables = [
+        {"schemaName": "public", "tableName": "orders", "datamartTableColumns": [{"columnName": "id"}]},
+        {"schemaName": None, "tableName": "lines"},
+    ]
+    entry = {**entry_of(), "datamartTables": tables}
+
+    assert plan_of(snapshot=replace(SNAPSHOT, entry=entry)).columns == {"public.orders": ["id"], "lines": []}
+    assert plan_of(snapshot=replace(SNAPSHOT, entry={"name": "sales"})).columns == {}
 
 
 @pytest.mark.parametrize(

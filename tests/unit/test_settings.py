@@ -1,7 +1,7 @@
 import pytest
 
 from retirement.errors import ConfigurationError
-from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
+from retirement.settings import DatabrainApi, Mode, S3Location, Settings, UndeterminedEmbeds
 
 ENVIRONMENT = {
     "ENVIRONMENT_NAME": "prod",
@@ -11,10 +11,15 @@ ENVIRONMENT = {
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
     "BACKUP_BY_DEFAULT": "true",
     "UNDETERMINED_EMBEDS": "report",
+    "EMBED_MAP_URI": "s3://maps/databrain/embeds.json",
+    "RETIRABLE_DATAMARTS": "tenant-*, s?les",
+    "PROTECTED_DATAMARTS": "finance*",
+    "MAX_RETIREMENTS_PER_DAY": "25",
     "EVIDENCE_BUCKET_NAME": "evidence",
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
+MAY_BE_EMPTY = {"EMBED_MAP_URI", "RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"}
 
 
 def test_read() -> None:
@@ -29,13 +34,17 @@ def test_read() -> None:
         service_token_secret_arn=ENVIRONMENT["SERVICE_TOKEN_SECRET_ARN"],
         backup_by_default=True,
         undetermined_embeds=UndeterminedEmbeds.REPORT,
+        embed_map=S3Location("maps", "databrain/embeds.json"),
+        retirable_datamarts=("tenant-*", "s?les"),
+        protected_datamarts=("finance*",),
+        max_retirements_per_day=25,
         evidence_bucket_name="evidence",
         coordination_table_name="coordination",
         results_topic_arn=ENVIRONMENT["RESULTS_TOPIC_ARN"],
     )
 
 
-@pytest.mark.parametrize("name", ENVIRONMENT)
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - MAY_BE_EMPTY))
 @pytest.mark.parametrize("value", [None, "", "  "], ids=["missing", "empty", "blank"])
 def test_missing(name: str, value: str | None) -> None:
     """A setting that is missing or empty is named."""
@@ -47,12 +56,54 @@ def test_missing(name: str, value: str | None) -> None:
         Settings.from_environment(environment)
 
 
+@pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
+@pytest.mark.parametrize(
+    ("value", "globs"),
+    [
+        ("", ()),
+        (" , ,", ()),
+        ("*", ("*",)),
+        (" finance* ,hr,, Demo Sales [!2] ", ("finance*", "hr", "Demo Sales [!2]")),
+    ],
+)
+def test_globs(name: str, value: str, globs: tuple[str, ...]) -> None:
+    """Globs are comma-separated, spaces around each trimmed and those within kept; an empty list is none at all."""
+    settings = Settings.from_environment(ENVIRONMENT | {name: value})
+
+    assert (settings.retirable_datamarts if name.startswith("R") else settings.protected_datamarts) == globs
+
+
+@pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
+def test_globs_are_missing(name: str) -> None:
+    """A guard that is not there at all is a wrong deployment and not an empty guard."""
+    with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
+        Settings.from_environment({other: text for other, text in ENVIRONMENT.items() if other != name})
+
+
+@pytest.mark.parametrize("value", [None, "", " "], ids=["missing", "empty", "blank"])
+def test_no_embed_map(value: str | None) -> None:
+    """A stack need not have a map of embeds."""
+    environment = {name: text for name, text in ENVIRONMENT.items() if name != "EMBED_MAP_URI"}
+
+    assert (
+        Settings.from_environment(environment | ({} if value is None else {"EMBED_MAP_URI": value})).embed_map is None
+    )
+
+
+@pytest.mark.parametrize(("value", "limit"), [("0", 0), ("1", 1), ("10000", 10_000)])
+def test_max_retirements_per_day(value: str, limit: int) -> None:
+    """The day's limit is a whole number; 0 is none at all."""
+    assert Settings.from_environment(ENVIRONMENT | {"MAX_RETIREMENTS_PER_DAY": value}).max_retirements_per_day == limit
+
+
 WRONG = {
     "MODE": ["Retire", "delete", "plan,retire"],
     "DATABRAIN_API": ["v2", "CURRENT"],
     "SERVICE_TOKEN_SECRET_ARN": ["databrain-token", "secret:arn:"],
     "BACKUP_BY_DEFAULT": ["yes", "True", "1"],
     "UNDETERMINED_EMBEDS": ["ignore", "Block"],
+    "EMBED_MAP_URI": ["maps/embeds.json", "https://maps/embeds.json", "s3://", "s3://maps", "s3://maps/", "s3:///key"],
+    "MAX_RETIREMENTS_PER_DAY": ["-1", "2.5", "many", "\u00b2", "\u0665", "1e3"],
     "RESULTS_TOPIC_ARN": ["results"],
     "DATABRAIN_BASE_URL": [
         "api.usedatabrain.com",
@@ -84,8 +135,14 @@ def test_wrong(name: str, value: str) -> None:
 
 
 def test_every_setting_is_tested() -> None:
-    """Only names that nothing can be told of have no wrong value."""
-    assert ENVIRONMENT.keys() - WRONG == {"ENVIRONMENT_NAME", "EVIDENCE_BUCKET_NAME", "COORDINATION_TABLE_NAME"}
+    """Only names that nothing can be told of, and globs, have no wrong value."""
+    assert ENVIRONMENT.keys() - WRONG == {
+        "ENVIRONMENT_NAME",
+        "EVIDENCE_BUCKET_NAME",
+        "COORDINATION_TABLE_NAME",
+        "RETIRABLE_DATAMARTS",
+        "PROTECTED_DATAMARTS",
+    }
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,16 @@ def test_way_of_a_request(world: World) -> None:
         "coordination.acquire",
         "evidence.read",
         "evidence.read",
+        "coordination.used_today",
         "databrain.find",
         "databrain.list_embeds",
+        "embed_map.read",
         "evidence.create",
         "evidence.create",
         "evidence.read",
+        "coordination.reserve",
         "evidence.create",
+        "evidence.read",
         "coordination.record_failure",
         "databrain.delete",
         "databrain.list_datamarts",
@@ -184,7 +188,7 @@ def test_already_absent(world: World) -> None:
     result = world.deliver(requested("sales "))
 
     assert (result["outcome"], result["reason"]) == ("already_absent", None)
-    assert "check the spelling" in result["message"]
+    assert 'Close to it: "sales".' in result["message"]
     assert kinds(world) == [RECEIPT]
     assert world.published == [result]
 

@@ -1,10 +1,12 @@
 """What may vanish, in DynamoDB: the lock on a datamart's name, and the reason of a retirement's last failure."""
 
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from retirement.errors import AwsCallFailed
 from retirement.requests import Request
@@ -12,9 +14,13 @@ from retirement.results import Reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 # Longer than a message lives in both queues (14 days each).
-KEPT_FAILURES = timedelta(days=30)
+KEPT = timedelta(days=30)
+
+MOST_COLLISIONS = 10
+_CONDITION = "ConditionalCheckFailed"
 
 
 class CoordinationTable:
@@ -70,19 +76,84 @@ class CoordinationTable:
         except (ClientError, BotoCoreError) as error:
             raise _failed("DeleteItem", error) from error
 
+    def used_today(self, now: datetime) -> int:
+        """How many retirements were counted on this UTC day.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        item = self._read(_day(now))
+        return 0 if item is None else int(item["used"]["N"])
+
+    def is_counted(self, request: Request) -> bool:
+        """Whether this retirement was counted, on whatever day.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        return self._read(_mark(request)) is not None
+
+    def reserve(self, request: Request, most: int, now: datetime) -> bool:
+        """Count this retirement on this UTC day, unless `most` are; once, however often it is asked for.
+
+        One transaction writes the mark of this retirement and raises the count, so neither can be without the other.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer, or transactions kept colliding.
+        """
+        if most == 0:
+            return False
+        expires_at = {"N": str(int((now + KEPT).timestamp()))}
+        retrying = Retrying(
+            retry=retry_if_exception(_collided),
+            stop=stop_after_attempt(MOST_COLLISIONS),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )
+        try:
+            retrying(
+                self._dynamodb.transact_write_items,
+                TransactItems=[
+                    {
+                        "Put": {
+                            "TableName": self._table,
+                            "Item": {"pk": {"S": _mark(request)}, "expiresAt": expires_at},
+                            "ConditionExpression": "attribute_not_exists(pk)",
+                        }
+                    },
+                    {
+                        "Update": {
+                            "TableName": self._table,
+                            "Key": {"pk": {"S": _day(now)}},
+                            "UpdateExpression": "SET expiresAt = :expires ADD used :one",
+                            "ConditionExpression": "attribute_not_exists(used) OR used < :most",
+                            "ExpressionAttributeValues": {
+                                ":expires": expires_at,
+                                ":one": {"N": "1"},
+                                ":most": {"N": str(most)},
+                            },
+                        }
+                    },
+                ],
+            )
+        except self._dynamodb.exceptions.TransactionCanceledException as error:
+            mark, count = (reason["Code"] for reason in error.response["CancellationReasons"])
+            if mark == _CONDITION:  # counted by an earlier attempt
+                return True
+            if count == _CONDITION:
+                return False
+            raise _failed("TransactWriteItems", error) from error
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("TransactWriteItems", error) from error
+        return True
+
     def last_failure(self, request: Request) -> Reason | None:
         """The reason of this retirement's last failed attempt, None where none is known.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        try:
-            answer = self._dynamodb.get_item(
-                TableName=self._table, Key={"pk": {"S": _failure(request)}}, ConsistentRead=True
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("GetItem", error) from error
-        item = answer.get("Item")
+        item = self._read(_failure(request))
         return None if item is None else Reason(item["reason"]["S"])
 
     def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:
@@ -116,20 +187,47 @@ class CoordinationTable:
         except (ClientError, BotoCoreError) as error:
             raise _failed("write", error) from error
 
+    def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
+        try:
+            answer = self._dynamodb.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
+        except (ClientError, BotoCoreError) as error:
+            raise _failed("GetItem", error) from error
+        return answer.get("Item")
+
 
 def _lock(datamart_name: str) -> str:
     return f"lock#{datamart_name}"
 
 
+def _day(now: datetime) -> str:
+    return f"day#{now.astimezone(UTC).date().isoformat()}"
+
+
+def _mark(request: Request) -> str:
+    return f"counted#{_identity(request)}"
+
+
+def _identity(request: Request) -> str:
+    return f"{request.retirement_id}#{request.datamart_name}"
+
+
 def _failure(request: Request) -> str:
-    return f"failure#{request.retirement_id}#{request.datamart_name}"
+    return f"failure#{_identity(request)}"
+
+
+def _collided(error: BaseException) -> bool:
+    """Another transaction on the same items was under way (DynamoDB API reference, TransactWriteItems)."""
+    if not isinstance(error, ClientError):
+        return False
+    reasons = error.response.get("CancellationReasons", [])
+    return any(reason.get("Code") == "TransactionConflict" for reason in reasons)
 
 
 def _failure_item(request: Request, reason: Reason, now: datetime) -> dict[str, dict[str, str]]:
     return {
         "pk": {"S": _failure(request)},
         "reason": {"S": reason},
-        "expiresAt": {"N": str(int((now + KEPT_FAILURES).timestamp()))},
+        "expiresAt": {"N": str(int((now + KEPT).timestamp()))},
     }
 
 

@@ -28,7 +28,7 @@ from retirement.errors import (
     DatabrainUnavailable,
     DatabrainUnexpected,
 )
-from retirement.ports import Clock, DeleteAnswer, DeleteEffect, Metric, Telemetry
+from retirement.ports import Clock, Counter, DeleteAnswer, DeleteEffect, Metric
 from retirement.results import shortened
 from retirement.settings import DatabrainApi
 from retirement.snapshot import Absent, Listing, Snapshot
@@ -145,7 +145,7 @@ class DatabrainClient:
     """
 
     def __init__(
-        self, http: httpx.Client, *, api: DatabrainApi, token: TokenSource, clock: Clock, telemetry: Telemetry
+        self, http: httpx.Client, *, api: DatabrainApi, token: TokenSource, clock: Clock, telemetry: Counter
     ) -> None:
         self._http = http
         self._api = api
@@ -289,6 +289,7 @@ class DatabrainClient:
                     name=_optional_text(embed, "name"),
                     data_app_name=app_name,
                     datamart_name=_told_datamart(items[embed_id]) if embed_id in items else None,
+                    created_at=_told_time(named.get(embed_id, {})),
                     item=items.get(embed_id),
                 )
                 for embed_id, embed in known.items()
@@ -572,6 +573,14 @@ def _told_datamart(item: Document) -> str | None:
     )
     names = (_optional_text(where, field) for where, field in told if isinstance(where, Mapping))
     return next((name for name in names if name), None)
+
+
+def _told_time(embed: Document) -> datetime | None:
+    """When the list of data apps says that an embed was created; None where it does not say so clearly."""
+    try:
+        return parse_timestamp(_optional_text(embed, "createdAt") or "")
+    except ValueError:
+        return None
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:

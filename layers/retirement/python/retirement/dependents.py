@@ -1,8 +1,9 @@
 """Who uses the datamart: three answers for each embed, and *undetermined* is never reported as none."""
 
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
 
@@ -30,28 +31,52 @@ class Verdict(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+# Told, and it is none: what an owner's map says with null.
+NO_DATAMART = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """One embed. `datamart_name` is what the API or the embed's own metadata tells, None where neither does.
+    """One embed. `datamart_name` is what is told of its datamart, None where nothing tells.
 
-    `item` is the embed as List Embeds returned it, None where it did not.
+    `item` is the embed as List Embeds returned it, None where it did not. `created_at` is None where it is not told.
     """
 
     embed_id: str
     name: str | None
     data_app_name: str
     datamart_name: str | None
+    created_at: datetime | None
     item: Document | None
 
     def verdict(self, datamart_name: str) -> Verdict:
         """Judge by the name; how Databrain compares names is not documented, so a near match counts as use."""
         if self.datamart_name is None:
             return Verdict.UNDETERMINED
+        if self.datamart_name == NO_DATAMART:
+            return Verdict.USES_ANOTHER
         return Verdict.USES if folded(self.datamart_name) == folded(datamart_name) else Verdict.USES_ANOTHER
 
     def document(self) -> Document:
         """The embed as results show it."""
         return {"embedId": self.embed_id, "name": self.name, "dataAppName": self.data_app_name}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedMap:
+    """What the owner knows: embed ID -> datamart name, `NO_DATAMART` for none. `made_at` is when it was written."""
+
+    datamart_names: Mapping[str, str]
+    made_at: datetime
+
+    def applied_to(self, embed: Embed) -> Embed:
+        """Fill in what nothing else tells. An embed newer than the map, or of unknown age, may be another one."""
+        told = self.datamart_names.get(embed.embed_id)
+        if embed.datamart_name is not None or told is None:
+            return embed
+        if embed.created_at is None or embed.created_at > self.made_at:
+            return embed
+        return replace(embed, datamart_name=told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json
 from retirement.errors import AwsCallFailed
-from retirement.results import BackupReference
+from retirement.results import BackupReference, Grounds
 from retirement.timestamps import format_timestamp, parse_timestamp
 
 
@@ -24,6 +24,11 @@ class Intent:
     backup: BackupReference | None
     invocation_id: str
     content_hash: str
+
+    @property
+    def grounds(self) -> Grounds:
+        """What a result rests on that follows from this intent."""
+        return Grounds(self.plan_id, self.dependents, self.backup)
 
     def to_json(self) -> str:
         """The intent as it is kept."""

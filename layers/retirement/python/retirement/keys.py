@@ -21,7 +21,7 @@ def backup_file_name(sha256: str) -> str:
 
 def plan_key(datamart_name: str, plan_id: str) -> str:
     """Of a plan."""
-    return f"plans/{_segment(datamart_name)}/{plan_id}.json"
+    return f"plans/{_segment(datamart_name)}/{_segment(plan_id)}.json"
 
 
 def rejected_key(event_id: str) -> str:

@@ -1,8 +1,9 @@
 """A plan: what was seen and would be decided on, under a name that is its own hash."""
 
 from dataclasses import dataclass
+from typing import cast
 
-from retirement.canonical import Document, canonical_json, sha256_hex
+from retirement.canonical import Document, Json, canonical_json, sha256_hex
 from retirement.dependents import Dependents
 from retirement.requests import Request
 from retirement.snapshot import Snapshot
@@ -11,9 +12,13 @@ from retirement.timestamps import format_timestamp
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`seen` holds neither times of ours nor limits nor the mode: the same state and options give the same plan."""
+    """`seen` holds neither times of ours nor limits nor the mode: the same state and options give the same plan.
+
+    `columns` is what a later drift is explained with: it follows from the configuration and is not part of the hash.
+    """
 
     seen: Document
+    columns: Document
 
     @classmethod
     def of(cls, request: Request, snapshot: Snapshot, dependents: Dependents) -> "Plan":
@@ -24,7 +29,8 @@ class Plan:
         ]
         gaps = {"notListed": list(dependents.listing.gaps)} if dependents.listing.gaps else {}
         return cls(
-            {
+            columns=_columns(snapshot.entry),
+            seen={
                 "formatVersion": "1",
                 "datamartName": snapshot.name,
                 "createdAt": None if snapshot.created_at is None else format_timestamp(snapshot.created_at),
@@ -37,7 +43,7 @@ class Plan:
                     "dependents": request.dependents,
                     "reviewedEmbeds": sorted(request.reviewed_embeds),
                 },
-            }
+            },
         )
 
     @property
@@ -47,4 +53,16 @@ class Plan:
 
     def document(self) -> Document:
         """The plan as it is kept."""
-        return {"planId": self.plan_id, **self.seen}
+        return {"planId": self.plan_id, **self.seen, "columns": self.columns}
+
+
+def _columns(entry: Document) -> Document:
+    """The columns of each table: `{"public.orders": ["id", "total"]}`."""
+    tables = cast("list[dict[str, Json]]", entry.get("datamartTables", []))
+    return {
+        ".".join(str(part) for part in (table.get("schemaName"), table["tableName"]) if part): [
+            str(column.get("columnName"))
+            for column in cast("list[dict[str, Json]]", table.get("datamartTableColumns", []))
+        ]
+        for table in tables
+    }

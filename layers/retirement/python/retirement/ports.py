@@ -8,7 +8,7 @@ from typing import Protocol
 
 from retirement.backup import DeletePermit
 from retirement.canonical import Document
-from retirement.dependents import EmbedListing
+from retirement.dependents import EmbedListing, EmbedMap
 from retirement.errors import DatabrainError
 from retirement.requests import Delivery, Request
 from retirement.results import Reason
@@ -100,6 +100,15 @@ class Coordination(Protocol):
     def release(self, datamart_name: str, holder: str) -> None:
         """Give the lock back, if it is still this holder's."""
 
+    def used_today(self, now: datetime) -> int:
+        """How many retirements were counted on this UTC day."""
+
+    def is_counted(self, request: Request) -> bool:
+        """Whether this retirement was counted, on whatever day."""
+
+    def reserve(self, request: Request, most: int, now: datetime) -> bool:
+        """Count this retirement on this UTC day, unless `most` are; once, however often it is asked for."""
+
     def last_failure(self, request: Request) -> Reason | None:
         """The reason of this retirement's last failed attempt, None where none is known."""
 
@@ -108,6 +117,18 @@ class Coordination(Protocol):
 
     def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:
         """No delete of this retirement took effect so far, for this reason; None where that is not known or needed."""
+
+
+class EmbedMapSource(Protocol):
+    """The map that the owner keeps."""
+
+    def read(self) -> EmbedMap | None:
+        """Read the map; None where the stack has none.
+
+        Raises:
+            ConfigurationError: the map is missing, broken or of another shape.
+            AwsCallFailed: it could not be read.
+        """
 
 
 class ResultsTopic(Protocol):
@@ -121,7 +142,14 @@ class ResultsTopic(Protocol):
         """
 
 
-class Telemetry(Protocol):
+class Counter(Protocol):
+    """Where an adapter counts what it does."""
+
+    def count(self, metric: Metric) -> None:
+        """Count one; safe from any thread."""
+
+
+class Telemetry(Counter, Protocol):
     """What an operator sees."""
 
     def attempt(self, delivery: Delivery) -> AbstractContextManager[None]:
@@ -133,9 +161,6 @@ class Telemetry(Protocol):
     def step(self, step: str, **fields: object) -> None:
         """Log one line."""
 
-    def count(self, metric: Metric) -> None:
-        """Count one; safe from any thread."""
-
     def ended(self, result: Document, *, again: bool) -> None:
         """The request has its result, which is published `again` for a delivery that came again."""
 
@@ -145,6 +170,7 @@ class Ports:
     """Everything that the workflow talks to, wired for one invocation."""
 
     databrain: Databrain
+    embed_map: EmbedMapSource
     evidence: Evidence
     coordination: Coordination
     results_topic: ResultsTopic

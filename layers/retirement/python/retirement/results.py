@@ -81,6 +81,15 @@ class BackupReference:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a result rests on, as far as it was read or written."""
+
+    plan_id: str | None = None
+    dependents: Document | None = None
+    backup: BackupReference | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The result of one request; the wording and the types are the published schema's."""
@@ -96,10 +105,8 @@ class Result:
     requested_at: datetime
     started_at: datetime
     finished_at: datetime
-    plan_id: str | None = None
-    backup: Document | None = None
-    dependents: Document | None = None
-    confirmed_by: ConfirmedBy | None = None
+    grounds: Grounds
+    confirmed_by: ConfirmedBy | None
 
     def document(self) -> Document:
         """The result as JSON."""
@@ -116,9 +123,9 @@ class Result:
             "requestedAt": format_timestamp(self.requested_at),
             "startedAt": format_timestamp(self.started_at),
             "finishedAt": format_timestamp(self.finished_at),
-            "planId": self.plan_id,
-            "backup": self.backup,
-            "dependents": self.dependents,
+            "planId": self.grounds.plan_id,
+            "backup": None if self.grounds.backup is None else self.grounds.backup.document(),
+            "dependents": self.grounds.dependents,
             "confirmedBy": self.confirmed_by,
         }
 

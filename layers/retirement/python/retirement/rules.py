@@ -1,20 +1,26 @@
 """The decisions, as pure functions: refusals first, each saying what to do next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
+from fnmatch import fnmatchcase
+from unicodedata import normalize
 
-from retirement.dependents import Dependents, Verdict
+from retirement.canonical import Document
+from retirement.dependents import Dependents, Verdict, folded
+from retirement.drift import drift
 from retirement.intents import Intent
 from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
 from retirement.results import Reason, in_words, quoted
-from retirement.settings import UndeterminedEmbeds
-from retirement.snapshot import Absent, Snapshot
+from retirement.settings import Settings, UndeterminedEmbeds
+from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.timestamps import format_timestamp
 
 ASK_AGAIN = "then ask again under a new retirementId"
 SHOWN_GAPS = 5
+MOST_CLOSE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,13 @@ class Refusal:
 
     reason: Reason
     message: str
+
+
+CHANGED = Refusal(
+    Reason.CHANGED,
+    "The datamart was changed after this retirement had decided to delete it, so it was left as it is. Look at the "
+    f"change; if it is still to go, {ASK_AGAIN.removeprefix('then ')}.",
+)
 
 
 class Recognition(Enum):
@@ -53,19 +66,97 @@ def is_later_generation(created_at: datetime | None, intent: Intent) -> bool:
     return created_at is not None and intent.created_at is not None and created_at > intent.created_at
 
 
+def refuse_by_name(request: Request, settings: Settings) -> Refusal | None:
+    """What no look at Databrain can change; nothing that a request says lifts it."""
+    return _protected(request, settings) or _not_retirable(request, settings)
+
+
+def refuse_by_count(used: int, settings: Settings, now: datetime) -> Refusal | None:
+    """Whether the limit of this UTC day is reached already."""
+    return daily_limit_reached(used, settings, now) if used >= settings.max_retirements_per_day else None
+
+
+def daily_limit_reached(used: int, settings: Settings, now: datetime) -> Refusal:
+    """The next retirement of the day is refused, never queued silently."""
+    tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return Refusal(
+        Reason.DAILY_LIMIT_REACHED,
+        f"{used} of {settings.max_retirements_per_day} retirements of this UTC day are used (MaxRetirementsPerDay). "
+        f"The count starts again at {format_timestamp(tomorrow)}: ask again then, under a new retirementId.",
+    )
+
+
 def decide(
     request: Request,
     snapshot: Snapshot,
     dependents: Dependents,
     plan: Plan,
-    undetermined_embeds: UndeterminedEmbeds,
+    kept_plan: Document | None,
+    settings: Settings,
 ) -> Refusal | None:
-    """Decide on the deletion of what was seen; None is yes. Dry run or not, the decision is the same."""
+    """Decide on the deletion of what was seen; None is yes. Dry run or not, the decision is the same.
+
+    `kept_plan` is the plan that the request names, None where it names none or none is kept under that name.
+    """
     return (
-        _recreated(request, snapshot)
-        or _plan_drifted(request, plan)
+        _ambiguous_name(snapshot)
+        or _recreated(request, snapshot)
+        or _plan_drifted(request, plan, kept_plan)
         or _dependents_found(request, dependents)
-        or _dependents_undetermined(request, dependents, undetermined_embeds)
+        or _dependents_undetermined(request, dependents, settings)
+    )
+
+
+def close_names(name: str, listing: Listing) -> list[str]:
+    """Up to 3 listed names that the request may have meant."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only where nothing was found
+
+    by_folded: dict[str, list[str]] = {}
+    for listed in listing.created_at:
+        by_folded.setdefault(folded(listed), []).append(listed)
+    close = get_close_matches(folded(name), by_folded, n=MOST_CLOSE)
+    return [listed for match in close for listed in by_folded[match]][:MOST_CLOSE]
+
+
+def _protected(request: Request, settings: Settings) -> Refusal | None:
+    glob = _first_match(request.datamart_name, settings.protected_datamarts)
+    if glob is None:
+        return None
+    return Refusal(
+        Reason.PROTECTED,
+        f'The datamart is protected by "{glob}" in the stack\'s ProtectedDatamarts, and no request lifts that.',
+    )
+
+
+def _not_retirable(request: Request, settings: Settings) -> Refusal | None:
+    if _first_match(request.datamart_name, settings.retirable_datamarts) is not None:
+        return None
+    return Refusal(
+        Reason.NOT_RETIRABLE,
+        "The stack's RetirableDatamarts does not allow a datamart of this name to be deleted. If it should, have the "
+        f"parameter changed, {ASK_AGAIN}.",
+    )
+
+
+def _first_match(name: str, globs: Sequence[str]) -> str | None:
+    return next((glob for glob in globs if fnmatchcase(_comparable(name), _comparable(glob))), None)
+
+
+def _comparable(text: str) -> str:
+    """Case-folded, and in one Unicode form: a name that looks protected is."""
+    return normalize("NFC", text.casefold())
+
+
+def _ambiguous_name(snapshot: Snapshot) -> Refusal | None:
+    alike = [
+        name for name in snapshot.listing.created_at if name != snapshot.name and folded(name) == folded(snapshot.name)
+    ]
+    if not alike:
+        return None
+    return Refusal(
+        Reason.AMBIGUOUS_NAME,
+        f"Databrain also lists {quoted(alike)}, and how it compares names on deletion is not documented. Delete one of "
+        "them by hand, there.",
     )
 
 
@@ -80,12 +171,15 @@ def _recreated(request: Request, snapshot: Snapshot) -> Refusal | None:
     )
 
 
-def _plan_drifted(request: Request, plan: Plan) -> Refusal | None:
+def _plan_drifted(request: Request, plan: Plan, kept_plan: Document | None) -> Refusal | None:
     if request.plan_id is None or request.plan_id == plan.plan_id:
         return None
+    changes = "no plan is kept under the planId of the request"
+    if kept_plan is not None:
+        changes = f"since the plan of the request: {'; '.join(drift(kept_plan, plan.document()))}"
     return Refusal(
         Reason.PLAN_DRIFTED,
-        f"What is there now is plan {plan.plan_id}, not the plan that the request names: compare the two, {ASK_AGAIN}.",
+        f"This is not what was planned: {changes}. Read plan {plan.plan_id} of what is there now, {ASK_AGAIN}.",
     )
 
 
@@ -100,15 +194,13 @@ def _dependents_found(request: Request, dependents: Dependents) -> Refusal | Non
     )
 
 
-def _dependents_undetermined(
-    request: Request, dependents: Dependents, undetermined_embeds: UndeterminedEmbeds
-) -> Refusal | None:
+def _dependents_undetermined(request: Request, dependents: Dependents, settings: Settings) -> Refusal | None:
     undetermined = dependents.unreviewed(Verdict.UNDETERMINED)
     unknown = list(dependents.listing.gaps[:SHOWN_GAPS])
     if undetermined:
         shown = quoted([embed.embed_id for embed in undetermined])
         unknown.insert(0, f"the datamart of {in_words(len(undetermined), 'embed')} ({shown})")
-    ignored = request.dependents is DependentsPolicy.IGNORE or undetermined_embeds is UndeterminedEmbeds.REPORT
+    ignored = request.dependents is DependentsPolicy.IGNORE or settings.undetermined_embeds is UndeterminedEmbeds.REPORT
     if ignored or not unknown:
         return None
     return Refusal(

@@ -33,6 +33,14 @@ class UndeterminedEmbeds(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class S3Location:
+    """Of an object: `s3://{bucket}/{key}`."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the retire function."""
 
@@ -43,6 +51,10 @@ class Settings:
     service_token_secret_arn: str
     backup_by_default: bool
     undetermined_embeds: UndeterminedEmbeds
+    embed_map: S3Location | None
+    retirable_datamarts: tuple[str, ...]
+    protected_datamarts: tuple[str, ...]
+    max_retirements_per_day: int
     evidence_bucket_name: str
     coordination_table_name: str
     results_topic_arn: str
@@ -62,6 +74,10 @@ class Settings:
             service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
             backup_by_default=_boolean(environment, "BACKUP_BY_DEFAULT"),
             undetermined_embeds=_choice(environment, "UNDETERMINED_EMBEDS", UndeterminedEmbeds),
+            embed_map=_s3_location(environment, "EMBED_MAP_URI"),
+            retirable_datamarts=_globs(environment, "RETIRABLE_DATAMARTS"),
+            protected_datamarts=_globs(environment, "PROTECTED_DATAMARTS"),
+            max_retirements_per_day=_count(environment, "MAX_RETIREMENTS_PER_DAY"),
             evidence_bucket_name=_text(environment, "EVIDENCE_BUCKET_NAME"),
             coordination_table_name=_text(environment, "COORDINATION_TABLE_NAME"),
             results_topic_arn=_arn(environment, "RESULTS_TOPIC_ARN"),
@@ -90,6 +106,32 @@ def _boolean(environment: Mapping[str, str], name: str) -> bool:
     if value not in {"true", "false"}:
         raise ConfigurationError(f"{name} is {value!r}: expected true or false")
     return value == "true"
+
+
+def _globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Comma-separated; empty is none at all."""
+    if name not in environment:
+        raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
+    return tuple(glob for part in environment[name].split(",") if (glob := part.strip()))
+
+
+def _count(environment: Mapping[str, str], name: str) -> int:
+    value = _text(environment, name)
+    if not (value.isascii() and value.isdigit()):
+        raise ConfigurationError(f"{name} is {value!r}: expected a whole number, 0 or more")
+    return int(value)
+
+
+def _s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
+    """Empty is none."""
+    value = environment.get(name, "").strip()
+    if not value:
+        return None
+    scheme, _, path = value.partition("://")
+    bucket, _, key = path.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        raise ConfigurationError(f"{name} is {value!r}: expected s3://bucket/key, or nothing")
+    return S3Location(bucket, key)
 
 
 def _arn(environment: Mapping[str, str], name: str) -> str:

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from retirement.coordination import CoordinationTable
 from retirement.databrain import DatabrainClient, http_client
+from retirement.embed_map import S3EmbedMap
 from retirement.evidence import S3Evidence
 from retirement.ports import Ports
 from retirement.results_topic import SnsResultsTopic
@@ -67,7 +68,9 @@ class Wiring:
         self._token = ServiceToken(
             session.client("secretsmanager", config=_AWS), self.settings.service_token_secret_arn
         )
-        self._evidence = S3Evidence(session.client("s3", config=_AWS), self.settings.evidence_bucket_name)
+        s3 = session.client("s3", config=_AWS)
+        self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
+        self._embed_map = S3EmbedMap(s3, self.settings.embed_map)
         self._coordination = CoordinationTable(
             session.client("dynamodb", config=_AWS), self.settings.coordination_table_name
         )
@@ -85,6 +88,7 @@ class Wiring:
                 clock=clock,
                 telemetry=self._telemetry,
             ),
+            embed_map=self._embed_map,
             evidence=self._evidence,
             coordination=self._coordination,
             results_topic=self._results_topic,

@@ -5,7 +5,7 @@ Every step can be run again: a crash between any two of them leaves a state from
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -27,8 +27,19 @@ from retirement.keys import backup_file_name, plan_key, rejected_key, retirement
 from retirement.plans import Plan
 from retirement.ports import DeleteEffect, Ports
 from retirement.requests import Delivery, DependentsPolicy, Request
-from retirement.results import BackupReference, ConfirmedBy, Outcome, Reason, Result
-from retirement.rules import Recognition, decide, is_later_generation, recognise
+from retirement.results import BackupReference, ConfirmedBy, Grounds, Outcome, Reason, Result, quoted
+from retirement.rules import (
+    CHANGED,
+    Recognition,
+    Refusal,
+    close_names,
+    daily_limit_reached,
+    decide,
+    is_later_generation,
+    recognise,
+    refuse_by_count,
+    refuse_by_name,
+)
 from retirement.settings import DatabrainApi, Mode, Settings
 from retirement.snapshot import Absent, Snapshot
 from retirement.stored_object import StoredObject
@@ -47,6 +58,8 @@ MOST_SENDS = 3
 MOST_CONFIRMATIONS = 3
 
 KEPT_EVENT_BYTES = 64 * 1024
+
+NOTHING_READ = Grounds()
 
 ANOTHER_ATTEMPT = "Another attempt at this retirement is under way: the next delivery goes on from what it leaves."
 
@@ -75,9 +88,7 @@ class _Attempt:
         *,
         intent: Intent | None,
         reason: Reason | None = None,
-        plan_id: str | None = None,
-        dependents: Document | None = None,
-        backup: BackupReference | None = None,
+        grounds: Grounds = NOTHING_READ,
         confirmed_by: ConfirmedBy | None = None,
     ) -> Document:
         """Step 13: the receipt, then its publication.
@@ -99,15 +110,17 @@ class _Attempt:
             requested_at=self.request.requested_at,
             started_at=self.started_at,
             finished_at=self.ports.clock.now(),
-            plan_id=plan_id,
-            backup=None if backup is None else backup.document(),
-            dependents=dependents,
+            grounds=grounds,
             confirmed_by=confirmed_by,
         )
         receipt = self.ports.evidence.create(
             self.key("receipt.json"), ordered_json(result.document()), self.request.content_hash
         )
         return self.publish(receipt)
+
+    def refuse(self, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
+        """A rule says no, and nothing was changed."""
+        return self.finish(Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
 
     def publish(self, receipt: StoredObject, *, again: bool = False) -> Document:
         """Publish the receipt that is stored, which a concurrent attempt may have written first."""
@@ -151,23 +164,22 @@ def _carry_out(attempt: _Attempt) -> Document:
         return attempt.publish(receipt, again=True)
     intent = _earlier_intent(attempt)
 
-    # 4. cheap refusals come with their rules; 5. the token is read with the first request
+    # 4. refuse what needs no look at Databrain - unless a delete may have been sent already
+    refusal = _refuse_at_once(intent, attempt)
+    if refusal is not None and intent is None:
+        return attempt.refuse(refusal, intent=None)
 
-    # 6. snapshot
+    # 5. the token is read with the first request; 6. snapshot
     sighting = ports.databrain.find(request.datamart_name)
     ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
-    if intent is not None and (ended := _end_of(intent, sighting, attempt)) is not None:
-        return ended
+    if intent is not None:
+        ended = _take_up(intent, sighting, refusal, attempt)
+        if ended is not None:
+            return ended
     if isinstance(sighting, Absent):
         return attempt.finish(
-            Outcome.ALREADY_ABSENT,
-            "Databrain lists no datamart of exactly this name, so nothing was deleted. If it should be there, check "
-            "the spelling (names are case-sensitive) and ask again under a new retirementId.",
-            intent=intent,
+            Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=intent
         )
-    if intent is not None and not attempt.is_dry_run:
-        ports.coordination.settle(request, None, ports.clock.now())
-        return _delete(_permit_again(sighting, intent, attempt), intent, attempt)
 
     # 7. dependents
     dependents = _dependents(attempt)
@@ -175,32 +187,28 @@ def _carry_out(attempt: _Attempt) -> Document:
     # 8. decide
     plan = Plan.of(request, sighting, dependents)
     ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(plan.document()))
-    refusal = decide(request, sighting, dependents, plan, attempt.settings.undetermined_embeds)
+    refusal = decide(request, sighting, dependents, plan, _kept_plan(plan, attempt), attempt.settings)
+    grounds = Grounds(plan.plan_id, dependents.document())
     ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
     if refusal is not None:
-        return attempt.finish(
-            Outcome.BLOCKED,
-            refusal.message,
-            intent=intent,
-            reason=refusal.reason,
-            plan_id=plan.plan_id,
-            dependents=dependents.document(),
-        )
+        return attempt.refuse(refusal, intent=intent, grounds=grounds)
     if attempt.is_dry_run:
         return attempt.finish(
             Outcome.PLANNED,
             _what_to_do_with(plan, request),
             intent=intent,
             reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
-            plan_id=plan.plan_id,
-            dependents=dependents.document(),
+            grounds=grounds,
         )
 
     # 9. back up
     permit = _back_up(sighting, dependents, attempt)
 
-    # 10. intent
+    # 10. count, and write the intent
     _require_time_to_delete(attempt)
+    refusal = _count(attempt)
+    if refusal is not None:
+        return attempt.refuse(refusal, intent=intent, grounds=grounds)
     intent = _write_intent(permit, plan, dependents, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
@@ -252,22 +260,23 @@ def _earlier_intent(attempt: _Attempt) -> Intent | None:
     return intent
 
 
+def _refuse_at_once(intent: Intent | None, attempt: _Attempt) -> Refusal | None:
+    """Step 4. An intent was counted when it was written."""
+    refusal = refuse_by_name(attempt.request, attempt.settings)
+    if refusal is not None or intent is not None:
+        return refusal
+    now, coordination = attempt.ports.clock.now(), attempt.ports.coordination
+    refusal = refuse_by_count(coordination.used_today(now), attempt.settings, now)
+    return None if refusal is not None and coordination.is_counted(attempt.request) else refusal
+
+
 def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
     """Step 6 where an earlier attempt may have deleted already; None where the very same datamart is still there."""
     match recognise(sighting, intent):
         case Recognition.GONE:
             return _deleted(intent, ConfirmedBy.ABSENCE, attempt)
         case Recognition.CHANGED:
-            return attempt.finish(
-                Outcome.BLOCKED,
-                "The datamart was changed after this retirement had decided to delete it, so it was left as it is. "
-                "Look at the change; if it is still to go, ask again under a new retirementId.",
-                intent=intent,
-                reason=Reason.CHANGED,
-                plan_id=intent.plan_id,
-                dependents=intent.dependents,
-                backup=intent.backup,
-            )
+            return attempt.refuse(CHANGED, intent=intent, grounds=intent.grounds)
         case Recognition.UNKNOWN:
             raise NotConfirmed(
                 "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
@@ -279,11 +288,29 @@ def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> D
             return None
 
 
+def _take_up(
+    intent: Intent, sighting: Snapshot | Absent, refusal: Refusal | None, attempt: _Attempt
+) -> Document | None:
+    """Step 6 after an earlier attempt's intent; None where this is a dry run, which has to plan first."""
+    ended = _end_of(intent, sighting, attempt)
+    if ended is not None or isinstance(sighting, Absent):
+        return ended
+    if refusal is not None:
+        return attempt.refuse(refusal, intent=intent, grounds=intent.grounds)
+    if attempt.is_dry_run:
+        return None
+    attempt.ports.coordination.settle(attempt.request, None, attempt.ports.clock.now())
+    return _delete(_permit_again(sighting, intent, attempt), intent, attempt)
+
+
 def _dependents(attempt: _Attempt) -> Dependents:
     request = attempt.request
     listing, failures = attempt.ports.databrain.list_embeds()
     if failures and request.dependents is DependentsPolicy.BLOCK:
         raise failures[0]
+    embed_map = attempt.ports.embed_map.read()
+    if embed_map is not None:
+        listing = replace(listing, embeds=tuple(embed_map.applied_to(embed) for embed in listing.embeds))
     dependents = Dependents(request.datamart_name, listing, request.reviewed_embeds)
     attempt.ports.telemetry.step(
         "dependents",
@@ -293,6 +320,23 @@ def _dependents(attempt: _Attempt) -> Dependents:
         gaps=len(listing.gaps),
     )
     return dependents
+
+
+def _kept_plan(plan: Plan, attempt: _Attempt) -> Document | None:
+    """The plan that the request names, to say what changed since; not needed where nothing did."""
+    request = attempt.request
+    if request.plan_id is None or request.plan_id == plan.plan_id:
+        return None
+    kept = attempt.ports.evidence.read(plan_key(request.datamart_name, request.plan_id))
+    return None if kept is None else cast("Document", parse_json(kept.body))
+
+
+def _count(attempt: _Attempt) -> Refusal | None:
+    """Step 10: count this retirement on this day, or say why not."""
+    now, settings, coordination = attempt.ports.clock.now(), attempt.settings, attempt.ports.coordination
+    if coordination.reserve(attempt.request, settings.max_retirements_per_day, now):
+        return None
+    return daily_limit_reached(coordination.used_today(now), settings, now)
 
 
 def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> DeletePermit:
@@ -352,7 +396,8 @@ def _write_intent(permit: DeletePermit, plan: Plan, dependents: Dependents, atte
         invocation_id=attempt.delivery.invocation_id,
     )
     stored = attempt.ports.evidence.create(attempt.key("intent.json"), intent.to_json())
-    if stored.body != intent.to_json():
+    # An attempt alongside may have written its own intent, or have ended before it could see this one.
+    if stored.body != intent.to_json() or attempt.ports.evidence.read(attempt.key("receipt.json")) is not None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("intent")
     return intent
@@ -421,10 +466,17 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
         Outcome.DELETED,
         how + kept,
         intent=intent,
-        plan_id=intent.plan_id,
-        dependents=intent.dependents,
-        backup=intent.backup,
+        grounds=intent.grounds,
         confirmed_by=confirmed_by,
+    )
+
+
+def _what_was_not_found(name: str, sighting: Absent) -> str:
+    close = close_names(name, sighting.listing)
+    meant = f" Close to it: {quoted(close)}." if close else ""
+    return (
+        f"Databrain lists no datamart of exactly this name, so nothing was deleted.{meant} If another one was meant "
+        "(names are case-sensitive), ask under a new retirementId."
     )
 
 
@@ -471,6 +523,8 @@ def _reject(
         requested_at=carried.requested_at,
         started_at=started_at,
         finished_at=ports.clock.now(),
+        grounds=NOTHING_READ,
+        confirmed_by=None,
     )
     kept_event = delivery.body.encode(errors="replace")[:KEPT_EVENT_BYTES].decode(errors="ignore")
     receipt = ordered_json({**result.document(), "event": kept_event})
