@@ -1,0 +1,74 @@
+"""`make faults`: play every case of the matrix, or those whose name is given, and say which invariants held."""
+
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.faults.cases import SCENARIOS, Case, all_cases, calls_of
+from tests.faults.invariants import INVARIANTS, Verdict, judged
+from tests.faults.stage import in_process
+from tests.faults.wire import Fault
+
+SHOWN = 20
+CHUNK = 100
+
+
+def main() -> None:
+    """Print the table; the exit status is 1 where an invariant did not hold."""
+    console = Console()
+    with in_process():
+        cases = list(all_cases())
+        calls = max(len(calls_of(scenario)) for scenario in SCENARIOS.values())
+    wanted = sys.argv[1:]
+    numbers = [number for number, case in enumerate(cases) if not wanted or case.name in wanted]
+    if not numbers:
+        sys.exit("No case has this name: take it from the output of `make faults`.")
+    chunks = [numbers[first : first + CHUNK] for first in range(0, len(numbers), CHUNK)]
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        verdicts = [verdict for chunk in pool.map(_judged, chunks) for verdict in chunk]
+    chosen = [cases[number] for number in numbers]
+    console.print(
+        f"{len(chosen):,} cases: {len(SCENARIOS)} scenarios, up to {calls} external calls each, {len(Fault)} faults, "
+        f"crashes before and after, {len({case.order for case in cases})} orders of deliveries\n"
+    )
+    console.print(_table(verdicts))
+    broken = [
+        f"{case.name}\n    {'; '.join(names)}" for case, (_, names) in zip(chosen, verdicts, strict=True) if names
+    ]
+    if broken:
+        console.print(f"\n{len(broken)} cases broke an invariant", style="bold red")
+        console.print("\n".join(broken[:SHOWN]), markup=False, highlight=False, soft_wrap=True)
+        sys.exit('Run one alone: make faults CASE="<its name>"')
+
+
+def _judged(numbers: Iterable[int]) -> list[tuple[Sequence[str], Sequence[str]]]:
+    """In a process of its own; a case is known by its number there."""
+    with in_process():
+        cases: list[Case] = list(all_cases())
+        verdicts: Iterable[Verdict] = (judged(cases[number]) for number in numbers)
+        return [(verdict.tested, verdict.broken) for verdict in verdicts]
+
+
+def _table(verdicts: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Table:
+    run: Counter[str] = Counter()
+    held: dict[str, int] = defaultdict(int)
+    for tested, broken in verdicts:
+        run.update(tested)
+        for name in tested:
+            held[name] += name not in broken
+    table = Table("invariant", "cases run", "cases held")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in INVARIANTS:
+        style = None if held[name] == run[name] else "bold red"
+        table.add_row(name, f"{run[name]:,}", f"{held[name]:,}", style=style)
+    return table
+
+
+if __name__ == "__main__":
+    main()

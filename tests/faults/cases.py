@@ -1,0 +1,328 @@
+"""The cases of the matrix: where which fault strikes, what crashes, and in which order deliveries come."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from local.databrain.faults import RouteId
+from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
+from tests.fakes import SETTINGS, START, requested
+from tests.faults.stage import (
+    LOCK_EXPIRY,
+    READS,
+    Event,
+    Stage,
+    Strike,
+    add_embed,
+    embed,
+    identity_of,
+    is_request_to_databrain,
+    organisation,
+    put,
+)
+from tests.faults.wire import TRANSIENT, Fault, Reach
+
+MOST_RECEIVES = 6
+A_WEEK = 7 * 86_400.0
+NAME = "sales"
+
+
+class Crashes(StrEnum):
+    """Where the first invocation ends. Before the call, the fault strikes the first such call of the next delivery."""
+
+    NONE = "no crash"
+    BEFORE = "crash before"
+    AFTER = "crash after"
+
+
+class Order(StrEnum):
+    """What comes besides the first delivery, each with the deliveries that it takes until the request has ended."""
+
+    SINGLE = "single delivery"
+    LATE = "late duplicate after the lock is gone"
+    CONCURRENT = "concurrent duplicate, the lock lost"
+    WAITING = "concurrent duplicate, the lock held"
+    RECREATED_CONCURRENT = "concurrent duplicate and a re-creation, the lock lost"
+    RECREATED = "duplicate after a re-creation"
+    EDITED = "duplicate after an edit"
+    ANOTHER_ID = "another id for the same name"
+    ANOTHER_ID_CONCURRENT = "another id for the same name, concurrent, the lock lost"
+    ANOTHER_DATAMART = "another datamart, concurrent"
+
+
+_ALL_ORDERS = tuple(order for order in Order if order is not Order.ANOTHER_DATAMART)
+_CONCURRENT = {
+    Order.CONCURRENT,
+    Order.RECREATED_CONCURRENT,
+    Order.WAITING,
+    Order.ANOTHER_ID_CONCURRENT,
+    Order.ANOTHER_DATAMART,
+}
+_LOCKLESS = {Order.CONCURRENT, Order.RECREATED_CONCURRENT, Order.ANOTHER_ID_CONCURRENT}
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """A stack, an organisation and a request; `orders` and `crashes` are those that are tried on it."""
+
+    name: str
+    settings: Settings = SETTINGS
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Stage], object] = lambda _: None
+    lists_created_at: bool = True
+    is_forbidden: bool = False  # a rule says no, whatever happens
+    orders: tuple[Order, ...] = (Order.SINGLE, Order.CONCURRENT)
+    crashes: tuple[Crashes, ...] = (Crashes.NONE,)
+
+    def stage(self) -> Stage:
+        """A new one."""
+        stage = Stage(self.settings, organisation(lists_created_at=self.lists_created_at))
+        self.prepare(stage)
+        return stage
+
+    @property
+    def event(self) -> Event:
+        """The request."""
+        return requested(**self.detail)
+
+    @property
+    def reports(self) -> bool:
+        """Whether undetermined embeds are reported only."""
+        return self.settings.undetermined_embeds is UndeterminedEmbeds.REPORT
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing may be sent but reads."""
+        return self.settings.mode is Mode.PLAN or bool(self.detail.get("dryRun"))
+
+
+_LEGACY = replace(SETTINGS, databrain_api=DatabrainApi.LEGACY)
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("a backup is asked for", orders=_ALL_ORDERS, crashes=tuple(Crashes)),
+        Scenario(
+            "a backup is asked for, no createdAt",
+            lists_created_at=False,
+            orders=(
+                Order.SINGLE,
+                Order.CONCURRENT,
+                Order.RECREATED_CONCURRENT,
+                Order.RECREATED,
+                Order.EDITED,
+                Order.ANOTHER_ID,
+            ),
+            crashes=tuple(Crashes),
+        ),
+        Scenario(
+            "no backup is asked for",
+            detail={"backup": False},
+            orders=(Order.SINGLE, Order.RECREATED, Order.EDITED),
+            crashes=(Crashes.NONE, Crashes.AFTER),
+        ),
+        Scenario(
+            "no backup is asked for, a legacy server",
+            settings=replace(_LEGACY, backup_by_default=False),
+            lists_created_at=False,
+            orders=(Order.SINGLE, Order.RECREATED, Order.CONCURRENT),
+            crashes=(Crashes.NONE, Crashes.AFTER),
+        ),
+        Scenario(
+            "dependents are ignored",
+            detail={"dependents": "ignore"},
+            prepare=lambda stage: add_embed(stage.organisation, embed("used", NAME), embed("unclear", None)),
+        ),
+        Scenario(
+            "dependents are reviewed",
+            detail={"reviewedEmbeds": ["used", "unclear"]},
+            prepare=lambda stage: add_embed(stage.organisation, embed("used", NAME), embed("unclear", None)),
+        ),
+        Scenario("dry run", detail={"dryRun": True}, crashes=tuple(Crashes)),
+        Scenario("dry run, no createdAt", detail={"dryRun": True}, lists_created_at=False),
+        Scenario("plan mode", settings=replace(SETTINGS, mode=Mode.PLAN)),
+        Scenario("protected", settings=replace(SETTINGS, protected_datamarts=("SAL*",)), is_forbidden=True),
+        Scenario("not retirable", settings=replace(SETTINGS, retirable_datamarts=("tenant-*",)), is_forbidden=True),
+        Scenario("limit reached", settings=replace(SETTINGS, max_retirements_per_day=0), is_forbidden=True),
+        Scenario(
+            "limit of one",
+            settings=replace(SETTINGS, max_retirements_per_day=1),
+            orders=(Order.ANOTHER_DATAMART,),
+            crashes=(Crashes.NONE, Crashes.AFTER),
+        ),
+        Scenario(
+            "ambiguous name",
+            prepare=lambda stage: put(stage.organisation, "Sales ", START - timedelta(days=2)),
+            is_forbidden=True,
+        ),
+        Scenario(
+            "created after the request",
+            prepare=lambda stage: put(stage.organisation, NAME, START + timedelta(seconds=1)),
+            is_forbidden=True,
+        ),
+        Scenario("plan drifted", detail={"planId": "0" * 64}, is_forbidden=True),
+        Scenario(
+            "an embed uses it",
+            prepare=lambda stage: add_embed(stage.organisation, embed("used", NAME)),
+            is_forbidden=True,
+        ),
+        Scenario(
+            "an embed may use it",
+            prepare=lambda stage: add_embed(stage.organisation, embed("unclear", None)),
+            is_forbidden=True,
+        ),
+        Scenario(
+            "an embed uses it, undetermined ones are reported",
+            settings=replace(SETTINGS, undetermined_embeds=UndeterminedEmbeds.REPORT),
+            prepare=lambda stage: add_embed(stage.organisation, embed("used", NAME)),
+            is_forbidden=True,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case; without a fault, `inner` is the call at which a concurrent duplicate crashes."""
+
+    scenario: Scenario
+    number: int
+    call: str
+    order: Order
+    fault: Fault | None = None
+    reach: Reach = Reach.ONCE
+    crash: Crashes = Crashes.NONE
+    inner: int | None = None
+
+    @property
+    def name(self) -> str:
+        """By which it can be run alone."""
+        what = f"duplicate crashes at call {self.inner}" if self.fault is None else str(self.fault)
+        place = f"{self.number} {self.call}"
+        return f"{self.scenario.name} / {place} / {what} / {self.reach} / {self.crash} / {self.order}"
+
+
+@cache
+def calls_of(scenario: Scenario) -> tuple[str, ...]:
+    """The calls that go out in a run without faults."""
+    stage = scenario.stage()
+    stage.deliver(scenario.event)
+    assert stage.line is not None
+    return tuple(stage.line.calls)
+
+
+def all_cases() -> Iterator[Case]:
+    """Every case of the matrix, in order; those of one scenario and call come together."""
+    for scenario in SCENARIOS.values():
+        calls = calls_of(scenario)
+        for number, call in enumerate(calls, start=1):
+            yield from _faults_at(scenario, number, call)
+        if Order.CONCURRENT in scenario.orders and Crashes.AFTER in scenario.crashes:
+            for number, call in enumerate(calls, start=1):
+                for inner in range(1, len(calls) + 1):
+                    yield Case(scenario, number, call, Order.CONCURRENT, inner=inner)
+
+
+def _faults_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
+    for order in scenario.orders:
+        if order is Order.RECREATED_CONCURRENT and "coordination.reserve" in calls_of(scenario)[: number - 2]:
+            continue  # the intent is written: a re-creation before the delete cannot be seen (docs/safety.md)
+        for fault in _possible(scenario, number, call):
+            for crash in scenario.crashes:
+                if fault is Fault.STILL_LISTED and call == RouteId.LIST_DATAMARTS and crash is Crashes.BEFORE:
+                    continue  # a list that lags behind for longer than a delivery: docs/safety.md, "Not promised"
+                reach = Reach.LASTING if is_request_to_databrain(call) else Reach.ONCE
+                yield Case(scenario, number, call, order, fault, reach, crash)
+            if is_request_to_databrain(call) and fault in TRANSIENT:
+                yield Case(scenario, number, call, order, fault, Reach.ONCE)
+                yield Case(scenario, number, call, order, fault, Reach.OUTAGE)
+
+
+def _possible(scenario: Scenario, number: int, call: str) -> Iterator[Fault]:
+    if not is_request_to_databrain(call):
+        yield Fault.TIMEOUT_BEFORE
+        if call not in READS:
+            yield Fault.TIMEOUT_AFTER
+        return
+    is_after_delete = RouteId.DELETE_DATAMART in calls_of(scenario)[: number - 1]
+    for fault in Fault:
+        if fault is Fault.STILL_LISTED and not (
+            call == RouteId.DELETE_DATAMART or (call == RouteId.LIST_DATAMARTS and is_after_delete)
+        ):
+            continue
+        if fault is Fault.STATUS_404 and call == RouteId.GET_SEMANTIC_LAYER:
+            continue  # an answer: there is none (docs/safety.md, "Not promised")
+        if fault in {Fault.STATUS_401, Fault.STATUS_403} and call == RouteId.LIST_EMBEDS and scenario.reports:
+            continue  # what such a key hides is undetermined, which this stack only reports
+        yield fault
+
+
+def played(case: Case, event: Event | None = None) -> Stage:
+    """Play a case to its end, with its own request or another one."""
+    event = event or case.scenario.event
+    random.seed(case.name)  # the client's jitter
+    stage = case.scenario.stage()
+    stage.is_lockless = case.order in _LOCKLESS
+    stage.deliver(
+        event,
+        Strike(
+            case.number,
+            None if case.crash is Crashes.BEFORE else case.fault,
+            case.reach,
+            crash_before=case.crash is Crashes.BEFORE,
+            crash_after=case.crash is Crashes.AFTER,
+            meanwhile=_others(case, stage, event),
+        ),
+    )
+    other = _other(case.order, event)
+    if case.order is Order.RECREATED:
+        stage.clock.advance(LOCK_EXPIRY)
+        stage.create(NAME)
+    if case.order is Order.EDITED:
+        stage.edit(NAME)
+    if other is not event:
+        to_its_end(stage, other)
+    to_its_end(stage, event, Strike(case.call, case.fault, case.reach) if case.crash is Crashes.BEFORE else None)
+    if case.order in {Order.LATE, Order.RECREATED}:
+        stage.clock.advance(A_WEEK)
+        stage.deliver(event)
+    return stage
+
+
+def to_its_end(stage: Stage, event: Event, strike: Strike | None = None) -> None:
+    """Deliver until the request has its result, or its receives are used up."""
+    while not has_result(stage, event) and stage.receives.get(identity_of(event), 0) < MOST_RECEIVES:
+        stage.deliver(event, strike)
+        strike = None
+
+
+def has_result(stage: Stage, event: Event) -> bool:
+    """Whether the last delivery of a request brought its result."""
+    results = [ending.result for ending in stage.endings if identity_of(ending.event) == identity_of(event)]
+    return bool(results) and results[-1] is not None
+
+
+def _other(order: Order, event: Event) -> Event:
+    if order in {Order.ANOTHER_ID, Order.ANOTHER_ID_CONCURRENT}:
+        return {**event, "detail": {**event["detail"], "retirementId": "offboard-2"}}
+    if order is Order.ANOTHER_DATAMART:
+        return {**event, "detail": {**event["detail"], "datamartName": "returns", "dependents": "ignore"}}
+    return event
+
+
+def _others(case: Case, stage: Stage, event: Event) -> Callable[[], object] | None:
+    if case.order not in _CONCURRENT:
+        return None
+    strike = None if case.inner is None else Strike(case.inner, crash_before=True)
+
+    def act() -> None:
+        stage.deliver_alongside(_other(case.order, event), strike)
+        if case.order is Order.RECREATED_CONCURRENT:
+            stage.clock.advance(1)
+            stage.create(NAME)
+
+    return act

@@ -1,0 +1,202 @@
+"""What must hold in every case, judged by what really happened."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
+
+from retirement.canonical import ordered_json, parse_json, sha256_hex
+from retirement.errors import RetirementError
+from retirement.results import Reason
+from retirement.timestamps import parse_timestamp
+from retirement.workflow import TIME_TO_DELETE
+from tests.faults.cases import MOST_RECEIVES, Case, Crashes, Order, has_result, played
+from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of
+from tests.faults.wire import SECRETS
+
+# None: the case has nothing to say on it.
+Invariant: TypeAlias = Callable[[Case, Stage], bool | None]
+
+
+def _backed_up(case: Case, stage: Stage) -> bool | None:
+    asked = case.scenario.event["detail"].get("backup", case.scenario.settings.backup_by_default)
+    if not asked or not stage.deletions:
+        return None
+    references = [
+        ending.result["backup"] for ending in stage.endings if ending.result and ending.result["outcome"] == "deleted"
+    ]
+    return all(deletion.had_backup for deletion in stage.deletions) and all(
+        sha256_hex(stage.evidence.objects[reference["key"]].body) == reference["sha256"] for reference in references
+    )
+
+
+def _once(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    deletions = Counter(identity_of(deletion.event) for deletion in stage.deletions)
+    return all(count == 1 for count in deletions.values()) if deletions else None
+
+
+def _seen(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    return all(is_seen(deletion, stage) for deletion in stage.deletions) if stage.deletions else None
+
+
+def is_seen(deletion: Deletion, stage: Stage) -> bool:
+    """No re-created one, and none that was edited after the intent had been written."""
+    dated = stage.organisation.options.lists_created_at
+    if dated and parse_timestamp(deletion.datamart.created_at) > parse_timestamp(deletion.event["time"]):
+        return False
+    return deletion.datamart == stage.intended.get(identity_of(deletion.event))
+
+
+def _dependents(case: Case, stage: Stage) -> bool | None:
+    detail = case.scenario.event["detail"]
+    if detail.get("dependents") == "ignore" or not stage.deletions:
+        return None
+    reviewed = detail.get("reviewedEmbeds", [])
+    return not any(
+        embed.datamart == deletion.datamart.name or (embed.datamart is None and not case.scenario.reports)
+        for deletion in stage.deletions
+        if deletion.event["detail"].get("dependents") != "ignore"
+        for embed in deletion.embeds
+        if embed.embed_id not in reviewed
+    )
+
+
+def _dry(case: Case, stage: Stage) -> bool | None:
+    return not stage.sent if case.scenario.is_dry_run else None
+
+
+def _alike(case: Case, stage: Stage) -> bool | None:
+    """The first delivery decides as a dry run does that the same fault strikes."""
+    if case.order is not Order.SINGLE or case.crash is not Crashes.NONE or case.scenario.is_dry_run:
+        return None
+    event = case.scenario.event
+    dry, real = (
+        each.endings[0] for each in (played(case, {**event, "detail": {**event["detail"], "dryRun": True}}), stage)
+    )
+    if dry.decisions and real.decisions and dry.decisions != real.decisions:
+        return False
+    if not (dry.result and real.result):
+        return True
+    if dry.result["outcome"] == "planned":
+        return bool(real.result["outcome"] == "deleted") and dry.result["planId"] == real.result["planId"]
+    return all(dry.result[field] == real.result[field] for field in ("outcome", "reason", "planId"))
+
+
+def _protected(case: Case, stage: Stage) -> bool | None:
+    if case.scenario.name not in {"protected", "not retirable"}:
+        return None
+    return not stage.sent and "sales" in stage.organisation.datamarts
+
+
+def _unasked(case: Case, stage: Stage) -> bool | None:
+    return stage.requests == 0 if case.scenario.name in {"protected", "not retirable", "limit reached"} else None
+
+
+def _forbidden(case: Case, stage: Stage) -> bool | None:
+    return not stage.sent if case.scenario.is_forbidden else None
+
+
+def _honest(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    return all(is_honest(ending, stage) for ending in stage.endings)
+
+
+def is_honest(ending: Ending, stage: Stage) -> bool:
+    """`deleted` only of what is gone; no result denies a deletion, nor does the reason of a giving-up."""
+    if ending.result is None:
+        is_in_doubt = ending.kept_reason is Reason.UNCONFIRMED or stage.receipt(ending.event) is not None
+        return is_in_doubt or not ending.has_deleted
+    if ending.result["outcome"] == "deleted":
+        said_so = any(sent.is_clear for sent in stage.sent if identity_of(sent.event) == identity_of(ending.event))
+        return ending.was_gone is True and (said_so or ending.result["confirmedBy"] == "absence")
+    return not ending.has_deleted
+
+
+def tells_no_secret(case: Case | None, stage: Stage) -> bool:  # noqa: ARG001  # as all of them
+    """Nothing that was written holds a token."""
+    errors = chain.from_iterable(_chain(error) for error in stage.telemetry.errors)
+    bodies = (kept.key + kept.body for kept in stage.evidence.objects.values())
+    written = "\n".join(chain(bodies, stage.results_topic.messages, map(repr, stage.telemetry.steps), errors))
+    return not any(secret in written for secret in SECRETS)
+
+
+def _chain(error: BaseException) -> Iterator[str]:
+    """An error and all that it came from, suppressed or not."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield f"{cause} {cause!r}"
+        cause = cause.__cause__ or cause.__context__
+
+
+def _ends(case: Case, stage: Stage) -> bool | None:
+    events = {identity_of(ending.event): ending.event for ending in stage.endings}
+    return all(map(is_clear, stage.endings)) and all(_has_ended(event, case, stage) for event in events.values())
+
+
+def is_clear(ending: Ending) -> bool:
+    """A result, a crash, or an error that says what it is."""
+    return ending.error is None or isinstance(ending.error, RetirementError)
+
+
+def _has_ended(event: Event, case: Case, stage: Stage) -> bool:
+    """A request has its result; or it was given up, for a reason that is kept: where nothing tells one from another."""
+    if has_result(stage, event):
+        return stage.receipt(event) is not None
+    gave_up = stage.receives[identity_of(event)] >= MOST_RECEIVES
+    kept_reason = [ending for ending in stage.endings if ending.event == event][-1].kept_reason
+    return not case.scenario.lists_created_at and gave_up and kept_reason is not None
+
+
+def _published(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    receipts = {kept.body for key, kept in stage.evidence.objects.items() if key.endswith("/receipt.json")}
+    messages = set(stage.results_topic.messages)
+    returned = {ordered_json(ending.result) for ending in stage.endings if ending.result is not None}
+    return returned <= messages and messages <= receipts and all(map(parse_json, messages))
+
+
+def _within_limit(case: Case, stage: Stage) -> bool | None:
+    most = case.scenario.settings.max_retirements_per_day
+    days = Counter(deletion.at.date() for deletion in stage.deletions)
+    if most >= len(stage.receives):  # too few requests to pass it
+        return None
+    return all(count <= most for count in days.values())
+
+
+def _in_time(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    return all(sent.seconds_left >= TIME_TO_DELETE for sent in stage.sent) if stage.sent else None
+
+
+INVARIANTS: dict[str, Invariant] = {
+    "no delete without a backup of exactly that, where one was asked for": _backed_up,
+    "at most one successful delete per retirement": _once,
+    "no delete of a datamart that was re-created or edited meanwhile": _seen,
+    "no delete with found or unreviewed undetermined dependents": _dependents,
+    "a dry run sends no delete": _dry,
+    "plan and execution decide alike": _alike,
+    "what is protected or not retirable is never deleted": _protected,
+    "what is refused by name or count is refused without asking Databrain": _unasked,
+    "what any other rule forbids is not deleted either": _forbidden,
+    "`deleted` only if it is gone; no end denies a deletion": _honest,
+    "no token in anything written": tells_no_secret,
+    "every delivery ends in a receipt or a raise, every request in an end": _ends,
+    "what is published is the receipt": _published,
+    "the daily limit is never passed": _within_limit,
+    "a delete leaves time to confirm and record it": _in_time,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one case: which invariants it was a test of, and which of them did not hold."""
+
+    case: Case
+    tested: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+def judged(case: Case) -> Verdict:
+    """Play a case, and hold every invariant against it."""
+    stage = played(case)
+    verdicts = {name: invariant(case, stage) for name, invariant in INVARIANTS.items()}
+    tested = tuple(name for name, held in verdicts.items() if held is not None)
+    return Verdict(case, tested, tuple(name for name in tested if not verdicts[name]))

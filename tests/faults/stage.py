@@ -1,0 +1,465 @@
+"""One stack and one organisation: the product as it is, down to its HTTP requests, on fakes of AWS.
+
+What goes out of a delivery passes one `Line`, where a fault can strike it, a crash can end it, and others can act
+meanwhile. The stage keeps what really happened, for the invariants to compare with what was said.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cache
+from http import HTTPStatus
+from typing import Any, TypeAlias, cast
+from unittest.mock import patch
+
+import fastjsonschema
+from botocore.exceptions import ClientError
+
+from local.databrain.faults import RouteId
+from local.databrain.listing import datamart_item
+from local.databrain.organisation import (
+    ApiToken,
+    DataApp,
+    Datamart,
+    Embed,
+    EmbedsTell,
+    Organisation,
+    ServerOptions,
+)
+from retirement.canonical import parse_json
+from retirement.databrain import DatabrainClient
+from retirement.errors import AwsCallFailed
+from retirement.intake import receive
+from retirement.keys import retirement_key
+from retirement.ports import Ports
+from retirement.results import Reason
+from retirement.service_token import ServiceToken
+from retirement.settings import DatabrainApi, Settings
+from retirement.timestamps import format_timestamp, parse_timestamp
+from retirement.workflow import retire
+from tests.fakes import (
+    INVOCATION_SECONDS,
+    SETTINGS,
+    START,
+    Call,
+    Crash,
+    FakeCoordination,
+    FakeEmbedMap,
+    FakeEvidence,
+    FakeResultsTopic,
+    LogicalClock,
+    Parsed,
+    RecordingTelemetry,
+    interfered,
+)
+from tests.faults.wire import (
+    APP_KEY,
+    NO_ANSWER,
+    SERVICE_TOKEN,
+    Answer,
+    Connection,
+    Fault,
+    InTurn,
+    Reach,
+    Sent,
+    answer_of,
+    struck,
+)
+
+Event: TypeAlias = Mapping[str, Any]
+Identity: TypeAlias = tuple[str, str]  # of a retirement: the datamart's name and the retirementId
+
+CREATED_AT = START - timedelta(days=1)
+# Seconds: longer than a lock is held.
+LOCK_EXPIRY = INVOCATION_SECONDS + 1
+
+SECRET_CALL = "secret.read"
+READS = frozenset(
+    {"evidence.read", "coordination.used_today", "coordination.last_failure", "embed_map.read", SECRET_CALL}
+)
+
+
+def identity_of(event: Event) -> Identity:
+    """Of the retirement that an event asks for."""
+    return event["detail"]["datamartName"], event["detail"]["retirementId"]
+
+
+def is_request_to_databrain(name: str) -> bool:
+    """Whether a call of a line is an HTTP request, not a call to AWS."""
+    return name in frozenset(RouteId)
+
+
+@dataclass(frozen=True)
+class Strike:
+    """Let `fault` strike one call of a delivery: the one of this number (from 1), or the first of this name.
+
+    `reach` says what it strikes after that. The invocation can end just before the call, or just
+    after it, when nothing of it goes out any more.
+    """
+
+    at: int | str
+    fault: Fault | None = None
+    reach: Reach = Reach.ONCE
+    crash_before: bool = False
+    crash_after: bool = False
+    meanwhile: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A datamart that a delete request of a retirement removed, with all that the invariants ask of that moment."""
+
+    event: Event
+    datamart: Datamart
+    at: datetime
+    had_backup: bool
+    embeds: tuple[Embed, ...]
+
+
+@dataclass(frozen=True)
+class SentDelete:
+    """A delete request, whatever became of it."""
+
+    event: Event
+    seconds_left: float
+    is_clear: bool  # answered with 200 and the name
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one delivery ended: with a result, an error, or a crash, which has neither."""
+
+    event: Event
+    result: Parsed
+    error: Exception | None
+    was_gone: bool | None  # at the end, what the retirement had intended to delete; None without an intent
+    has_deleted: bool  # a delete request of the retirement, in this delivery or an earlier one
+    kept_reason: Reason | None
+    decisions: tuple[tuple[object, object], ...]  # planId and refusal
+
+
+class Line:
+    """All that goes out during one delivery, in order."""
+
+    def __init__(self, stage: "Stage", event: Event, strike: Strike | None) -> None:
+        self._stage = stage
+        self._event = event
+        self._strike = strike
+        self._crashed = False
+        self._struck: str | None = None
+        self.calls: list[str] = []
+
+    def __call__(self, call: Call) -> object:
+        """Pass on a call of a port; of Databrain's port it is the HTTP requests that go out."""
+        if call.name.startswith("databrain."):
+            return call.proceed()
+
+        def proceed() -> object:
+            answer = call.proceed()
+            if call.name == "coordination.acquire" and self._stage.is_lockless:
+                return True
+            if call.name == "evidence.create" and call.arguments[0].endswith("/intent.json"):
+                self._stage.note_intent(self._event)
+            return answer
+
+        def strike(fault: Fault) -> object:
+            if fault is Fault.TIMEOUT_AFTER:
+                proceed()
+            if fault in {Fault.TIMEOUT_AFTER, Fault.TIMEOUT_BEFORE}:
+                self._stage.clock.advance(NO_ANSWER)
+            raise AwsCallFailed(f"{call.name} failed: {fault}")
+
+        return self._send(call.name, proceed, strike)
+
+    def request(self, request: Sent) -> Answer:
+        """Pass on an HTTP request."""
+        route, stage = request.route, self._stage
+
+        def proceed() -> Answer:
+            before = dict(stage.organisation.datamarts)
+            embeds = stage.embeds
+            answer = answer_of(stage.organisation, request)
+            for name in before.keys() - stage.organisation.datamarts.keys():
+                stage.note_deletion(self._event, before[name], embeds)
+            return answer
+
+        def unreal() -> Answer:
+            if route is RouteId.DELETE_DATAMART:
+                return answer_of(copy.deepcopy(stage.organisation), request)
+            return answer_of(stage.organisation_before_deletions(), request)
+
+        stage.requests += 1
+        seconds_left, answer = stage.clock.remaining(), Answer(0, b"")
+        try:
+            sent = self._send(route, proceed, lambda fault: struck(fault, proceed, unreal, stage.clock))
+            answer = cast("Answer", sent)
+        finally:
+            if route is RouteId.DELETE_DATAMART:
+                stage.sent.append(SentDelete(self._event, seconds_left, _is_clear_yes(answer, request)))
+        return answer
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803, ARG002  # boto3's spelling
+        """Pass on the read of the secret, as boto3's client."""
+
+        def strike(fault: Fault) -> object:
+            raise ClientError({"Error": {"Code": "InternalServiceError", "Message": fault}}, "GetSecretValue")
+
+        return cast("dict[str, str]", self._send(SECRET_CALL, lambda: {"SecretString": SERVICE_TOKEN}, strike))
+
+    def _send(self, name: str, proceed: Callable[[], object], strike: Callable[[Fault], object]) -> object:
+        self.calls.append(name)
+        if self._crashed or self._stage.clock.remaining() <= 0:  # Lambda ends what runs out of time
+            self._crashed = True
+            raise Crash(name)
+        plan = self._strike
+        if plan is None:
+            return proceed()
+        is_first = self._struck is None and plan.at in {name, len(self.calls)}
+        if not is_first and not self._reaches(plan.reach, name):
+            return proceed()
+        self._struck = self._struck or name
+        if is_first and plan.meanwhile is not None:
+            plan.meanwhile()
+        if plan.crash_before:
+            self._crashed = True
+            raise Crash(f"before {name}")
+        try:
+            return proceed() if plan.fault is None else strike(plan.fault)
+        finally:
+            if plan.crash_after:
+                self._crashed = True
+                raise Crash(f"after {name}")
+
+    def _reaches(self, reach: Reach, name: str) -> bool:
+        match reach:
+            case Reach.ONCE:
+                return False
+            case Reach.LASTING:
+                return name == self._struck
+            case Reach.OUTAGE:
+                return self._struck is not None and is_request_to_databrain(name)
+
+
+@dataclass
+class Stage:
+    """`deliver` carries out one delivery of an event to its end."""
+
+    settings: Settings = SETTINGS
+    organisation: Organisation = field(default_factory=lambda: organisation())  # noqa: PLW0108  # it is defined below
+    clock: LogicalClock = field(default_factory=LogicalClock)
+    embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
+    evidence: FakeEvidence = field(default_factory=FakeEvidence)
+    coordination: FakeCoordination = field(default_factory=FakeCoordination)
+    results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
+    telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
+    is_lockless: bool = False  # the lock is a convenience: everything must hold where it is lost
+    line: Line | None = None  # of the last delivery
+    requests: int = 0  # to Databrain
+    sent: list[SentDelete] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
+    intended: dict[Identity, Datamart] = field(default_factory=dict)
+    endings: list[Ending] = field(default_factory=list)
+    receives: dict[Identity, int] = field(default_factory=dict)
+
+    def deliver(self, event: Event, strike: Strike | None = None) -> Ending:
+        """Deliver by an invocation of its own, after the lock of any other has expired."""
+        self.clock.advance(LOCK_EXPIRY)
+        self.clock.begin_invocation()
+        return self.deliver_alongside(event, strike)
+
+    def deliver_alongside(self, event: Event, strike: Strike | None = None) -> Ending:
+        """Deliver while another delivery is under way; the clock is theirs in common."""
+        self.receives[identity_of(event)] = self.receives.get(identity_of(event), 0) + 1
+        invocation = f"invocation-{sum(self.receives.values())}"
+        record = {
+            "eventSource": "aws:sqs",
+            "body": json.dumps(event),
+            "attributes": {
+                "SentTimestamp": str(int(parse_timestamp(event["time"]).timestamp() * 1000)),
+                "ApproximateReceiveCount": str(self.receives[identity_of(event)]),
+            },
+        }
+        delivery = receive({"Records": [record]}, invocation, self.clock.now())
+        self.line = line = Line(self, event, strike)
+        decided = len(self.telemetry.steps)
+        result, error = None, None
+        ports = Ports(
+            databrain=DatabrainClient(
+                cast("Any", Connection(line.request)),
+                api=self.settings.databrain_api,
+                token=ServiceToken(cast("Any", line), self.settings.service_token_secret_arn),
+                clock=self.clock,
+                telemetry=self.telemetry,
+            ),
+            embed_map=self.embed_map,
+            evidence=self.evidence,
+            coordination=self.coordination,
+            results_topic=self.results_topic,
+            telemetry=self.telemetry,
+            clock=self.clock,
+        )
+        try:
+            result = retire(delivery, self.settings, interfered(ports, line))
+        except Crash:
+            pass
+        except Exception as raised:  # noqa: BLE001  # whatever it is, the queue gets it
+            error = raised
+        ending = Ending(
+            event,
+            result,
+            error,
+            self._is_gone(event),
+            any(deletion.event["detail"] == event["detail"] for deletion in self.deletions),
+            self.coordination.failures.get((event["detail"]["retirementId"], event["detail"]["datamartName"])),
+            tuple(
+                (fields["planId"], fields["refusal"])
+                for step, fields in self.telemetry.steps[decided:]
+                if step == "decide"
+            ),
+        )
+        self.endings.append(ending)
+        return ending
+
+    # ---- What people do --------------------------------------------------------------------------------------------
+
+    def create(self, name: str) -> None:
+        """Create a datamart, or create it anew."""
+        put(self.organisation, name, self.clock.now())
+
+    def edit(self, name: str) -> None:
+        """Give a datamart another configuration, if it is there."""
+        datamart = self.organisation.datamarts.get(name)
+        if datamart is not None:
+            label = f"edited at {self.clock.now()}"
+            configuration = {**datamart.configuration, "datamartTables": [_table(label)]}
+            self.organisation.datamarts[name] = replace(datamart, configuration=configuration)
+
+    # ---- What really happened --------------------------------------------------------------------------------------
+
+    @property
+    def embeds(self) -> tuple[Embed, ...]:
+        """All embeds."""
+        return tuple(embed for app in self.organisation.data_apps.values() for embed in app.embeds)
+
+    def organisation_before_deletions(self) -> Organisation:
+        """The organisation as a list that lags behind shows it."""
+        shown = copy.deepcopy(self.organisation)
+        for deletion in self.deletions:
+            shown.datamarts.setdefault(deletion.datamart.name, deletion.datamart)
+        return shown
+
+    def receipt(self, event: Event) -> Parsed:
+        """The receipt of a retirement, None where there is none."""
+        kept = self.evidence.objects.get(retirement_key(*identity_of(event), "receipt.json"))
+        return None if kept is None else parse_json(kept.body)
+
+    def note_intent(self, event: Event) -> None:
+        """Keep which datamart it is about; somebody else may have deleted it meanwhile."""
+        name = event["detail"]["datamartName"]
+        gone = [deletion.datamart for deletion in self.deletions if deletion.datamart.name == name]
+        there = self.organisation.datamarts.get(name) or gone[-1]
+        self.intended.setdefault(identity_of(event), there)
+
+    def note_deletion(self, event: Event, datamart: Datamart, embeds: tuple[Embed, ...]) -> None:
+        """Keep what was deleted, and whether there was a backup of exactly that."""
+        name, retirement_id = identity_of(event)
+        options = self.organisation.options
+        dated = options.lists_created_at and self.settings.databrain_api is DatabrainApi.CURRENT
+        entry = datamart_item(datamart, expanded=True, dated=dated)
+        layer = None if datamart.semantic_layer is None else {"datamartName": name, **datamart.semantic_layer}
+        prefix = retirement_key(name, retirement_id, "backup-")
+        backups: list[Parsed] = [
+            parse_json(kept.body) for key, kept in self.evidence.objects.items() if key.startswith(prefix)
+        ]
+        had_backup = any(backup.get("datamart") == entry and backup.get("semanticLayer") == layer for backup in backups)
+        self.deletions.append(Deletion(event, datamart, self.clock.now(), had_backup, embeds))
+
+    def _is_gone(self, event: Event) -> bool | None:
+        intended = self.intended.get(identity_of(event))
+        if intended is None:
+            return None
+        there = self.organisation.datamarts.get(intended.name)
+        return there is None or there.created_at != intended.created_at
+
+
+def _is_clear_yes(answer: Answer, request: Sent) -> bool:
+    name = request.query.get("datamartName") or cast("Parsed", request.body)["datamartName"]
+    return answer.status == HTTPStatus.OK and answer.body == json.dumps({"id": name, "error": None}).encode()
+
+
+@contextmanager
+def in_process() -> Iterator[None]:
+    """Let the client read one thing after the other, and compile the request's schema once for all deliveries."""
+    with (
+        patch("retirement.databrain.ThreadPoolExecutor", InTurn),
+        patch("fastjsonschema.validate", _validate),
+    ):
+        yield
+
+
+def _validate(definition: object, data: object, **options: object) -> object:
+    return _compiled(json.dumps(definition), json.dumps(options))(data)
+
+
+@cache
+def _compiled(definition: str, options: str) -> Callable[[object], object]:
+    return cast("Callable[[object], object]", fastjsonschema.compile(json.loads(definition), **json.loads(options)))
+
+
+# ---- An organisation -----------------------------------------------------------------------------------------------
+
+
+def organisation(*, lists_created_at: bool = True) -> Organisation:
+    """Two datamarts, `sales` and `returns`, and a data app with one embed, which uses `returns`."""
+    options = ServerOptions(
+        lists_created_at=lists_created_at,
+        honours_expand_details=True,
+        has_data_apps=True,
+        embeds_tell_datamart=EmbedsTell.ACCESS_SETTINGS,
+    )
+    made = Organisation(options, SERVICE_TOKEN, frozenset({"warehouse"}))
+    for name in ("sales", "returns"):
+        put(made, name, CREATED_AT)
+    at = format_timestamp(CREATED_AT)
+    key = ApiToken(APP_KEY, "key", "", at, expired=False)
+    made.data_apps["Portal"] = DataApp("Portal", "embedded", at, at, (key,), (embed("board", "returns"),))
+    return made
+
+
+def put(organisation: Organisation, name: str, created_at: datetime) -> None:
+    """Put a datamart in the place of any other of its name; `created_at` tells one from the other."""
+    at = format_timestamp(created_at)
+    configuration = {
+        "datamartOrganization": None,
+        "companyIntegration": {"name": "warehouse"},
+        "datamartTables": [_table("Orders")],
+        "datamartRelationships": [],
+    }
+    layer: dict[str, Any] = {"tables": [], "feedback": None, "lastUpdated": at}
+    organisation.datamarts[name] = Datamart(name, at, at, configuration, layer)
+
+
+def embed(embed_id: str, datamart: str | None) -> Embed:
+    """An embed; with `datamart` None, nothing tells which one it uses."""
+    at = format_timestamp(CREATED_AT)
+    return Embed(embed_id, "dashboard", embed_id, datamart, {}, hidden=False, created_at=at, updated_at=at)
+
+
+def add_embed(organisation: Organisation, *added: Embed) -> None:
+    """Put embeds into the data app."""
+    app = organisation.data_apps["Portal"]
+    organisation.data_apps["Portal"] = replace(app, embeds=(*app.embeds, *added))
+
+
+def _table(label: str) -> dict[str, Any]:
+    column = {"columnName": "id", "datatype": "integer", "alias": "id", "label": "id"}
+    return {
+        "schemaName": "public",
+        "tableName": "orders",
+        "label": label,
+        "clientColumn": None,
+        "datamartTableColumns": [column],
+    }

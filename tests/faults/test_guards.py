@@ -1,0 +1,231 @@
+"""Each guard is load-bearing: without it, an invariant of the matrix breaks.
+
+So a guard that a change takes away does not go unseen, and none is there for nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from retirement import rules, workflow
+from retirement.backup import NoBackupAsked, VerifiedBackup
+from retirement.databrain import DatabrainClient
+from retirement.intents import Intent
+from retirement.ports import DeleteAnswer, DeleteEffect
+from retirement.results import Reason
+from tests.fakes import FakeCoordination, FakeEvidence
+from tests.faults.cases import Case, all_cases
+from tests.faults.invariants import judged
+from tests.faults.stage import in_process
+
+BACKED_UP = "no delete without a backup of exactly that, where one was asked for"
+ONCE = "at most one successful delete per retirement"
+SEEN = "no delete of a datamart that was re-created or edited meanwhile"
+DEPENDENTS = "no delete with found or unreviewed undetermined dependents"
+DRY = "a dry run sends no delete"
+UNASKED = "what is refused by name or count is refused without asking Databrain"
+PROTECTED = "what is protected or not retirable is never deleted"
+FORBIDDEN = "what any other rule forbids is not deleted either"
+HONEST = "`deleted` only if it is gone; no end denies a deletion"
+ENDS = "every delivery ends in a receipt or a raise, every request in an end"
+PUBLISHED = "what is published is the receipt"
+LIMIT = "the daily limit is never passed"
+IN_TIME = "a delete leaves time to confirm and record it"
+
+Removal = Callable[[], AbstractContextManager[object]]
+
+
+def _without(target: object, name: str, instead: object) -> Removal:
+    return lambda: patch.object(target, name, instead)
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """What a guard answers that never says no."""
+
+
+def _a_yes(client: DatabrainClient, permit: Any) -> DeleteAnswer:  # noqa: ANN401  # either permit
+    """Take every answer to a delete for a yes."""
+    _DELETE(client, permit)
+    return DeleteAnswer(DeleteEffect.DONE)
+
+
+def _clear(client: DatabrainClient, permit: Any) -> DeleteAnswer:  # noqa: ANN401  # either permit
+    """Take every answer that is not a yes for a no."""
+    answer = _DELETE(client, permit)
+    return replace(answer, effect=DeleteEffect.NONE) if answer.effect is DeleteEffect.UNKNOWN else answer
+
+
+def _undoubted(table: FakeCoordination, request: Any, reason: Reason, now: Any) -> None:  # noqa: ANN401  # as the port
+    """Do not keep that a delete is about to be sent."""
+    if reason is not Reason.UNCONFIRMED:
+        _RECORD_FAILURE(table, request, reason, now)
+
+
+def _unread(evidence: FakeEvidence, key: str) -> object:
+    """Find no receipt."""
+    return None if key.endswith("/receipt.json") else _READ(evidence, key)
+
+
+def _overwriting(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
+    """Write over what is there."""
+    evidence.objects.pop(key, None)
+    return _CREATE(evidence, key, body, content_hash)
+
+
+def _claiming(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
+    """Say that the intent that is there is one's own."""
+    stored = _CREATE(evidence, key, body, content_hash)
+    return replace(stored, body=body) if key.endswith("/intent.json") else stored
+
+
+def _heedless(attempt: Any, *arguments: Any, **fields: Any) -> object:  # noqa: ANN401  # the workflow's own
+    """End without a look at what an attempt alongside has written."""
+    with patch.object(FakeEvidence, "read", _nothing):
+        return _FINISH(attempt, *arguments, **fields)
+
+
+def _undated(intent: Intent) -> str:
+    """Keep no createdAt."""
+    return _TO_JSON(replace(intent, created_at=None))
+
+
+@contextmanager
+def _unheeded_attempts() -> Iterator[None]:
+    """An attempt that takes another one's intent for its own, and does not look for its receipt either."""
+    with patch.object(FakeEvidence, "create", _claiming), patch.object(FakeEvidence, "read", _unread):
+        yield
+
+
+@contextmanager
+def _spoilt_backups() -> Iterator[None]:
+    """A bucket that keeps something else than the backup that was written, and nobody compares."""
+
+    def spoil(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
+        return _CREATE(evidence, key, "{}" if "/backup-" in key else body, content_hash)
+
+    with patch.object(FakeEvidence, "create", spoil), patch.object(VerifiedBackup, "__post_init__", _nothing):
+        yield
+
+
+@contextmanager
+def _unwritten_backups() -> Iterator[None]:
+    """A workflow that forgets to back up, and a permit that does not ask."""
+
+    def forget(snapshot: Any, _: object, attempt: Any) -> object:  # noqa: ANN401  # the workflow's own
+        return NoBackupAsked(snapshot, attempt.request)
+
+    with patch.object(workflow, "_back_up", forget), patch.object(NoBackupAsked, "__post_init__", _nothing):
+        yield
+
+
+_DELETE = DatabrainClient.delete
+_LIST_EMBEDS = DatabrainClient.list_embeds
+_RECORD_FAILURE = FakeCoordination.record_failure
+_READ = FakeEvidence.read
+_CREATE = FakeEvidence.create
+_TO_JSON = Intent.to_json
+_FINISH = workflow._Attempt.finish  # noqa: SLF001  # no other way in
+
+# What breaks without the guard, how to take it away, and where in the matrix to look (a part of the cases' names).
+GUARDS: dict[str, tuple[str, Removal, str]] = {
+    "rule: protected": (PROTECTED, _without(rules, "_protected", _nothing), "protected / "),
+    "rule: not retirable": (PROTECTED, _without(rules, "_not_retirable", _nothing), "not retirable / "),
+    "rule: the day's limit": (UNASKED, _without(workflow, "refuse_by_count", _nothing), "limit reached / "),
+    "rule: ambiguous name": (FORBIDDEN, _without(rules, "_ambiguous_name", _nothing), "ambiguous name / "),
+    "rule: recreated": (SEEN, _without(rules, "_recreated", _nothing), "created after the request / "),
+    "rule: plan drifted": (FORBIDDEN, _without(rules, "_plan_drifted", _nothing), "plan drifted / "),
+    "rule: dependents found": (DEPENDENTS, _without(rules, "_dependents_found", _nothing), "an embed uses it / "),
+    "rule: dependents undetermined": (
+        DEPENDENTS,
+        _without(rules, "_dependents_undetermined", _nothing),
+        "an embed may use it / ",
+    ),
+    # spared even so, for another reason, but the request never ends
+    "rule: a later datamart is another one": (
+        ENDS,
+        _without(rules, "is_later_generation", lambda *_: False),
+        " / 19 coordination.record_failure / ",
+    ),
+    "rule: what is listed is recognised": (
+        SEEN,
+        _without(workflow, "recognise", lambda *_: rules.Recognition.SAME),
+        "no createdAt / 19 coordination.record_failure / ",
+    ),
+    "a failure to list embeds fails the attempt": (
+        DEPENDENTS,
+        _without(DatabrainClient, "list_embeds", lambda client: (_LIST_EMBEDS(client)[0], ())),
+        "undetermined ones are reported / 9 list_data_apps / ",
+    ),
+    "the day's count": (LIMIT, _without(FakeCoordination, "reserve", lambda *_: True), "limit of one / "),
+    "the dry run's gate": (
+        DRY,
+        _without(workflow._Attempt, "is_dry_run", property(lambda _: False)),  # noqa: SLF001  # no other way in
+        "dry run / ",
+    ),
+    "the backup": (BACKED_UP, _unwritten_backups, "a backup is asked for / "),
+    "the backup's comparison": (BACKED_UP, _spoilt_backups, "a backup is asked for / "),
+    "the receipt is read first": (ENDS, _without(FakeEvidence, "read", _unread), "no createdAt / 9 list_data_apps / "),
+    "nothing is overwritten": (
+        PUBLISHED,
+        _without(FakeEvidence, "create", _overwriting),
+        "a backup is asked for / 20 delete_datamart / ",
+    ),
+    "the intent is written before the delete": (
+        SEEN,
+        _without(workflow, "_write_intent", _nothing),
+        "a backup is asked for / ",
+    ),
+    # the write of another intent stops it even so, each time anew
+    "the intent is read": (ENDS, _without(workflow, "_earlier_intent", _nothing), "a backup is asked for / 16 "),
+    "another attempt's intent or receipt stops this one": (
+        SEEN,
+        _unheeded_attempts,
+        "a backup is asked for / 11 list_embeds / ",
+    ),
+    "an intent written meanwhile is seen at the end": (
+        HONEST,
+        _without(workflow._Attempt, "finish", _heedless),  # noqa: SLF001  # no other way in
+        "a backup is asked for / 6 list_datamarts / ",
+    ),
+    "the intent keeps createdAt": (
+        ENDS,
+        _without(Intent, "to_json", _undated),
+        "a backup is asked for / 19 coordination.record_failure / ",
+    ),
+    "a doubt is kept before a delete": (
+        HONEST,
+        _without(FakeCoordination, "record_failure", _undoubted),
+        "no createdAt / 20 delete_datamart / ",
+    ),
+    "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 20 delete_datamart / "),
+    "only a clear no is a no": (
+        HONEST,
+        _without(DatabrainClient, "delete", _clear),
+        "no createdAt / 20 delete_datamart / ",
+    ),
+    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 20 delete_datamart / "),
+    "the time that is left": (
+        IN_TIME,
+        _without(workflow, "_require_time_to_delete", _nothing),
+        " / 9 list_data_apps / ",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    """All cases."""
+    with in_process():
+        return list(all_cases())
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_guard_is_load_bearing(guard: str, cases: list[Case]) -> None:
+    """Without the guard, the invariant that it is there for breaks."""
+    invariant, removal, place = GUARDS[guard]
+    with in_process(), removal():
+        assert any(invariant in judged(case).broken for case in cases if place in case.name)
