@@ -22,6 +22,7 @@ from local.databrain.seed import SAMPLE, organisation_of, read_seed
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.databrain.validation import InvalidInputError
+from tests.contract.hostile_names import HOSTILE_NAMES
 
 JsonObject = dict[str, Any]
 
@@ -42,27 +43,6 @@ LEGACY_DELETE = "/api/v2/dataApp/datamart/delete"
 LEGACY_CREATE = "/api/v2/dataApp/datamart/create"
 LEGACY_SEMANTIC_LAYER = "/api/v2/dataApp/datamarts/semantic-layer"
 LEGACY_EMBEDS = "/api/v2/dataApp/embed/list"
-
-HOSTILE_NAMES = [
-    "two words",
-    " leading and trailing ",
-    "a/b",
-    "/",
-    "../../etc",
-    "100%",
-    "%2F",
-    "a&b=c",
-    "a+b",
-    "a?b#c",
-    ".",
-    "..",
-    'it\'s "quoted"',
-    "back\\slash",
-    "Größe 数据 🙂",
-    "e\u0301 is not \u00e9",
-    "n" * 256,
-    "🙂" * 256,
-]
 
 
 @pytest.fixture(scope="module")
