@@ -1,7 +1,7 @@
 """What may vanish, in DynamoDB: the lock on a datamart's name, and the reason of a retirement's last failure."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -39,24 +39,23 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item={
-                    "pk": {"S": _lock(datamart_name)},
-                    "holder": {"S": holder},
-                    "until": {"N": f"{until.timestamp():.3f}"},
-                    "expiresAt": {"N": str(int(until.timestamp()) + 1)},
-                },
-                # its own holder: the SDK sends again what was done and not answered
-                ConditionExpression="attribute_not_exists(pk) OR #until < :now OR holder = :holder",
-                ExpressionAttributeNames={"#until": "until"},
-                ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}, ":holder": {"S": holder}},
-            )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("PutItem", error) from error
+        with _translated("PutItem"):
+            try:
+                self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item={
+                        "pk": {"S": _lock(datamart_name)},
+                        "holder": {"S": holder},
+                        "until": {"N": f"{until.timestamp():.3f}"},
+                        "expiresAt": {"N": str(int(until.timestamp()) + 1)},
+                    },
+                    # its own holder: the SDK sends again what was done and not answered
+                    ConditionExpression="attribute_not_exists(pk) OR #until < :now OR holder = :holder",
+                    ExpressionAttributeNames={"#until": "until"},
+                    ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}, ":holder": {"S": holder}},
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException:
+                return False
         return True
 
     def release(self, datamart_name: str, holder: str) -> None:
@@ -65,16 +64,13 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer; the lock expires.
         """
-        try:
-            with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-                self._dynamodb.delete_item(
-                    TableName=self._table,
-                    Key={"pk": {"S": _lock(datamart_name)}},
-                    ConditionExpression="holder = :holder",
-                    ExpressionAttributeValues={":holder": {"S": holder}},
-                )
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("DeleteItem", error) from error
+        with _translated("DeleteItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": _lock(datamart_name)}},
+                ConditionExpression="holder = :holder",
+                ExpressionAttributeValues={":holder": {"S": holder}},
+            )
 
     def used_today(self, now: datetime) -> int:
         """How many retirements were counted on this UTC day.
@@ -110,41 +106,40 @@ class CoordinationTable:
             wait=wait_random_exponential(multiplier=0.05, max=1),
             reraise=True,
         )
-        try:
-            retrying(
-                self._dynamodb.transact_write_items,
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": {"pk": {"S": _mark(request)}, "expiresAt": expires_at},
-                            "ConditionExpression": "attribute_not_exists(pk)",
-                        }
-                    },
-                    {
-                        "Update": {
-                            "TableName": self._table,
-                            "Key": {"pk": {"S": _day(now)}},
-                            "UpdateExpression": "SET expiresAt = :expires ADD used :one",
-                            "ConditionExpression": "attribute_not_exists(used) OR used < :most",
-                            "ExpressionAttributeValues": {
-                                ":expires": expires_at,
-                                ":one": {"N": "1"},
-                                ":most": {"N": str(most)},
-                            },
-                        }
-                    },
-                ],
-            )
-        except self._dynamodb.exceptions.TransactionCanceledException as error:
-            mark, count = (reason["Code"] for reason in error.response["CancellationReasons"])
-            if mark == _CONDITION:  # counted by an earlier attempt
-                return True
-            if count == _CONDITION:
-                return False
-            raise _failed("TransactWriteItems", error) from error
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("TransactWriteItems", error) from error
+        with _translated("TransactWriteItems"):
+            try:
+                retrying(
+                    self._dynamodb.transact_write_items,
+                    TransactItems=[
+                        {
+                            "Put": {
+                                "TableName": self._table,
+                                "Item": {"pk": {"S": _mark(request)}, "expiresAt": expires_at},
+                                "ConditionExpression": "attribute_not_exists(pk)",
+                            }
+                        },
+                        {
+                            "Update": {
+                                "TableName": self._table,
+                                "Key": {"pk": {"S": _day(now)}},
+                                "UpdateExpression": "SET expiresAt = :expires ADD used :one",
+                                "ConditionExpression": "attribute_not_exists(used) OR used < :most",
+                                "ExpressionAttributeValues": {
+                                    ":expires": expires_at,
+                                    ":one": {"N": "1"},
+                                    ":most": {"N": str(most)},
+                                },
+                            }
+                        },
+                    ],
+                )
+            except self._dynamodb.exceptions.TransactionCanceledException as error:
+                mark, count = (reason["Code"] for reason in error.response["CancellationReasons"])
+                if mark == _CONDITION:  # counted by an earlier attempt
+                    return True
+                if count == _CONDITION:
+                    return False
+                raise
         return True
 
     def last_failure(self, request: Request) -> Reason | None:
@@ -162,16 +157,13 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        try:
-            with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-                self._dynamodb.put_item(
-                    TableName=self._table,
-                    Item=_failure_item(request, reason, now),
-                    ConditionExpression="attribute_not_exists(reason) OR reason <> :unconfirmed",
-                    ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
-                )
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("PutItem", error) from error
+        with _translated("PutItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=_failure_item(request, reason, now),
+                ConditionExpression="attribute_not_exists(reason) OR reason <> :unconfirmed",
+                ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
+            )
 
     def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:
         """No delete of this retirement took effect so far, for this reason; None where that is not known or needed.
@@ -179,19 +171,15 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        try:
+        with _translated("write"):
             if reason is None:
                 self._dynamodb.delete_item(TableName=self._table, Key={"pk": {"S": _failure(request)}})
             else:
                 self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("write", error) from error
 
     def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
-        try:
+        with _translated("GetItem"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
-        except (ClientError, BotoCoreError) as error:
-            raise _failed("GetItem", error) from error
         return answer.get("Item")
 
 
@@ -231,5 +219,10 @@ def _failure_item(request: Request, reason: Reason, now: datetime) -> dict[str, 
     }
 
 
-def _failed(operation: str, error: Exception) -> AwsCallFailed:
-    return AwsCallFailed(f"DynamoDB {operation} failed: {error}")
+@contextmanager
+def _translated(operation: str) -> Iterator[None]:
+    """Raise what the SDK raises as `AwsCallFailed`."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise AwsCallFailed(f"DynamoDB {operation} failed: {error}") from error

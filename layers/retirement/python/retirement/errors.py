@@ -44,6 +44,11 @@ class RetirementError(Exception):
     retry_helps = True
 
 
+def reason_of(error: Exception) -> Reason:
+    """What a giving-up reports of an error, foreseen or not."""
+    return error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
+
+
 class ConfigurationError(RetirementError):
     """A setting is missing or wrong, or the secret cannot be used; the message names the setting."""
 

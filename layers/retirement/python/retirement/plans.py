@@ -1,6 +1,7 @@
 """A plan: what was seen and would be decided on, under a name that is its own hash."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from retirement.canonical import Document, Json, canonical_json, sha256_hex
@@ -10,7 +11,7 @@ from retirement.snapshot import Snapshot
 from retirement.timestamps import format_timestamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the hash is computed once, and thousands of embeds take a while
 class Plan:
     """`seen` holds neither times of ours nor limits nor the mode: the same state and options give the same plan.
 
@@ -46,7 +47,7 @@ class Plan:
             },
         )
 
-    @property
+    @cached_property
     def plan_id(self) -> str:
         """The SHA-256, in hex, of what was seen."""
         return sha256_hex(canonical_json(self.seen))

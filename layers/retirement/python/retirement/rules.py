@@ -148,9 +148,8 @@ def _comparable(text: str) -> str:
 
 
 def _ambiguous_name(snapshot: Snapshot) -> Refusal | None:
-    alike = [
-        name for name in snapshot.listing.created_at if name != snapshot.name and folded(name) == folded(snapshot.name)
-    ]
+    own = folded(snapshot.name)
+    alike = [name for name in snapshot.listing.created_at if name != snapshot.name and folded(name) == own]
     if not alike:
         return None
     return Refusal(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from retirement.canonical import Document, Json, canonical_json, sha256_hex
 
@@ -28,7 +29,7 @@ class Absent:
     listing: Listing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the hashes are computed once, and a large datamart takes a while
 class Snapshot:
     """The datamart as the API told it: its expanded list entry, and its semantic layer if it has one."""
 
@@ -38,12 +39,12 @@ class Snapshot:
     semantic_layer: Document | None
     listing: Listing
 
-    @property
+    @cached_property
     def configuration_hash(self) -> str:
         """SHA-256 of the entry and the semantic layer, without what changes by itself."""
         return configuration_hash(self.entry, self.semantic_layer)
 
-    @property
+    @cached_property
     def semantic_layer_hash(self) -> str | None:
         """SHA-256 of the semantic layer alone, None where there is none."""
         return None if self.semantic_layer is None else _hash(_without(self.semantic_layer, _VOLATILE_LAYER))

@@ -10,10 +10,10 @@ from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from retirement.canonical import Document
-from retirement.errors import RetirementError
+from retirement.errors import RetirementError, reason_of
 from retirement.ports import Metric
 from retirement.requests import Delivery, Request
-from retirement.results import Outcome, Reason
+from retirement.results import Outcome
 
 # The receives that the queue allows (template.yaml, maxReceiveCount); a failure of the last one is final.
 MOST_RECEIVES = 6
@@ -72,7 +72,7 @@ class PowertoolsTelemetry:
 
     def _failed(self, error: Exception) -> None:
         """The attempt goes back to the queue, or was the last one."""
-        reason = error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
+        reason = reason_of(error)
         self._logger.error(
             "attempt failed",
             exc_info=error,

@@ -20,6 +20,7 @@ from retirement.errors import (
     InvalidRequest,
     NotConfirmed,
     RetirementError,
+    reason_of,
 )
 from retirement.intake import carried_by, parse_request
 from retirement.intents import Intent
@@ -188,7 +189,8 @@ def _carry_out(attempt: _Attempt) -> Document:
     plan = Plan.of(request, sighting, dependents)
     ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(plan.document()))
     refusal = decide(request, sighting, dependents, plan, _kept_plan(plan, attempt), attempt.settings)
-    grounds = Grounds(plan.plan_id, dependents.document())
+    shown = dependents.document()
+    grounds = Grounds(plan.plan_id, shown)
     ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
     if refusal is not None:
         return attempt.refuse(refusal, intent=intent, grounds=grounds)
@@ -209,7 +211,7 @@ def _carry_out(attempt: _Attempt) -> Document:
     refusal = _count(attempt)
     if refusal is not None:
         return attempt.refuse(refusal, intent=intent, grounds=grounds)
-    intent = _write_intent(permit, plan, dependents, attempt)
+    intent = _write_intent(permit, plan, shown, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
     return _delete(permit, intent, attempt)
@@ -243,9 +245,8 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
     except InvalidRequest:
         raise
     except Exception as error:
-        reason = error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
         with suppress(AwsCallFailed):  # the error itself matters more
-            attempt.ports.coordination.record_failure(attempt.request, reason, attempt.ports.clock.now())
+            attempt.ports.coordination.record_failure(attempt.request, reason_of(error), attempt.ports.clock.now())
         raise
 
 
@@ -382,7 +383,7 @@ def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
     return VerifiedBackup(snapshot, intent.backup, read_back)
 
 
-def _write_intent(permit: DeletePermit, plan: Plan, dependents: Dependents, attempt: _Attempt) -> Intent:
+def _write_intent(permit: DeletePermit, plan: Plan, dependents: Document, attempt: _Attempt) -> Intent:
     """Step 10."""
     intent = Intent(
         detail=attempt.request.detail,
@@ -391,13 +392,14 @@ def _write_intent(permit: DeletePermit, plan: Plan, dependents: Dependents, atte
         created_at=permit.snapshot.created_at,
         configuration_hash=permit.snapshot.configuration_hash,
         plan_id=plan.plan_id,
-        dependents=dependents.document(),
+        dependents=dependents,
         backup=permit.reference if isinstance(permit, VerifiedBackup) else None,
         invocation_id=attempt.delivery.invocation_id,
     )
-    stored = attempt.ports.evidence.create(attempt.key("intent.json"), intent.to_json())
+    text = intent.to_json()
+    stored = attempt.ports.evidence.create(attempt.key("intent.json"), text)
     # An attempt alongside may have written its own intent, or have ended before it could see this one.
-    if stored.body != intent.to_json() or attempt.ports.evidence.read(attempt.key("receipt.json")) is not None:
+    if stored.body != text or attempt.ports.evidence.read(attempt.key("receipt.json")) is not None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("intent")
     return intent
