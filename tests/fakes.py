@@ -393,15 +393,7 @@ class World:
     def deliver_alongside(self, event: object, *interferences: Interference) -> Parsed:
         """A delivery that takes place during another one: the clock is theirs in common."""
         self.deliveries += 1
-        record = {
-            "eventSource": "aws:sqs",
-            "body": event if isinstance(event, str) else json.dumps(event),
-            "attributes": {
-                "SentTimestamp": str(int(START.timestamp() * 1000)),
-                "ApproximateReceiveCount": str(self.deliveries),
-            },
-        }
-        delivery = receive({"Records": [record]}, f"invocation-{self.deliveries}", self.clock.now())
+        delivery = receive(from_queue(event, START, self.deliveries), f"invocation-{self.deliveries}", self.clock.now())
         ports = Ports(
             databrain=self.databrain,
             embed_map=self.embed_map,
@@ -460,6 +452,19 @@ def requested(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
         "resources": [],
         "detail": {name: value for name, value in fields.items() if value is not ...},
     }
+
+
+def from_queue(event: object, sent_at: datetime, receive_count: int) -> dict[str, Any]:
+    """What Lambda gets for a message with this event, or with a body that is text."""
+    record = {
+        "eventSource": "aws:sqs",
+        "body": event if isinstance(event, str) else json.dumps(event),
+        "attributes": {
+            "SentTimestamp": str(int(sent_at.timestamp() * 1000)),
+            "ApproximateReceiveCount": str(receive_count),
+        },
+    }
+    return {"Records": [record]}
 
 
 def entry_of(

@@ -10,6 +10,7 @@ from typing import Any
 
 from local.databrain.faults import RouteId
 from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
+from retirement.telemetry import MOST_RECEIVES
 from tests.fakes import SETTINGS, START, requested
 from tests.faults.stage import (
     LOCK_EXPIRY,
@@ -26,7 +27,6 @@ from tests.faults.stage import (
 )
 from tests.faults.wire import TRANSIENT, Fault, Reach
 
-MOST_RECEIVES = 6
 A_WEEK = 7 * 86_400.0
 NAME = "sales"
 

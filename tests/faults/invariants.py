@@ -9,9 +9,10 @@ from typing import TypeAlias
 from retirement.canonical import ordered_json, parse_json, sha256_hex
 from retirement.errors import RetirementError
 from retirement.results import Reason
+from retirement.telemetry import MOST_RECEIVES
 from retirement.timestamps import parse_timestamp
 from retirement.workflow import TIME_TO_DELETE
-from tests.faults.cases import MOST_RECEIVES, Case, Crashes, Order, has_result, played
+from tests.faults.cases import Case, Crashes, Order, has_result, played
 from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of
 from tests.faults.wire import SECRETS
 

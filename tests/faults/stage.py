@@ -53,6 +53,7 @@ from tests.fakes import (
     LogicalClock,
     Parsed,
     RecordingTelemetry,
+    from_queue,
     interfered,
 )
 from tests.faults.wire import (
@@ -274,15 +275,8 @@ class Stage:
         """Deliver while another delivery is under way; the clock is theirs in common."""
         self.receives[identity_of(event)] = self.receives.get(identity_of(event), 0) + 1
         invocation = f"invocation-{sum(self.receives.values())}"
-        record = {
-            "eventSource": "aws:sqs",
-            "body": json.dumps(event),
-            "attributes": {
-                "SentTimestamp": str(int(parse_timestamp(event["time"]).timestamp() * 1000)),
-                "ApproximateReceiveCount": str(self.receives[identity_of(event)]),
-            },
-        }
-        delivery = receive({"Records": [record]}, invocation, self.clock.now())
+        message = from_queue(event, parse_timestamp(event["time"]), self.receives[identity_of(event)])
+        delivery = receive(message, invocation, self.clock.now())
         self.line = line = Line(self, event, strike)
         decided = len(self.telemetry.steps)
         result, error = None, None

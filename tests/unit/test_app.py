@@ -16,7 +16,7 @@ from retirement.errors import ConfigurationError, DatabrainUnavailable
 from retirement.ports import Ports
 from retirement.settings import Mode
 from retirement.wiring import LambdaClock
-from tests.fakes import FailAt, Interference, Parsed, World, entry_of, interfered, requested
+from tests.fakes import START, FailAt, Interference, Parsed, World, entry_of, from_queue, interfered, requested
 from tests.unit.test_settings import ENVIRONMENT, MAY_BE_EMPTY
 
 APP = Path(__file__).parents[2] / "functions" / "retire" / "app.py"
@@ -117,8 +117,7 @@ def deployed(
 
 def message(event: object, receives: int = 1) -> Parsed:
     """An event as the queue hands it to the function."""
-    attributes = {"SentTimestamp": "1772366400000", "ApproximateReceiveCount": str(receives)}
-    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(event), "attributes": attributes}]}
+    return from_queue(event, START, receives)
 
 
 def test_entry_point_is_thin() -> None:
