@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 BUILT_TEMPLATE = CHECKOUT / ".aws-sam" / "build" / "template.yaml"
 RUNS = CHECKOUT / ".local"
+RUNNING = RUNS / "running.json"
 SAM = CHECKOUT / ".venv" / "sam" / "bin" / "sam"
 STACK_NAME = "datamart-retirement"
 ARTIFACTS_BUCKET = "artifacts"
@@ -141,6 +142,33 @@ class EmbeddedStack:
             stack._repair_event_source_mappings()
             stack._subscribe_to_results()
             yield stack
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to use the stack as its administrator, and nothing else."""
+        return self._emulator.environment
+
+    @classmethod
+    def running(cls) -> Self:
+        """The stack that `make local` runs in another process.
+
+        Raises:
+            StackError: there is none.
+        """
+        try:
+            kept = json.loads(RUNNING.read_text())
+        except FileNotFoundError:
+            raise StackError("no embedded stack is running: start one with `make local`, in another terminal") from None
+        return cls(Emulator(kept["endpoint"], Path(kept["authority"]), kept["environment"], Path(kept["log"])))
+
+    @contextlib.contextmanager
+    def announced(self) -> Iterator[None]:
+        """Let other processes find this stack meanwhile."""
+        RUNNING.write_text(json.dumps(asdict(self._emulator), default=str))
+        try:
+            yield
+        finally:
+            RUNNING.unlink()
 
     # ---- Clients ---------------------------------------------------------------------------------------------------
 
@@ -254,7 +282,7 @@ class EmbeddedStack:
         """
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            for result in self._receive_results(wait_seconds=min(int(left) + 1, 20)):
+            for result in self.results(wait_seconds=min(int(left) + 1, 20)):
                 if retirement_id in (None, result.document.get("retirementId")):
                     return result
         raise StackError(
@@ -263,7 +291,8 @@ class EmbeddedStack:
             + "\n".join(["", "MiniStack's last lines:", *self._emulator.log.read_text().splitlines()[-20:]])
         )
 
-    def _receive_results(self, wait_seconds: int) -> Iterator[PublishedResult]:
+    def results(self, wait_seconds: int) -> Iterator[PublishedResult]:
+        """Take what is published by now, or in so many seconds (at most 20), out of that queue."""
         response = self.sqs.receive_message(
             QueueUrl=self._results_queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=wait_seconds
         )
@@ -294,6 +323,20 @@ class EmbeddedStack:
             startTime=0 if since is None else int(since.timestamp() * 1000),
         )
         return [event["message"] for page in pages for event in page["events"]]
+
+    def redrive(self) -> int:
+        """Move all of `Failures` back to `Requests`, as SQS's own redrive does, which MiniStack does not have.
+
+        Returns:
+            How many requests were sent again.
+        """
+        failures, moved = self.outputs["FailuresQueueUrl"], 0
+        while messages := self.sqs.receive_message(QueueUrl=failures, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.put_message(message["Body"])
+                self.sqs.delete_message(QueueUrl=failures, ReceiptHandle=message["ReceiptHandle"])
+                moved += 1
+        return moved
 
     def purge(self) -> None:
         """Forget every message: requests (those in work too), failures and results."""

@@ -46,6 +46,8 @@ SETTINGS = Settings(
     retirable_datamarts=("*",),
     protected_datamarts=(),
     max_retirements_per_day=25,
+    retry_delays=(60, 300, 900, 2700, 7200),
+    requests_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
     evidence_bucket_name="evidence",
     coordination_table_name="coordination",
     results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
@@ -206,6 +208,17 @@ class FakeEmbedMap:
         return self.embed_map
 
 
+class FakeRequestsQueue:
+    """Keeps how long each message is held back for, in seconds, by receipt handle."""
+
+    def __init__(self) -> None:
+        self.held_back: dict[str, int] = {}
+
+    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+        if delivery.receipt_handle is not None:
+            self.held_back[delivery.receipt_handle] = seconds
+
+
 class FakeResultsTopic:
     """Keeps each message as it would be sent."""
 
@@ -283,7 +296,7 @@ def interfered(ports: Ports, interference: Interference) -> Ports:
     return replace(ports, **cast("Any", outward))
 
 
-_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "results_topic")
+_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "requests_queue", "results_topic")
 
 
 class _Calls:
@@ -377,28 +390,33 @@ class World:
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
+    requests_queue: FakeRequestsQueue = field(default_factory=FakeRequestsQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     deliveries: int = 0
     calls: list[str] = field(default_factory=list)  # those of the last delivery, in order
 
-    def deliver(self, event: object, *interferences: Interference, seconds: float = INVOCATION_SECONDS) -> Parsed:
+    def deliver(
+        self, event: object, *interferences: Interference, seconds: float = INVOCATION_SECONDS, receive_count: int = 1
+    ) -> Parsed:
         """One delivery of an event, by an invocation of its own, to its end.
 
         `event` is the message's body if it is text. The first interference stands farthest outside.
         """
         self.clock.begin_invocation(seconds)
-        return self.deliver_alongside(event, *interferences)
+        return self.deliver_alongside(event, *interferences, receive_count=receive_count)
 
-    def deliver_alongside(self, event: object, *interferences: Interference) -> Parsed:
+    def deliver_alongside(self, event: object, *interferences: Interference, receive_count: int = 1) -> Parsed:
         """A delivery that takes place during another one: the clock is theirs in common."""
         self.deliveries += 1
-        delivery = receive(from_queue(event, START, self.deliveries), f"invocation-{self.deliveries}", self.clock.now())
+        message = from_queue(event, START, receive_count)
+        delivery = receive(message, f"invocation-{self.deliveries}", self.clock.now())
         ports = Ports(
             databrain=self.databrain,
             embed_map=self.embed_map,
             evidence=self.evidence,
             coordination=self.coordination,
+            requests_queue=self.requests_queue,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -458,6 +476,7 @@ def from_queue(event: object, sent_at: datetime, receive_count: int) -> dict[str
     """What Lambda gets for a message with this event, or with a body that is text."""
     record = {
         "eventSource": "aws:sqs",
+        "receiptHandle": f"handle-{receive_count}",
         "body": event if isinstance(event, str) else json.dumps(event),
         "attributes": {
             "SentTimestamp": str(int(sent_at.timestamp() * 1000)),

@@ -22,6 +22,7 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
     "s3": frozenset({"GetObject", "HeadBucket", "PutObject"}),
     "secretsmanager": frozenset({"GetSecretValue"}),
     "sns": frozenset({"Publish"}),
+    "sqs": frozenset({"ChangeMessageVisibility"}),
 }
 
 MODEL = "service-2.json.gz"

@@ -42,6 +42,8 @@ FUNCTION_ENVIRONMENT = {
     "ENVIRONMENT_NAME": "bench",
     "EVIDENCE_BUCKET_NAME": "evidence",
     "MAX_RETIREMENTS_PER_DAY": "25",
+    "RETRY_DELAYS": "60,300,900,2700,7200",
+    "REQUESTS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/requests",
     "MODE": "retire",
     "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
     "POWERTOOLS_SERVICE_NAME": "datamart-retirement",

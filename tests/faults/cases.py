@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from local.databrain.faults import RouteId
+from retirement.requests import MOST_RECEIVES
 from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
-from retirement.telemetry import MOST_RECEIVES
 from tests.fakes import SETTINGS, START, requested
 from tests.faults.stage import (
     LOCK_EXPIRY,
@@ -52,6 +52,7 @@ class Order(StrEnum):
     ANOTHER_ID = "another id for the same name"
     ANOTHER_ID_CONCURRENT = "another id for the same name, concurrent, the lock lost"
     ANOTHER_DATAMART = "another datamart, concurrent"
+    GIVEN_UP = "the same again until given up, then sent again"
 
 
 _ALL_ORDERS = tuple(order for order in Order if order is not Order.ANOTHER_DATAMART)
@@ -116,6 +117,7 @@ SCENARIOS = {
                 Order.RECREATED,
                 Order.EDITED,
                 Order.ANOTHER_ID,
+                Order.GIVEN_UP,
             ),
             crashes=tuple(Crashes),
         ),
@@ -129,7 +131,7 @@ SCENARIOS = {
             "no backup is asked for, a legacy server",
             settings=replace(_LEGACY, backup_by_default=False),
             lists_created_at=False,
-            orders=(Order.SINGLE, Order.RECREATED, Order.CONCURRENT),
+            orders=(Order.SINGLE, Order.RECREATED, Order.CONCURRENT, Order.GIVEN_UP),
             crashes=(Crashes.NONE, Crashes.AFTER),
         ),
         Scenario(
@@ -186,6 +188,20 @@ SCENARIOS = {
 
 
 @dataclass(frozen=True)
+class AtLast:
+    """What strikes the last receive, at the call of this number (from 1)."""
+
+    number: int
+    fault: Fault | None
+    reach: Reach
+    crash: Crashes
+
+    def __str__(self) -> str:
+        what = self.crash if self.fault is None else f"{self.fault} {self.reach}"
+        return f"at last {self.number} {what}"
+
+
+@dataclass(frozen=True)
 class Case:
     """One case; without a fault, `inner` is the call at which a concurrent duplicate crashes."""
 
@@ -197,13 +213,15 @@ class Case:
     reach: Reach = Reach.ONCE
     crash: Crashes = Crashes.NONE
     inner: int | None = None
+    at_last: AtLast | None = None
 
     @property
     def name(self) -> str:
         """By which it can be run alone."""
-        what = f"duplicate crashes at call {self.inner}" if self.fault is None else str(self.fault)
+        what = str(self.fault or "no fault") if self.inner is None else f"duplicate crashes at call {self.inner}"
         place = f"{self.number} {self.call}"
-        return f"{self.scenario.name} / {place} / {what} / {self.reach} / {self.crash} / {self.order}"
+        parts = (self.scenario.name, place, what, self.reach, self.crash, self.order, self.at_last)
+        return " / ".join(str(part) for part in parts if part is not None)
 
 
 @cache
@@ -221,6 +239,8 @@ def all_cases() -> Iterator[Case]:
         calls = calls_of(scenario)
         for number, call in enumerate(calls, start=1):
             yield from _faults_at(scenario, number, call)
+            if Order.GIVEN_UP in scenario.orders and call not in calls[: number - 1]:
+                yield from _given_up_at(scenario, number, call)
         if Order.CONCURRENT in scenario.orders and Crashes.AFTER in scenario.crashes:
             for number, call in enumerate(calls, start=1):
                 for inner in range(1, len(calls) + 1):
@@ -229,6 +249,8 @@ def all_cases() -> Iterator[Case]:
 
 def _faults_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
     for order in scenario.orders:
+        if order is Order.GIVEN_UP:
+            continue
         if order is Order.RECREATED_CONCURRENT and "coordination.reserve" in calls_of(scenario)[: number - 2]:
             continue  # the intent is written: a re-creation before the delete cannot be seen (docs/safety.md)
         for fault in _possible(scenario, number, call):
@@ -240,6 +262,32 @@ def _faults_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
             if is_request_to_databrain(call) and fault in TRANSIENT:
                 yield Case(scenario, number, call, order, fault, Reach.ONCE)
                 yield Case(scenario, number, call, order, fault, Reach.OUTAGE)
+
+
+def _given_up_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
+    """The call fails, or ends the invocation, in every attempt; then something may strike the last receive too."""
+    case = Case(scenario, number, call, Order.GIVEN_UP, reach=Reach.LASTING)
+    for fault in _possible(scenario, number, call):
+        yield replace(case, fault=fault)
+    for crash in (Crashes.BEFORE, Crashes.AFTER):
+        yield replace(case, crash=crash)
+    if call in {RouteId.LIST_DATAMARTS, RouteId.DELETE_DATAMART}:
+        for at_last in _at_last():
+            yield replace(case, fault=Fault.STATUS_503, at_last=at_last)
+            yield replace(case, crash=Crashes.AFTER, at_last=at_last)
+
+
+# The calls of a last receive that gives up: receipt, intent, reason, failure, publication, and back to the queue.
+_LAST_CALLS = 6
+
+
+def _at_last() -> Iterator[AtLast]:
+    for number in range(1, _LAST_CALLS + 1):
+        for crash in (Crashes.BEFORE, Crashes.AFTER):
+            yield AtLast(number, None, Reach.ONCE, crash)
+        for fault in (Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER):
+            for reach in (Reach.ONCE, Reach.LASTING):
+                yield AtLast(number, fault, reach, Crashes.NONE)
 
 
 def _possible(scenario: Scenario, number: int, call: str) -> Iterator[Fault]:
@@ -267,6 +315,9 @@ def played(case: Case, event: Event | None = None) -> Stage:
     random.seed(case.name)  # the client's jitter
     stage = case.scenario.stage()
     stage.is_lockless = case.order in _LOCKLESS
+    if case.order is Order.GIVEN_UP:
+        _give_up(case, stage, event)
+        return stage
     stage.deliver(
         event,
         Strike(
@@ -290,7 +341,31 @@ def played(case: Case, event: Event | None = None) -> Stage:
     if case.order in {Order.LATE, Order.RECREATED}:
         stage.clock.advance(A_WEEK)
         stage.deliver(event)
+        to_its_end(stage, event)
     return stage
+
+
+def _give_up(case: Case, stage: Stage, event: Event) -> None:
+    """Let every attempt end alike; then the last receive, and all that comes after the message was sent again."""
+    strike = _strike(case.call, case)
+    while not has_result(stage, event) and stage.receives.get(identity_of(event), 0) < MOST_RECEIVES - 1:
+        stage.deliver(event, strike)
+    if has_result(stage, event):
+        return
+    stage.deliver(event, None if case.at_last is None else _strike(case.at_last.number, case.at_last))
+    if not has_result(stage, event):
+        stage.deliver(event)  # sent again from Failures
+        to_its_end(stage, event)
+
+
+def _strike(at: int | str, what: Case | AtLast) -> Strike:
+    return Strike(
+        at,
+        what.fault,
+        what.reach,
+        crash_before=what.crash is Crashes.BEFORE,
+        crash_after=what.crash is Crashes.AFTER,
+    )
 
 
 def to_its_end(stage: Stage, event: Event, strike: Strike | None = None) -> None:

@@ -7,14 +7,14 @@ from itertools import chain
 from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json, sha256_hex
-from retirement.errors import RetirementError
+from retirement.errors import GivenUp, RetirementError
 from retirement.results import Reason
-from retirement.telemetry import MOST_RECEIVES
-from retirement.timestamps import parse_timestamp
+from retirement.timestamps import format_timestamp, parse_timestamp
 from retirement.workflow import TIME_TO_DELETE
+from tests.fakes import Parsed
 from tests.faults.cases import Case, Crashes, Order, has_result, played
 from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of
-from tests.faults.wire import SECRETS
+from tests.faults.wire import SECRETS, Reach
 
 # None: the case has nothing to say on it.
 Invariant: TypeAlias = Callable[[Case, Stage], bool | None]
@@ -140,19 +140,62 @@ def is_clear(ending: Ending) -> bool:
 
 
 def _has_ended(event: Event, case: Case, stage: Stage) -> bool:
-    """A request has its result; or it was given up, for a reason that is kept: where nothing tells one from another."""
+    """A request has its result; or it was given up where nothing tells one datamart from another."""
     if has_result(stage, event):
         return stage.receipt(event) is not None
-    gave_up = stage.receives[identity_of(event)] >= MOST_RECEIVES
-    kept_reason = [ending for ending in stage.endings if ending.event == event][-1].kept_reason
-    return not case.scenario.lists_created_at and gave_up and kept_reason is not None
+    last = [ending for ending in stage.endings if ending.event == event][-1]
+    return not case.scenario.lists_created_at and isinstance(last.error, GivenUp)
 
 
-def _published(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
-    receipts = {kept.body for key, kept in stage.evidence.objects.items() if key.endswith("/receipt.json")}
-    messages = set(stage.results_topic.messages)
+def is_published(stage: Stage) -> bool:
+    """Every result that was returned, and nothing that differs from what is kept."""
     returned = {ordered_json(ending.result) for ending in stage.endings if ending.result is not None}
-    return returned <= messages and messages <= receipts and all(map(parse_json, messages))
+    return returned <= set(stage.results_topic.messages) <= _kept(stage, "receipt.json", "failure-")
+
+
+def _kept(stage: Stage, *file_names: str) -> set[str]:
+    """As it is to be published."""
+    objects = stage.evidence.objects.items()
+    return {_message(parse_json(kept.body)) for key, kept in objects if key.rpartition("/")[2].startswith(file_names)}
+
+
+def _message(kept: Parsed) -> str:
+    """What is published of a receipt or a failure: not the event, where that is kept too."""
+    return ordered_json({field: value for field, value in kept.items() if field != "event"})
+
+
+def _all_published(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    return _kept(stage, "receipt.json") <= set(stage.results_topic.messages)
+
+
+def _given_up(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    given_up = [ending for ending in stage.endings if ending.delivery.is_last and ending.result is None]
+    return all(is_given_up_well(ending, stage) for ending in given_up) if given_up else None
+
+
+def is_given_up_well(ending: Ending, stage: Stage) -> bool:
+    """There was no receipt; its failure is published, and kept with the event and the right reason; SQS is to move it.
+
+    Of a last receive that crashes, or of which one call fails for good, the message may be all that is kept.
+    """
+    strike = ending.strike
+    if not isinstance(ending.error, GivenUp):
+        return strike is not None and (strike.crash_before or strike.crash_after or strike.reach is Reach.LASTING)
+    receipt = stage.receipt(ending.event)
+    if receipt is not None and parse_timestamp(receipt["finishedAt"]) < ending.started_at:
+        return False
+    (failure,) = (
+        kept for kept in stage.failures(ending.event) if kept["startedAt"] == format_timestamp(ending.started_at)
+    )
+    without_the_table = Reason.INTERNAL_ERROR if ending.was_gone is None else Reason.UNCONFIRMED
+    reasons = {ending.kept_reason or without_the_table} | ({without_the_table} if strike else set())
+    return (
+        failure["reason"] in reasons
+        and (failure["reason"] == Reason.UNCONFIRMED or not ending.has_deleted)
+        and failure["event"] == ending.delivery.body
+        and _message(failure) in stage.results_topic.messages
+        and (strike is not None or stage.requests_queue.held_back[str(ending.delivery.receipt_handle)] == 0)
+    )
 
 
 def _within_limit(case: Case, stage: Stage) -> bool | None:
@@ -180,7 +223,9 @@ INVARIANTS: dict[str, Invariant] = {
     "`deleted` only if it is gone; no end denies a deletion": _honest,
     "no token in anything written": tells_no_secret,
     "every delivery ends in a receipt or a raise, every request in an end": _ends,
-    "what is published is the receipt": _published,
+    "what is published is a receipt or a failure, to the byte": lambda _, stage: is_published(stage),
+    "every receipt is published": _all_published,
+    "who is given up has its failure published and its request kept": _given_up,
     "the daily limit is never passed": _within_limit,
     "a delete leaves time to confirm and record it": _in_time,
 }

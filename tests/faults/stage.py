@@ -35,6 +35,7 @@ from retirement.errors import AwsCallFailed
 from retirement.intake import receive
 from retirement.keys import retirement_key
 from retirement.ports import Ports
+from retirement.requests import MOST_RECEIVES, Delivery
 from retirement.results import Reason
 from retirement.service_token import ServiceToken
 from retirement.settings import DatabrainApi, Settings
@@ -49,6 +50,7 @@ from tests.fakes import (
     FakeCoordination,
     FakeEmbedMap,
     FakeEvidence,
+    FakeRequestsQueue,
     FakeResultsTopic,
     LogicalClock,
     Parsed,
@@ -134,6 +136,9 @@ class Ending:
     """How one delivery ended: with a result, an error, or a crash, which has neither."""
 
     event: Event
+    delivery: Delivery
+    started_at: datetime
+    strike: Strike | None  # what was laid in its way
     result: Parsed
     error: Exception | None
     was_gone: bool | None  # at the end, what the retirement had intended to delete; None without an intent
@@ -254,6 +259,7 @@ class Stage:
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
+    requests_queue: FakeRequestsQueue = field(default_factory=FakeRequestsQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     is_lockless: bool = False  # the lock is a convenience: everything must hold where it is lost
@@ -262,8 +268,9 @@ class Stage:
     sent: list[SentDelete] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
     intended: dict[Identity, Datamart] = field(default_factory=dict)
+    deliveries: int = 0
     endings: list[Ending] = field(default_factory=list)
-    receives: dict[Identity, int] = field(default_factory=dict)
+    receives: dict[Identity, int] = field(default_factory=dict)  # of the message; sent again from Failures, from 1
 
     def deliver(self, event: Event, strike: Strike | None = None) -> Ending:
         """Deliver by an invocation of its own, after the lock of any other has expired."""
@@ -273,11 +280,13 @@ class Stage:
 
     def deliver_alongside(self, event: Event, strike: Strike | None = None) -> Ending:
         """Deliver while another delivery is under way; the clock is theirs in common."""
-        self.receives[identity_of(event)] = self.receives.get(identity_of(event), 0) + 1
-        invocation = f"invocation-{sum(self.receives.values())}"
-        message = from_queue(event, parse_timestamp(event["time"]), self.receives[identity_of(event)])
-        delivery = receive(message, invocation, self.clock.now())
+        receive_count = self.receives.get(identity_of(event), 0) % MOST_RECEIVES + 1
+        self.receives[identity_of(event)] = receive_count
+        self.deliveries += 1
+        message = from_queue(event, parse_timestamp(event["time"]), receive_count)
+        delivery = receive(message, f"invocation-{self.deliveries}", self.clock.now())
         self.line = line = Line(self, event, strike)
+        started_at = self.clock.now()
         decided = len(self.telemetry.steps)
         result, error = None, None
         ports = Ports(
@@ -291,6 +300,7 @@ class Stage:
             embed_map=self.embed_map,
             evidence=self.evidence,
             coordination=self.coordination,
+            requests_queue=self.requests_queue,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -303,6 +313,9 @@ class Stage:
             error = raised
         ending = Ending(
             event,
+            delivery,
+            started_at,
+            strike,
             result,
             error,
             self._is_gone(event),
@@ -349,6 +362,11 @@ class Stage:
         """The receipt of a retirement, None where there is none."""
         kept = self.evidence.objects.get(retirement_key(*identity_of(event), "receipt.json"))
         return None if kept is None else parse_json(kept.body)
+
+    def failures(self, event: Event) -> list[Parsed]:
+        """The giving-ups of a retirement."""
+        prefix = retirement_key(*identity_of(event), "failure-")
+        return [parse_json(kept.body) for key, kept in self.evidence.objects.items() if key.startswith(prefix)]
 
     def note_intent(self, event: Event) -> None:
         """Keep which datamart it is about; somebody else may have deleted it meanwhile."""

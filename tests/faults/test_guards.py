@@ -32,7 +32,8 @@ PROTECTED = "what is protected or not retirable is never deleted"
 FORBIDDEN = "what any other rule forbids is not deleted either"
 HONEST = "`deleted` only if it is gone; no end denies a deletion"
 ENDS = "every delivery ends in a receipt or a raise, every request in an end"
-PUBLISHED = "what is published is the receipt"
+PUBLISHED = "what is published is a receipt or a failure, to the byte"
+GIVEN_UP = "who is given up has its failure published and its request kept"
 LIMIT = "the daily limit is never passed"
 IN_TIME = "a delete leaves time to confirm and record it"
 
@@ -168,7 +169,11 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     ),
     "the backup": (BACKED_UP, _unwritten_backups, "a backup is asked for / "),
     "the backup's comparison": (BACKED_UP, _spoilt_backups, "a backup is asked for / "),
-    "the receipt is read first": (ENDS, _without(FakeEvidence, "read", _unread), "no createdAt / 9 list_data_apps / "),
+    "the receipt is read first": (
+        GIVEN_UP,
+        _without(FakeEvidence, "read", _unread),
+        "no createdAt / 9 list_data_apps / ",
+    ),
     "nothing is overwritten": (
         PUBLISHED,
         _without(FakeEvidence, "create", _overwriting),
@@ -201,6 +206,17 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
         _without(FakeCoordination, "record_failure", _undoubted),
         "no createdAt / 20 delete_datamart / ",
     ),
+    "the reason is kept": (
+        GIVEN_UP,
+        _without(FakeCoordination, "last_failure", lambda *_: Reason.DATABRAIN_UNAVAILABLE),
+        "the same again until given up",
+    ),
+    "a conclusion insists": (
+        GIVEN_UP,
+        _without(workflow, "TIME_TO_CONCLUDE", 60.0),
+        "/ at last 4 time-out before the effect once",
+    ),
+    "the failure is published": (GIVEN_UP, _without(workflow, "_publish", _nothing), "the same again until given up"),
     "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 20 delete_datamart / "),
     "only a clear no is a no": (
         HONEST,

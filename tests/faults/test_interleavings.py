@@ -12,9 +12,10 @@ from local.databrain.organisation import Datamart
 from retirement.canonical import canonical_json, sha256_hex
 from retirement.intents import Intent
 from retirement.keys import retirement_key
+from retirement.requests import MOST_RECEIVES
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, requested
-from tests.faults.invariants import is_clear, is_honest, is_seen, tells_no_secret
+from tests.faults.invariants import is_clear, is_given_up_well, is_honest, is_published, is_seen, tells_no_secret
 from tests.faults.stage import (
     LOCK_EXPIRY,
     Event,
@@ -95,6 +96,15 @@ class Interleavings(RuleBasedStateMachine):
         self.stage.deliver(data.draw(st.sampled_from(self.events)), strike)
 
     @precondition(lambda self: self.events)
+    @rule(data=st.data(), crash=st.booleans())
+    def use_up(self, data: Any, crash: bool) -> None:  # noqa: ANN401, FBT001  # the same
+        """Let every attempt at a request fail or crash, but for the last receive."""
+        event = data.draw(st.sampled_from(self.events))
+        strike = Strike(1, None if crash else Fault.TIMEOUT_BEFORE, crash_before=crash)
+        while self.stage.receives.get(identity_of(event)) != MOST_RECEIVES - 1:
+            self.stage.deliver(event, strike)
+
+    @precondition(lambda self: self.events)
     @rule(data=st.data(), strike=STRIKES, at=st.integers(1, MOST_CALLS))
     def deliver_two(self, data: Any, strike: Strike, at: int) -> None:  # noqa: ANN401  # the same
         """Deliver two requests at the same time, of which the second is in trouble."""
@@ -135,6 +145,8 @@ class Interleavings(RuleBasedStateMachine):
         receipt = self.stage.receipt(event)
         if receipt is not None:
             return receipt["outcome"], receipt["reason"]
+        if self.stage.receives.get(identity_of(event)) == MOST_RECEIVES - 1:
+            return None
         there = self.stage.organisation.datamarts.get(event["detail"]["datamartName"])
         intended = self.stage.intended.get(identity_of(event))
         return self._begun(event, there) if intended is None else self._resumed(intended, there)
@@ -185,7 +197,12 @@ class Interleavings(RuleBasedStateMachine):
         assert all(is_seen(deletion, stage) for deletion in stage.deletions)
         assert all(deletion.had_backup for deletion in stage.deletions if deletion.event["detail"]["backup"])
         assert not any(sent.event["detail"]["dryRun"] for sent in stage.sent)
-        assert all(is_honest(ending, stage) and is_clear(ending) for ending in stage.endings[self.judged :])
+        endings = stage.endings[self.judged :]
+        assert all(is_honest(ending, stage) and is_clear(ending) for ending in endings)
+        assert all(
+            is_given_up_well(ending, stage) for ending in endings if ending.delivery.is_last and not ending.result
+        )
+        assert is_published(stage)
         days = [deletion.at.date() for deletion in stage.deletions]
         assert all(days.count(day) <= MOST_A_DAY for day in days)
         assert tells_no_secret(None, stage)

@@ -36,16 +36,6 @@ def scene(stack: EmbeddedStack, databrain: Databrain) -> Scene:
     return Scene(stack, databrain)
 
 
-@pytest.fixture
-def impatient(scene: Scene) -> Iterator[None]:
-    """A failed attempt's message comes again after two seconds, not after six of the function's time-outs."""
-    sqs, url = scene.stack.sqs, scene.stack.outputs["RequestsQueueUrl"]
-    deployed = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
-    yield
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": deployed["VisibilityTimeout"]})
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

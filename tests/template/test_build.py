@@ -31,6 +31,8 @@ ENVIRONMENT = {
     "RETIRABLE_DATAMARTS": "*",
     "PROTECTED_DATAMARTS": "",
     "MAX_RETIREMENTS_PER_DAY": "25",
+    "RETRY_DELAYS": "60,300,900,2700,7200",
+    "REQUESTS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/requests",
     "EVIDENCE_BUCKET_NAME": "evidence",
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:results",

@@ -26,6 +26,7 @@ DEFAULTS = {
     "EmbedMapUri": "",
     "MaxRetirementsPerDay": 25,
     "MaximumConcurrency": 5,
+    "RetryDelays": "60,300,900,2700,7200",
     "AlarmTopicArn": "",
     "LogRetentionInDays": 90,
     "PermissionsBoundaryArn": "",
@@ -50,6 +51,8 @@ VARIABLES: dict[str, str | dict[str, str]] = {
     "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},
     "PROTECTED_DATAMARTS": {"Ref": "ProtectedDatamarts"},
     "MAX_RETIREMENTS_PER_DAY": {"Ref": "MaxRetirementsPerDay"},
+    "RETRY_DELAYS": {"Ref": "RetryDelays"},
+    "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
     "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
     "COORDINATION_TABLE_NAME": {"Ref": "CoordinationTable"},
     "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
@@ -119,6 +122,8 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("EmbedMapUri", ""),
         ("EmbedMapUri", "s3://maps/embeds.json"),
         ("EmbedMapUri", "s3://our.maps-2026/databrain/prod/Umsätze_(1).json"),
+        ("RetryDelays", "0,0,0,0,0"),
+        ("RetryDelays", "60,300,900,2700,42999"),
         ("EnvironmentName", "eu.prod-1"),
         ("EventBusName", "aws.partner/example.com/cleanup"),
         ("ServiceTokenSecretArn", SECRET_ARN),
@@ -191,6 +196,7 @@ def test_defaults_are_settings(written: Node) -> None:
     """A stack with nothing but defaults and a secret has settings that the function accepts."""
     resources = {
         "EvidenceBucket": "evidence",
+        "Requests": "https://sqs.eu-central-1.amazonaws.com/123456789012/requests",
         "CoordinationTable": "coordination",
         "ResultsTopic": "arn:aws:sns:eu-central-1:123456789012:results",
         "ServiceTokenSecretArn": SECRET_ARN,

@@ -14,6 +14,7 @@ ACTIONS = {
     "sqs:ReceiveMessage": ["Requests"],
     "sqs:DeleteMessage": ["Requests"],
     "sqs:GetQueueAttributes": ["Requests"],
+    "sqs:ChangeMessageVisibility": ["Requests"],
     "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
     "kms:Decrypt": ["ServiceTokenKeyArn"],
     "s3:ListBucket": ["EvidenceBucket"],

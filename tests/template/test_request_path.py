@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retirement.telemetry import MOST_RECEIVES
+from retirement.requests import MOST_RECEIVES
 
 Node = dict[str, Any]
 Properties = Callable[[str], Node]
@@ -42,7 +42,7 @@ def test_the_rule_loses_nothing(properties: Properties) -> None:
 
 
 def test_requests_wait_for_six_receives(properties: Properties) -> None:
-    """A message is received six times, each six function time-outs after the one before, and is then kept."""
+    """A message is received six times, after a crash six function time-outs after the one before, and is then kept."""
     queue, function = properties("Requests"), properties("RetireFunction")
     assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("Failures"), "maxReceiveCount": MOST_RECEIVES}

@@ -38,6 +38,11 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
     ("sns", "publish", {"TopicArn": "arn:aws:sns:eu-central-1:123456789012:t", "Message": "m", "Subject": "s"}),
+    (
+        "sqs",
+        "change_message_visibility",
+        {"QueueUrl": "https://sqs.eu-central-1.amazonaws.com/1/q", "ReceiptHandle": "h", "VisibilityTimeout": 60},
+    ),
 ]
 
 
@@ -45,7 +50,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 def data(tmp_path: Path) -> Path:
     """A copy of the installed data, of the services in use and one other."""
     copy = tmp_path / "data"
-    for service in (*OPERATIONS, "sqs"):
+    for service in (*OPERATIONS, "sts"):
         shutil.copytree(INSTALLED / service, copy / service)
     for file in INSTALLED.glob("*.json"):
         shutil.copy(file, copy)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from retirement.errors import ConfigurationError, DatabrainUnavailable
+from retirement.errors import ConfigurationError, DatabrainUnavailable, GivenUp
 from retirement.ports import Ports
 from retirement.settings import Mode
 from retirement.wiring import LambdaClock
@@ -105,6 +105,7 @@ def deployed(
             embed_map=world.embed_map,
             evidence=world.evidence,
             coordination=world.coordination,
+            requests_queue=world.requests_queue,
             results_topic=world.results_topic,
         )
 
@@ -193,16 +194,21 @@ def test_metrics(deployed: Deployed) -> None:
     assert metrics["Retirements"].items() >= (both | {"outcome": "planned", "reason": "dry_run"}).items()
 
 
-@pytest.mark.parametrize(("receives", "is_last"), [(1, False), (5, False), (6, True)])
-def test_failed(deployed: Deployed, receives: int, is_last: bool) -> None:  # noqa: FBT001  # a parameter of the test
-    """A failure goes back to the queue; that of the last receive counts as a failed retirement."""
+def test_failed(deployed: Deployed) -> None:
+    """A failed attempt goes back to the queue; the last receive publishes the failure, which counts as one."""
     deployed.interfere(FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503")))
 
     with pytest.raises(DatabrainUnavailable):
-        deployed.app.handler(message(requested(), receives), Context())
-
+        deployed.app.handler(message(requested(), 5), Context())
     assert deployed.lines[-1]["reason"] == "databrain_unavailable"
-    assert ("FailedRetirements" in deployed.metrics()) is is_last
+    assert deployed.metrics().keys().isdisjoint({"FailedRetirements", "Retirements"})
+
+    with pytest.raises(GivenUp):
+        deployed.app.handler(message(requested(), 6), Context())
+    assert deployed.lines[-1]["reason"] == "databrain_unavailable"
+    metrics = deployed.metrics()
+    assert metrics["FailedRetirements"]["FailedRetirements"] == [1.0]
+    assert (metrics["Retirements"]["outcome"], metrics["Retirements"]["reason"]) == ("failed", "databrain_unavailable")
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics to publish")
@@ -229,6 +235,7 @@ def test_wired() -> None:
     assert first.embed_map is second.embed_map
     assert first.evidence is second.evidence
     assert first.coordination is second.coordination
+    assert first.requests_queue is second.requests_queue
     assert first.results_topic is second.results_topic
     assert first.telemetry is second.telemetry
     assert second.clock.remaining() == 1.5
@@ -244,6 +251,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._evidence._s3,  # noqa: SLF001  # the same
         wiring._embed_map._s3,  # noqa: SLF001  # the same
         wiring._coordination._dynamodb,  # noqa: SLF001  # the same
+        wiring._requests_queue._sqs,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 

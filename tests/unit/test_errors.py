@@ -3,10 +3,12 @@ import inspect
 import pytest
 
 from retirement import errors
-from retirement.errors import InvalidRequest, NotConfirmed, RetirementError
+from retirement.errors import GivenUp, InvalidRequest, NotConfirmed, RetirementError
 from retirement.results import Reason
 
-TREE = [found for _, found in inspect.getmembers(errors, inspect.isclass) if issubclass(found, RetirementError)]
+CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass)]
+# Its reason is that of the attempt before.
+TREE = [found for found in CLASSES if issubclass(found, RetirementError) and found is not GivenUp]
 FAILED = {
     Reason.DATABRAIN_UNAUTHORIZED,
     Reason.DATABRAIN_UNAVAILABLE,
@@ -32,7 +34,7 @@ def test_every_reason_of_a_failure_has_its_error() -> None:
     assert {error("x").reason for error in TREE} == FAILED
 
 
-@pytest.mark.parametrize("error", [InvalidRequest, NotConfirmed])
-def test_reason_of_its_own(error: type[InvalidRequest] | type[NotConfirmed]) -> None:
-    """These two carry the reason of their own case."""
+@pytest.mark.parametrize("error", [InvalidRequest, NotConfirmed, GivenUp])
+def test_reason_of_its_own(error: type[InvalidRequest | NotConfirmed | GivenUp]) -> None:
+    """These carry the reason of their own case."""
     assert error("x", Reason.RETIREMENT_ID_REUSED).reason is Reason.RETIREMENT_ID_REUSED

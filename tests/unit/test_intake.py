@@ -54,16 +54,17 @@ def record_of(body: str, *, receives: int = 3) -> dict[str, Any]:
     """A message as SQS hands it to the function."""
     return {
         "eventSource": "aws:sqs",
+        "receiptHandle": "handle-1",
         "body": body,
         "attributes": {"SentTimestamp": "1772366400500", "ApproximateReceiveCount": str(receives)},
     }
 
 
 def test_message_of_the_queue() -> None:
-    """Of an SQS message: the body as it came, when the queue took it, and how often it was received."""
+    """Of an SQS message: the body as it came, when the queue took it, how often it was received, and its handle."""
     delivery = receive({"Records": [record_of("{x")]}, "invocation-1", START)
 
-    assert delivery == Delivery("{x", START + timedelta(milliseconds=500), 3, "invocation-1")
+    assert delivery == Delivery("{x", START + timedelta(milliseconds=500), 3, "invocation-1", "handle-1")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ ENVIRONMENT = {
     "RETIRABLE_DATAMARTS": "tenant-*, s?les",
     "PROTECTED_DATAMARTS": "finance*",
     "MAX_RETIREMENTS_PER_DAY": "25",
+    "RETRY_DELAYS": "60, 300,900,2700,7200",
+    "REQUESTS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
     "EVIDENCE_BUCKET_NAME": "evidence",
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
@@ -38,6 +40,8 @@ def test_read() -> None:
         retirable_datamarts=("tenant-*", "s?les"),
         protected_datamarts=("finance*",),
         max_retirements_per_day=25,
+        retry_delays=(60, 300, 900, 2700, 7200),
+        requests_queue_url=ENVIRONMENT["REQUESTS_QUEUE_URL"],
         evidence_bucket_name="evidence",
         coordination_table_name="coordination",
         results_topic_arn=ENVIRONMENT["RESULTS_TOPIC_ARN"],
@@ -104,6 +108,7 @@ WRONG = {
     "UNDETERMINED_EMBEDS": ["ignore", "Block"],
     "EMBED_MAP_URI": ["maps/embeds.json", "https://maps/embeds.json", "s3://", "s3://maps", "s3://maps/", "s3:///key"],
     "MAX_RETIREMENTS_PER_DAY": ["-1", "2.5", "many", "\u00b2", "\u0665", "1e3"],
+    "RETRY_DELAYS": ["60", "1,2,3,4", "1,2,3,4,5,6", "1,2,,4,5", "1,2,3,4,-5", "1,2,3,4,5.0", "1,2,3,4,43000"],
     "RESULTS_TOPIC_ARN": ["results"],
     "DATABRAIN_BASE_URL": [
         "api.usedatabrain.com",
@@ -138,6 +143,7 @@ def test_every_setting_is_tested() -> None:
     """Only names that nothing can be told of, and globs, have no wrong value."""
     assert ENVIRONMENT.keys() - WRONG == {
         "ENVIRONMENT_NAME",
+        "REQUESTS_QUEUE_URL",
         "EVIDENCE_BUCKET_NAME",
         "COORDINATION_TABLE_NAME",
         "RETIRABLE_DATAMARTS",

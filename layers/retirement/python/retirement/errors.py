@@ -11,7 +11,8 @@
     |-- AwsCallFailed         S3, DynamoDB, SNS or Secrets Manager
     |-- BackupFailed          no verified backup, so no deletion
     |-- AttemptInterrupted    busy, or out of time: nothing is wrong, the next delivery goes on
-    `-- NotConfirmed          a delete may have been sent and nothing can tell what became of it
+    |-- NotConfirmed          a delete may have been sent and nothing can tell what became of it
+    `-- GivenUp               no attempt is left: the failure is published, and the request goes to `Failures`
 
 No message holds a token, nor text that came from outside and could echo one.
 """
@@ -112,5 +113,15 @@ class NotConfirmed(RetirementError):
     retry_helps = False
 
     def __init__(self, message: str, reason: Reason = Reason.UNCONFIRMED) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class GivenUp(RetirementError):
+    """The last receive: `failed` is published, for the reason of the last attempt."""
+
+    retry_helps = False
+
+    def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)
         self.reason = reason

@@ -35,12 +35,18 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     """
     records = event.get("Records") if isinstance(event, dict) else None
     if not (isinstance(records, list) and all(_is_sqs(record) for record in records) and records):
-        return Delivery(json.dumps(event), now, 1, invocation_id)
+        return Delivery(_text_of(event), now, 1, invocation_id)
     if len(records) != 1:
         raise ConfigurationError(f"the event source mapping's BatchSize must be 1, and {len(records)} messages came")
     attributes = records[0]["attributes"]
     arrived_at = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, tz=now.tzinfo)
-    return Delivery(records[0]["body"], arrived_at, int(attributes["ApproximateReceiveCount"]), invocation_id)
+    return Delivery(
+        body=records[0]["body"],
+        arrived_at=arrived_at,
+        receive_count=int(attributes["ApproximateReceiveCount"]),
+        invocation_id=invocation_id,
+        receipt_handle=records[0]["receiptHandle"],
+    )
 
 
 def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request:
@@ -104,6 +110,14 @@ def carried_by(delivery: Delivery) -> Carried:
         reason=_cut(fields.get("reason"), REASON_LIMIT),
         requested_at=requested_at,
     )
+
+
+def _text_of(event: object) -> str:
+    """Write the event down as the queue would have brought it."""
+    try:
+        return json.dumps(event)
+    except RecursionError:
+        return "nested too deeply to be written down"  # no JSON, and so rejected
 
 
 def _is_sqs(record: object) -> bool:

@@ -10,13 +10,18 @@ _SEGMENT_KEPT = 560
 
 
 def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> str:
-    """Of `receipt.json`, `intent.json` or a backup."""
+    """Of `receipt.json`, `intent.json`, a failure or a backup."""
     return f"retirements/{_segment(datamart_name)}/{retirement_id}/{file_name}"
 
 
 def backup_file_name(sha256: str) -> str:
     """An equal backup has an equal name."""
     return f"backup-{sha256[:16]}.json"
+
+
+def failure_file_name(number: int) -> str:
+    """Of a giving-up, from 1."""
+    return f"failure-{number}.json"
 
 
 def plan_key(datamart_name: str, plan_id: str) -> str:

@@ -131,6 +131,17 @@ class EmbedMapSource(Protocol):
         """
 
 
+class RequestsQueue(Protocol):
+    """Where requests come from, and go back to."""
+
+    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+        """Deliver it again after this time, or at once; nothing where it came from no queue.
+
+        Raises:
+            AwsCallFailed: it comes again after the queue's visibility time-out.
+        """
+
+
 class ResultsTopic(Protocol):
     """Where results are published."""
 
@@ -173,6 +184,7 @@ class Ports:
     embed_map: EmbedMapSource
     evidence: Evidence
     coordination: Coordination
+    requests_queue: RequestsQueue
     results_topic: ResultsTopic
     telemetry: Telemetry
     clock: Clock

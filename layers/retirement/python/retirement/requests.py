@@ -14,14 +14,27 @@ class DependentsPolicy(StrEnum):
     IGNORE = "ignore"
 
 
+# As often as the queue delivers a message (template.yaml, maxReceiveCount).
+MOST_RECEIVES = 6
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One arrival of an event: its text as it came, when the queue took it, and which invocation got it."""
+    """One arrival of an event: its text as it came, when the queue took it, and which invocation got it.
+
+    Without a `receipt_handle` it came from no queue.
+    """
 
     body: str
     arrived_at: datetime
     receive_count: int
     invocation_id: str
+    receipt_handle: str | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the queue delivers it no more after this."""
+        return self.receive_count >= MOST_RECEIVES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,13 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from retirement.errors import ConfigurationError
+from retirement.requests import MOST_RECEIVES
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+
+# Seconds. SQS ends the invisibility of a message 12 hours after it was received (SQS developer guide, "Visibility
+# timeout"), and the attempt took some of them. The template says the same.
+LONGEST_DELAY = 42_999
 
 
 class Mode(StrEnum):
@@ -55,6 +60,8 @@ class Settings:
     retirable_datamarts: tuple[str, ...]
     protected_datamarts: tuple[str, ...]
     max_retirements_per_day: int
+    retry_delays: tuple[int, ...]  # seconds before receives 2 to 6
+    requests_queue_url: str
     evidence_bucket_name: str
     coordination_table_name: str
     results_topic_arn: str
@@ -78,6 +85,8 @@ class Settings:
             retirable_datamarts=_globs(environment, "RETIRABLE_DATAMARTS"),
             protected_datamarts=_globs(environment, "PROTECTED_DATAMARTS"),
             max_retirements_per_day=_count(environment, "MAX_RETIREMENTS_PER_DAY"),
+            retry_delays=_delays(environment, "RETRY_DELAYS"),
+            requests_queue_url=_text(environment, "REQUESTS_QUEUE_URL"),
             evidence_bucket_name=_text(environment, "EVIDENCE_BUCKET_NAME"),
             coordination_table_name=_text(environment, "COORDINATION_TABLE_NAME"),
             results_topic_arn=_arn(environment, "RESULTS_TOPIC_ARN"),
@@ -120,6 +129,17 @@ def _count(environment: Mapping[str, str], name: str) -> int:
     if not (value.isascii() and value.isdigit()):
         raise ConfigurationError(f"{name} is {value!r}: expected a whole number, 0 or more")
     return int(value)
+
+
+def _delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in _text(environment, name).split(",")]
+    delays = [int(part) for part in parts if part.isascii() and part.isdigit() and int(part) <= LONGEST_DELAY]
+    if not len(parts) == len(delays) == MOST_RECEIVES - 1:
+        raise ConfigurationError(
+            f"{name} is {','.join(parts)!r}: expected {MOST_RECEIVES - 1} whole numbers of seconds, "
+            f"0 to {LONGEST_DELAY}, with commas in between"
+        )
+    return tuple(delays)
 
 
 def _s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:

@@ -13,10 +13,6 @@ from retirement.canonical import Document
 from retirement.errors import RetirementError, reason_of
 from retirement.ports import Metric
 from retirement.requests import Delivery, Request
-from retirement.results import Outcome
-
-# The receives that the queue allows (template.yaml, maxReceiveCount); a failure of the last one is final.
-MOST_RECEIVES = 6
 
 
 class PowertoolsTelemetry:
@@ -35,7 +31,7 @@ class PowertoolsTelemetry:
         """Measure one attempt, whatever its end, and report the error that it ends in."""
         began = perf_counter()
         self._counts = Counter(dict.fromkeys(Metric, 0))
-        self._is_last = delivery.receive_count >= MOST_RECEIVES
+        self._is_last = delivery.is_last
         self._logger.append_keys(receiveCount=delivery.receive_count)
         self._metrics.add_dimension("environment", self._environment)
         try:
@@ -67,8 +63,15 @@ class PowertoolsTelemetry:
         self._logger.append_keys(**{key: result[key] for key in ("retirementId", "datamartName", "outcome")})
         shown = {"reason": result["reason"], "resultMessage": result["message"]}
         self._logger.info("published again" if again else "published", extra=shown)
-        if not again:
-            self._count_outcome(str(result["outcome"]), result["reason"])
+        if again:
+            return
+        dimensions = {
+            "environment": self._environment,
+            "outcome": str(result["outcome"]),
+            "reason": str(result["reason"] or "none"),
+        }
+        with single_metric("Retirements", MetricUnit.Count, 1, default_dimensions=dimensions):
+            pass
 
     def _failed(self, error: Exception) -> None:
         """The attempt goes back to the queue, or was the last one."""
@@ -82,11 +85,5 @@ class PowertoolsTelemetry:
                 "lastReceive": self._is_last,
             },
         )
-        if self._is_last:
+        if self._is_last:  # also where its result could not be published
             self._metrics.add_metric("FailedRetirements", MetricUnit.Count, 1)
-            self._count_outcome(Outcome.FAILED, reason)
-
-    def _count_outcome(self, outcome: str, reason: object) -> None:
-        dimensions = {"environment": self._environment, "outcome": outcome, "reason": str(reason or "none")}
-        with single_metric("Retirements", MetricUnit.Count, 1, default_dimensions=dimensions):
-            pass

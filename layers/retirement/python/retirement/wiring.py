@@ -14,6 +14,7 @@ from retirement.databrain import DatabrainClient, http_client
 from retirement.embed_map import S3EmbedMap
 from retirement.evidence import S3Evidence
 from retirement.ports import Ports
+from retirement.requests_queue import SqsRequestsQueue
 from retirement.results_topic import SnsResultsTopic
 from retirement.service_token import ServiceToken
 from retirement.settings import Settings
@@ -74,6 +75,9 @@ class Wiring:
         self._coordination = CoordinationTable(
             session.client("dynamodb", config=_AWS), self.settings.coordination_table_name
         )
+        self._requests_queue = SqsRequestsQueue(
+            lambda: session.client("sqs", config=_AWS), self.settings.requests_queue_url
+        )
         self._results_topic = SnsResultsTopic(session.client("sns", config=_AWS), self.settings.results_topic_arn)
         self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name)
 
@@ -91,6 +95,7 @@ class Wiring:
             embed_map=self._embed_map,
             evidence=self._evidence,
             coordination=self._coordination,
+            requests_queue=self._requests_queue,
             results_topic=self._results_topic,
             telemetry=self._telemetry,
             clock=clock,

@@ -3,10 +3,12 @@
 Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
 from typing import cast
 
 from retirement.backup import DeletePermit, NoBackupAsked, VerifiedBackup, backup_of
@@ -17,6 +19,7 @@ from retirement.errors import (
     AwsCallFailed,
     BackupFailed,
     DatabrainUnavailable,
+    GivenUp,
     InvalidRequest,
     NotConfirmed,
     RetirementError,
@@ -24,10 +27,10 @@ from retirement.errors import (
 )
 from retirement.intake import carried_by, parse_request
 from retirement.intents import Intent
-from retirement.keys import backup_file_name, plan_key, rejected_key, retirement_key
+from retirement.keys import backup_file_name, failure_file_name, plan_key, rejected_key, retirement_key
 from retirement.plans import Plan
-from retirement.ports import DeleteEffect, Ports
-from retirement.requests import Delivery, DependentsPolicy, Request
+from retirement.ports import Clock, DeleteEffect, Ports
+from retirement.requests import MOST_RECEIVES, Delivery, DependentsPolicy, Request
 from retirement.results import BackupReference, ConfirmedBy, Grounds, Outcome, Reason, Result, quoted
 from retirement.rules import (
     CHANGED,
@@ -54,15 +57,31 @@ TIME_TO_GIVE_UP_LOCK = 5.0
 LOCK_POLL = 1.0
 RESEND_WAIT = 1.0
 CONFIRM_WAIT = 1.0
+# The last receive tries again while there is time for one more call that is slow, and tried again by the SDK.
+TIME_TO_CONCLUDE = 25.0
+CONCLUDE_WAIT = 1.0
 
 MOST_SENDS = 3
 MOST_CONFIRMATIONS = 3
 
+# Of a rejected event: enough for any request, and nobody can fill the bucket with much more than a request costs.
 KEPT_EVENT_BYTES = 64 * 1024
 
 NOTHING_READ = Grounds()
 
 ANOTHER_ATTEMPT = "Another attempt at this retirement is under way: the next delivery goes on from what it leaves."
+
+# What somebody who reads `failed` has to know and do.
+GIVEN_UP_FOR = {
+    Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token: put a valid one into the secret, then",
+    Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors: when it works again,",
+    Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented: check DatabrainBaseUrl and DatabrainApi, "
+    "then",
+    Reason.BACKUP_FAILED: "No verified backup could be made: mend what the function's log names, then",
+    Reason.UNCONFIRMED: "A delete may have been sent, and nothing tells what became of it: look in Databrain; if the "
+    "datamart is there and is to go, ask under a new retirementId; if it is gone,",
+    Reason.INTERNAL_ERROR: "The attempts failed, crashed or ran out of time: mend what the function's log names, then",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +118,24 @@ class _Attempt:
         """
         if intent is None and self.ports.evidence.read(self.key("intent.json")) is not None:
             raise AttemptInterrupted(ANOTHER_ATTEMPT)
-        result = Result(
+        result = self.result(
+            outcome, message, self.ports.clock.now(), reason=reason, grounds=grounds, confirmed_by=confirmed_by
+        )
+        receipt = self.ports.evidence.create(self.key("receipt.json"), ordered_json(result), self.request.content_hash)
+        return self.publish(receipt)
+
+    def result(
+        self,
+        outcome: Outcome,
+        message: str,
+        finished_at: datetime,
+        *,
+        reason: Reason | None,
+        grounds: Grounds,
+        confirmed_by: ConfirmedBy | None = None,
+    ) -> Document:
+        """What is said of this request."""
+        return Result(
             retirement_id=self.request.retirement_id,
             datamart_name=self.request.datamart_name,
             requested_by=self.request.requested_by,
@@ -110,14 +146,10 @@ class _Attempt:
             environment=self.settings.environment_name,
             requested_at=self.request.requested_at,
             started_at=self.started_at,
-            finished_at=self.ports.clock.now(),
+            finished_at=finished_at,
             grounds=grounds,
             confirmed_by=confirmed_by,
-        )
-        receipt = self.ports.evidence.create(
-            self.key("receipt.json"), ordered_json(result.document()), self.request.content_hash
-        )
-        return self.publish(receipt)
+        ).document()
 
     def refuse(self, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
         """A rule says no, and nothing was changed."""
@@ -137,9 +169,9 @@ def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
         The result as it was published.
 
     Raises:
-        RetirementError: the attempt failed, and the request goes back to its queue.
+        RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
     """
-    with ports.telemetry.attempt(delivery):
+    with ports.telemetry.attempt(delivery), _held_back(delivery, settings, ports):
         started_at = ports.clock.now()
         try:
             request = parse_request(  # 1. validate
@@ -150,10 +182,13 @@ def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
             ports.telemetry.about(request)
             ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
             attempt = _Attempt(request, delivery, settings, ports, started_at)
+            if delivery.is_last:
+                return _insist(partial(_conclude, attempt), ports.clock)
             with _locked(attempt), _failure_recorded(attempt):  # 2. lock
                 return _carry_out(attempt)
         except InvalidRequest as invalid:
-            return _reject(invalid, delivery, settings, ports, started_at)
+            rejection = partial(_reject, invalid, delivery, settings, ports, started_at)
+            return _insist(rejection, ports.clock) if delivery.is_last else rejection()
 
 
 def _carry_out(attempt: _Attempt) -> Document:
@@ -218,6 +253,18 @@ def _carry_out(attempt: _Attempt) -> Document:
 
 
 @contextmanager
+def _held_back(delivery: Delivery, settings: Settings, ports: Ports) -> Iterator[None]:
+    """Have what failed delivered again after a wait that grows; after the last receive at once, for SQS to move it."""
+    try:
+        yield
+    except Exception:
+        seconds = 0 if delivery.is_last else settings.retry_delays[delivery.receive_count - 1]
+        with suppress(AwsCallFailed):  # the queue's own visibility time-out does it too
+            ports.requests_queue.hold_back(delivery, seconds)
+        raise
+
+
+@contextmanager
 def _locked(attempt: _Attempt) -> Iterator[None]:
     """Step 2. The lock expires with the invocation, so a crash holds nobody up for longer than that."""
     name, holder = attempt.request.datamart_name, attempt.delivery.invocation_id
@@ -248,6 +295,50 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
         with suppress(AwsCallFailed):  # the error itself matters more
             attempt.ports.coordination.record_failure(attempt.request, reason_of(error), attempt.ports.clock.now())
         raise
+
+
+def _insist(conclusion: Callable[[], Document], clock: Clock) -> Document:
+    """After the last receive nobody tries again: try as long as there is time."""
+    while True:
+        try:
+            return conclusion()
+        except AwsCallFailed:
+            if clock.remaining() < TIME_TO_CONCLUDE:
+                raise
+            clock.sleep(CONCLUDE_WAIT)
+
+
+def _conclude(attempt: _Attempt) -> Document:
+    """The last receive makes no attempt. It publishes the receipt, if there is one by now, or else the failure.
+
+    Raises:
+        GivenUp: the failure is kept and published.
+    """
+    request, ports = attempt.request, attempt.ports
+    receipt = ports.evidence.read(attempt.key("receipt.json"))
+    if receipt is not None:
+        return attempt.publish(receipt, again=True)
+    intent, reason = _earlier_intent(attempt), None
+    with suppress(AwsCallFailed):  # the table may vanish
+        reason = ports.coordination.last_failure(request)
+    if reason is None:  # every attempt crashed
+        reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
+    result = attempt.result(
+        Outcome.FAILED,
+        f"Given up after {MOST_RECEIVES} receives. {GIVEN_UP_FOR[reason]} send the request again from the queue "
+        "Failures, which keeps it (docs/runbooks/failures.md).",
+        attempt.started_at,  # tried again, it is the same failure
+        reason=reason,
+        grounds=NOTHING_READ if intent is None else intent.grounds,
+    )
+    failure = ordered_json({**result, "event": attempt.delivery.body})
+    numbers = count(1)
+    while ports.evidence.create(attempt.key(failure_file_name(next(numbers))), failure).body != failure:
+        pass  # an earlier one
+    _publish(failure, ports)
+    raise GivenUp(
+        f"Given up after {MOST_RECEIVES} receives, the last attempt: {reason}. The failure is published.", reason
+    )
 
 
 def _earlier_intent(attempt: _Attempt) -> Intent | None:
@@ -538,7 +629,7 @@ def _reject(
 
 
 def _publish(receipt: str, ports: Ports, *, again: bool = False) -> Document:
-    """Publish what a receipt says; of a rejected event, the receipt alone keeps the event."""
+    """Publish what a receipt or a failure says; the event that some keep is theirs alone."""
     kept = cast("Document", parse_json(receipt))
     result = {key: value for key, value in kept.items() if key != "event"}
     ports.results_topic.publish(result)

@@ -1,0 +1,43 @@
+"""The requests queue on SQS."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retirement.errors import AwsCallFailed
+from retirement.requests import Delivery
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+class SqsRequestsQueue:
+    """Lambda takes messages out of the queue and puts them back; only the wait in between is decided here."""
+
+    def __init__(self, make_client: "Callable[[], SQSClient]", url: str) -> None:
+        self._make_client = make_client
+        self._url = url
+
+    @cached_property
+    def _sqs(self) -> "SQSClient":
+        """Made when an attempt has failed: few invocations need it."""
+        return self._make_client()
+
+    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+        """Deliver it again after this time, or at once; nothing where it came from no queue.
+
+        Changes the message's visibility time-out (SQS API reference, ChangeMessageVisibility).
+
+        Raises:
+            AwsCallFailed: it comes again after the queue's visibility time-out.
+        """
+        if delivery.receipt_handle is None:
+            return
+        try:
+            self._sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=delivery.receipt_handle, VisibilityTimeout=seconds
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise AwsCallFailed(f"SQS ChangeMessageVisibility failed: {error}") from error

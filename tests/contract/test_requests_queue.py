@@ -1,0 +1,97 @@
+"""The port `RequestsQueue`: one suite for the fake and for SQS."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from local.stack import EmbeddedStack
+from retirement.errors import AwsCallFailed
+from retirement.ports import RequestsQueue
+from retirement.requests import Delivery
+from retirement.requests_queue import SqsRequestsQueue
+from tests.fakes import START, FakeRequestsQueue
+
+pytestmark = pytest.mark.xdist_group("ministack")
+
+HOUR = 3600
+
+
+class Queue:
+    """A queue on SQS with one message, which is received once."""
+
+    def __init__(self, aws: EmbeddedStack) -> None:
+        self._sqs = aws.sqs
+        self.url = aws.sqs.create_queue(QueueName=f"requests-{uuid4()}")["QueueUrl"]
+        aws.sqs.send_message(QueueUrl=self.url, MessageBody="{}")
+        (message,) = aws.sqs.receive_message(QueueUrl=self.url, VisibilityTimeout=HOUR)["Messages"]
+        self.receipt_handle = message["ReceiptHandle"]
+
+    def is_visible(self) -> bool:
+        """Whether the message can be received."""
+        return "Messages" in self._sqs.receive_message(QueueUrl=self.url, VisibilityTimeout=0)
+
+
+def delivery(receipt_handle: str | None) -> Delivery:
+    """A delivery of that message."""
+    return Delivery("{}", START, 1, "invocation-1", receipt_handle)
+
+
+@pytest.fixture
+def queue(aws: EmbeddedStack) -> Queue:
+    """A queue of its own."""
+    return Queue(aws)
+
+
+@pytest.fixture(params=["fake", "sqs"])
+def requests_queue(request: pytest.FixtureRequest) -> RequestsQueue:
+    """The fake and the adapter, in turn."""
+    if request.param == "fake":
+        return FakeRequestsQueue()
+    aws: EmbeddedStack = request.getfixturevalue("aws")
+    queue: Queue = request.getfixturevalue("queue")
+    return SqsRequestsQueue(lambda: aws.sqs, queue.url)
+
+
+@pytest.fixture
+def is_visible(requests_queue: RequestsQueue, queue: Queue) -> Callable[[], bool]:
+    """Tell whether the message can be received."""
+    if isinstance(requests_queue, FakeRequestsQueue):
+        return lambda: requests_queue.held_back.get(queue.receipt_handle) == 0
+    return queue.is_visible
+
+
+def test_a_message_is_held_back(requests_queue: RequestsQueue, queue: Queue, is_visible: Callable[[], bool]) -> None:
+    """A message that is held back cannot be received, and one that is not any more can."""
+    requests_queue.hold_back(delivery(queue.receipt_handle), HOUR)
+    assert not is_visible()
+    requests_queue.hold_back(delivery(queue.receipt_handle), 0)
+    assert is_visible()
+
+
+def test_what_came_from_no_queue(requests_queue: RequestsQueue, is_visible: Callable[[], bool]) -> None:
+    """For an event that came from no queue there is nothing to do."""
+    requests_queue.hold_back(delivery(None), 0)
+    assert not is_visible()
+
+
+def test_a_refusal_of_sqs(aws: EmbeddedStack, queue: Queue) -> None:
+    """What SQS refuses is an error that names the call."""
+    with pytest.raises(AwsCallFailed, match="SQS ChangeMessageVisibility failed"):
+        SqsRequestsQueue(lambda: aws.sqs, queue.url).hold_back(delivery("none of its"), 0)
+
+
+def test_the_client_is_made_when_it_is_needed(aws: EmbeddedStack, queue: Queue) -> None:
+    """Few invocations need a client, and no invocation needs two."""
+    made: list[object] = []
+
+    def make() -> object:
+        made.append(aws.sqs)
+        return aws.sqs
+
+    adapter = SqsRequestsQueue(make, queue.url)  # type: ignore[arg-type]  # it counts
+    adapter.hold_back(delivery(None), 0)
+    assert made == []
+    adapter.hold_back(delivery(queue.receipt_handle), 1)
+    adapter.hold_back(delivery(queue.receipt_handle), 0)
+    assert made == [aws.sqs]
