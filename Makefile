@@ -3,10 +3,11 @@ PYTHON ?= python3
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The emulator and the SAM CLI each pin another botocore: a virtual environment each.
+# The emulator, the SAM CLI and the AWS CLI each bring another botocore: a virtual environment each.
 DEV := .venv/dev
 EMULATOR := .venv/emulator
 SAM := .venv/sam
+CLI := .venv/cli
 UV := .venv/uv
 
 # ---- What a person calls -------------------------------------------------------------------------------------------
@@ -20,6 +21,14 @@ build: .aws-sam/build/template.yaml ## Build what is deployed: .aws-sam/build/te
 .PHONY: demo
 demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main job on this machine: a dry run and a real request
 	$(DEV)/bin/python -m local.demo
+
+.PHONY: local
+local: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run the stack on this machine for your own events, until Ctrl-C
+	$(DEV)/bin/python -m local
+
+.PHONY: redrive
+redrive: $(DEV)/.ready ## Send again what was given up on the stack that `make local` runs
+	$(DEV)/bin/python -m local.redrive
 
 .PHONY: bench
 bench: $(DEV)/.ready .venv/bench/.ready build ## Print what one retirement takes: requests, memory, cold set-up
@@ -46,11 +55,11 @@ lint: $(DEV)/.ready ## Check style, types, the package's inner borders and the t
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/lint-imports --no-logo
 	$(DEV)/bin/cfn-lint
 
-test: $(DEV)/.ready $(EMULATOR)/.ready build ## Run all tests
+test: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run all tests
 	$(DEV)/bin/python -m pytest --numprocesses 2 --dist loadgroup --cov
 
 requirements: $(UV)/.ready ## Pin the newest releases of what requirements/*.in asks for
-	cd requirements && for list in runtime dev bench emulator sam uv; do \
+	cd requirements && for list in runtime dev bench emulator sam cli uv; do \
 		../$(UV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url --no-emit-find-links --output-file $$list.txt $$list.in || exit 1; \
 	done
@@ -73,6 +82,7 @@ SOURCES := template.yaml requirements/runtime.txt \
 $(DEV)/.ready: requirements/dev.txt
 $(EMULATOR)/.ready: requirements/emulator.txt
 $(SAM)/.ready: requirements/sam.txt
+$(CLI)/.ready: requirements/cli.txt
 $(UV)/.ready: requirements/uv.txt
 
 .venv/%/.ready:

@@ -1,0 +1,72 @@
+"""`make local`: the embedded stack, left running for one's own events; it shows each result, until Ctrl-C."""
+
+import json
+import signal
+import sys
+import traceback
+
+from rich.console import Console
+from rich.markup import escape
+
+from local.databrain.reception import CONTROL
+from local.databrain.seed import SAMPLE, read_seed
+from local.databrain.server import serve
+from local.emulator import CHECKOUT
+from local.stack import EmbeddedStack, StackError
+
+ENVIRONMENT_NAME = "prod"  # as in events/put-events.json
+
+
+def main() -> int:
+    """Run until Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
+    console = Console(highlight=False, soft_wrap=True)
+    seed = read_seed(SAMPLE)
+    parameters = {"Mode": "retire", "EnvironmentName": ENVIRONMENT_NAME, "RetryDelays": "5,5,5,5,5"}
+    console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")
+    try:
+        with (
+            serve(seed) as databrain,
+            EmbeddedStack.start(
+                databrain_url=databrain.url, service_token=seed["serviceToken"], parameters=parameters
+            ) as stack,
+            stack.announced(),
+        ):
+            _introduce(console, stack, databrain.url)
+            while True:
+                for result in stack.results(wait_seconds=20):
+                    document = result.document
+                    reason = f", {document['reason']}" if document["reason"] else ""
+                    console.print(f"\n{result.subject}", style="bold", markup=False)
+                    console.print(f"{document['retirementId']}{reason}: {document['message']}", markup=False)
+    except StackError as error:
+        console.print("".join(traceback.format_exception_only(error)), style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nEnded. Nothing is left running.")
+    return 0
+
+
+def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str) -> None:
+    console.print("Up. In another terminal, for the AWS CLI:\n", style="bold")
+    console.print(f"  export PATH={CHECKOUT}/.venv/cli/bin:$PATH", markup=False)
+    for name, value in stack.environment.items():
+        if name.startswith("AWS_"):
+            console.print(f"  export {name}={value}", markup=False)
+    # Version 1 of the CLI does not take the endpoint of SQS from there (aws/aws-cli#8737).
+    console.print('  aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', markup=False)
+    html = json.dumps([{"route": "list_datamarts", "fault": "html"}])
+    faults = f"{databrain_url}{CONTROL}/faults"
+    for what, command in (
+        ("Ask for a dry run", "aws events put-events --entries file://events/put-events.json"),
+        ("Break Databrain, and ask: the request is given up after half a minute", f"curl -X PUT {faults} -d '{html}'"),
+        ("Mend it", f"curl -X DELETE {faults}"),
+        ("Send what was given up again", "make redrive"),
+        ("Look at the evidence", f"aws s3 ls --recursive s3://{stack.outputs['EvidenceBucketName']}"),
+    ):
+        console.print(f"\n{what}:\n  [bold]{escape(command)}[/]")
+    console.print("\nResults appear here. Ctrl-C ends it.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
