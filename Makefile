@@ -48,12 +48,13 @@ embed-map: $(DEV)/.ready ## List every embed in FILE, to be filled in: SECRET_AR
 		--secret-arn "$(or $(SECRET_ARN),$(error SECRET_ARN is missing: the ARN of the secret with the service token))" \
 		$(if $(API),--api "$(API)")
 
-lint: $(DEV)/.ready ## Check style, types, the package's inner borders and the template
+lint: $(DEV)/.ready ## Check style, types, the package's inner borders, the template and the pinned packages
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy $(TYPED)
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/lint-imports --no-logo
 	$(DEV)/bin/cfn-lint
+	$(DEV)/bin/python tools/audit.py requirements/*.txt
 
 test: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run all tests
 	$(DEV)/bin/python -m pytest --numprocesses 2 --dist loadgroup --cov
