@@ -1,6 +1,7 @@
 """The deployed template on MiniStack: IAM policies, queues and function processes at work, no account, no Docker."""
 
 import contextlib
+import heapq
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import OutputLogEventTypeDef
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
@@ -318,11 +321,26 @@ class EmbeddedStack:
 
     def function_log(self, since: datetime | None = None) -> list[str]:
         """The function's log lines, in order; those of an invocation are there when it has ended."""
-        pages = self.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{self.outputs['RetireFunctionName']}",
-            startTime=0 if since is None else int(since.timestamp() * 1000),
-        )
-        return [event["message"] for page in pages for event in page["events"]]
+        return self.log(f"/aws/lambda/{self.outputs['RetireFunctionName']}", since)
+
+    def log(self, group: str, since: datetime | None = None) -> list[str]:
+        """The lines of a log group, in order.
+
+        Stream by stream: of a whole group MiniStack gives out the first 10,000 and no token for more.
+        """
+        begin = 0 if since is None else int(since.timestamp() * 1000)
+        streams = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
+        names = [stream["logStreamName"] for page in streams for stream in page["logStreams"]]
+        events = heapq.merge(*(self._stream(group, name, begin) for name in names), key=itemgetter("timestamp"))
+        return [event["message"] for event in events]
+
+    def _stream(self, group: str, name: str, begin: int) -> "Iterator[OutputLogEventTypeDef]":
+        page = self.logs.get_log_events(logGroupName=group, logStreamName=name, startTime=begin, startFromHead=True)
+        while page["events"]:
+            yield from page["events"]
+            page = self.logs.get_log_events(
+                logGroupName=group, logStreamName=name, startTime=begin, nextToken=page["nextForwardToken"]
+            )
 
     def redrive(self) -> int:
         """Move all of `Failures` back to `Requests`, as SQS's own redrive does, which MiniStack does not have.
