@@ -3,11 +3,12 @@ PYTHON ?= python3
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The emulator, the SAM CLI and the AWS CLI each bring another botocore: a virtual environment each.
+# The emulator, the SAM CLI, the AWS CLI and microburst each bring another botocore: a virtual environment each.
 DEV := .venv/dev
 EMULATOR := .venv/emulator
 SAM := .venv/sam
 CLI := .venv/cli
+SOAK := .venv/soak
 UV := .venv/uv
 
 # ---- What a person calls -------------------------------------------------------------------------------------------
@@ -38,6 +39,11 @@ bench: $(DEV)/.ready .venv/bench/.ready build ## Print what one retirement takes
 faults: $(DEV)/.ready ## Play the fault matrix and print what held; CASE="..." plays one case alone
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.faults $(if $(CASE),"$(CASE)")
 
+.PHONY: soak
+soak: $(DEV)/.ready $(EMULATOR)/.ready $(SOAK)/.ready build ## Let all that can fail fail for MINUTES=5, and account for every request; SEED=...
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.soak \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
 .venv/bench/.ready: requirements/bench.txt
 
 FILE ?= embed-map.json
@@ -56,11 +62,11 @@ lint: $(DEV)/.ready ## Check style, types, the package's inner borders, the temp
 	$(DEV)/bin/cfn-lint
 	$(DEV)/bin/python tools/audit.py requirements/*.txt
 
-test: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run all tests
+test: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready $(SOAK)/.ready build ## Run all tests
 	$(DEV)/bin/python -m pytest --numprocesses 2 --dist loadgroup --cov
 
 requirements: $(UV)/.ready ## Pin the newest releases of what requirements/*.in asks for
-	cd requirements && for list in runtime dev bench emulator sam cli uv; do \
+	cd requirements && for list in runtime dev bench emulator sam cli soak uv; do \
 		../$(UV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url --no-emit-find-links --output-file $$list.txt $$list.in || exit 1; \
 	done
@@ -84,6 +90,7 @@ $(DEV)/.ready: requirements/dev.txt
 $(EMULATOR)/.ready: requirements/emulator.txt
 $(SAM)/.ready: requirements/sam.txt
 $(CLI)/.ready: requirements/cli.txt
+$(SOAK)/.ready: requirements/soak.txt
 $(UV)/.ready: requirements/uv.txt
 
 .venv/%/.ready:

@@ -3,6 +3,7 @@
 A rule is a JSON object `{"route", "fault", "times", "skip", ...}` plus the arguments of its fault:
 
     status        an error answer: `status` (400 to 599), and `code`, `message`, `retryAfter` if wanted
+    throttle      429 and `retryAfter` (1 where left out) to what comes above `perSecond` requests within a second
     refused       the connection is cut before anything happens
     lost_answer   the effect happens, then the connection is cut without an answer
     slow          the effect happens at once, the normal answer comes `seconds` later
@@ -20,8 +21,10 @@ rule that acts on a request is the only one that does.
 
 import asyncio
 import copy
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +55,7 @@ class FaultKind(StrEnum):
     """What can go wrong; the module's docstring tells each."""
 
     STATUS = "status"
+    THROTTLE = "throttle"
     LOST_ANSWER = "lost_answer"
     REFUSED = "refused"
     SLOW = "slow"
@@ -69,6 +73,10 @@ _ARGUMENTS: dict[FaultKind, JsonObject] = {
         "code": {"type": "string", "default": "INJECTED_FAULT"},
         "message": {"type": "string", "default": "Injected by a fault rule"},
         "retryAfter": {"type": ["integer", "string"]},
+    },
+    FaultKind.THROTTLE: {
+        "perSecond": {"type": "integer", "minimum": 1},
+        "retryAfter": {"type": ["integer", "string"], "default": 1},
     },
     FaultKind.SLOW: {"seconds": {"type": "number", "minimum": 0}},
     FaultKind.REDIRECT: {"location": {"type": "string"}},
@@ -117,6 +125,7 @@ class Rule:
     times: int | None
     skip: int
     arguments: JsonObject
+    served: deque[float] = field(default_factory=deque)  # when, within the last second, a throttle let requests pass
 
     def acts_on(self, route: RouteId) -> bool:
         """Count a request to `route` and tell whether the rule acts on it."""
@@ -128,6 +137,16 @@ class Rule:
         if self.times is not None:
             self.times -= 1
         return True
+
+    def throttles(self) -> bool:
+        """Count a request and tell whether it comes above the rate of a throttle."""
+        now = time.monotonic()
+        while self.served and now - self.served[0] >= 1:
+            self.served.popleft()
+        if len(self.served) >= self.arguments["perSecond"]:
+            return True
+        self.served.append(now)
+        return False
 
 
 class Faults:
@@ -176,9 +195,11 @@ def spoilt(  # noqa: C901, PLR0911 - one short case per kind of fault
     arguments = rule.arguments
     match rule.fault:
         case FaultKind.STATUS:
-            after = {"Retry-After": str(arguments["retryAfter"])} if "retryAfter" in arguments else None
-            error = ApiError(arguments["status"], arguments["code"], arguments["message"])
-            return JSONResponse(error.envelope(), error.status, after)
+            return _refusal(ApiError(arguments["status"], arguments["code"], arguments["message"]), arguments)
+        case FaultKind.THROTTLE:
+            if rule.throttles():
+                return _refusal(ApiError(429, "TOO_MANY_REQUESTS", "Slow down"), arguments)
+            return act(organisation)
         case FaultKind.REFUSED:
             return Cut()
         case FaultKind.LOST_ANSWER:
@@ -200,6 +221,11 @@ def spoilt(  # noqa: C901, PLR0911 - one short case per kind of fault
             return JSONResponse(arguments["body"])
         case FaultKind.ENDLESS:
             return StreamingResponse(_endless(), media_type="application/json")
+
+
+def _refusal(error: ApiError, arguments: JsonObject) -> Response:
+    after = {"Retry-After": str(arguments["retryAfter"])} if "retryAfter" in arguments else None
+    return JSONResponse(error.envelope(), error.status, after)
 
 
 class Cut(Response):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -215,6 +215,16 @@ def put_faults(client: httpx.Client, *rules: JsonObject) -> None:
 def delete_sales(client: httpx.Client) -> httpx.Response:
     """Return the answer to a delete of the datamart `sales`."""
     return client.delete(DATAMART, params={"datamartName": "sales"})
+
+
+def answers_until(status: int, ask: Callable[[], httpx.Response]) -> list[httpx.Response]:
+    """Ask again and again; return all answers, the last of which is the first with that status."""
+    answers = [ask()]
+    deadline = time.monotonic() + 30
+    while answers[-1].status_code != status:
+        assert time.monotonic() < deadline
+        answers.append(ask())
+    return answers
 
 
 def create_request(item: JsonObject) -> JsonObject:
@@ -772,6 +782,27 @@ class TestFaults:
         assert error_of(answer) == (429, "SLOW_DOWN", "m")
         assert answer.headers["Retry-After"] == str(after)
 
+    def test_throttle(self, databrain: Databrain, client: httpx.Client) -> None:
+        """What comes above the rate gets 429, and has no effect; once a second has passed there is room again."""
+        put_faults(client, {"route": "*", "fault": "throttle", "perSecond": 2, "retryAfter": 7})
+        *passed, refused = answers_until(429, lambda: client.get(DATAMARTS))
+        assert len(passed) >= 2
+        assert {answer.status_code for answer in passed} == {200}
+        assert error_of(refused) == (429, "TOO_MANY_REQUESTS", "Slow down")
+        assert refused.headers["Retry-After"] == "7"
+
+        *refused_deletes, deleted = answers_until(200, lambda: delete_sales(client))
+        assert {answer.status_code for answer in refused_deletes} <= {429}
+        assert deleted.json() == {"id": "sales", "error": None}
+        assert "sales" not in databrain.organisation.datamarts
+
+    def test_throttle_of_a_high_rate(self, client: httpx.Client) -> None:
+        """What stays below the rate passes; where it does not, a second is the time to wait."""
+        put_faults(client, {"route": "*", "fault": "throttle", "perSecond": 1000})
+        assert {client.get(DATAMARTS).status_code for _ in range(20)} == {200}
+        put_faults(client, {"route": "*", "fault": "throttle", "perSecond": 1})
+        assert answers_until(429, lambda: client.get(DATAMARTS))[-1].headers["Retry-After"] == "1"
+
     @pytest.mark.parametrize(("kind", "deleted"), [("lost_answer", True), ("refused", False)])
     def test_cut_connections(self, databrain: Databrain, client: httpx.Client, kind: str, *, deleted: bool) -> None:
         """The client gets no answer, after the effect or before it; the request is recorded without a status."""
@@ -909,6 +940,7 @@ class TestFaults:
             ([{"fault": "html", "route": "*", "seconds": 1}], "rules[0] must not contain {'seconds'} properties"),
             ([{"fault": "slow", "route": "*"}], "rules[0] must contain ['seconds'] properties"),
             ([{"fault": "status", "route": "*", "status": 200}], "rules[0].status must be bigger than or equal to 400"),
+            ([{"fault": "throttle", "route": "*"}], "rules[0] must contain ['perSecond'] properties"),
             ([{"fault": "redirect", "route": "*"}], "rules[0] must contain ['location'] properties"),
             ([{"fault": "wrong_shape", "route": "*"}], "rules[0] must contain ['body'] properties"),
             ([{"fault": "phantom", "route": "*"}], "rules[0].route must be one of ['delete_datamart']"),

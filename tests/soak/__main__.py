@@ -1,0 +1,161 @@
+"""`make soak`: five minutes of mixed traffic in bad weather on the deployed stack, and an account of every request."""
+
+import argparse
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from local.databrain.reception import CONTROL
+from local.databrain.server import serve
+from local.proxy import run_proxy
+from local.stack import EmbeddedStack, PublishedResult
+from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered
+from tests.soak.traffic import PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
+from tests.soak.turbulence import Turbulence
+
+STEP = 0.3  # seconds
+MOST_WAITING = 60  # requests; more would only make the end later
+SETTLED_WITHIN = 600  # seconds
+# Seconds. What a killed process was at comes again while others may still be at it.
+VISIBILITY_TIMEOUT = 20
+RETRY_DELAYS = "1,1,2,2,3"
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What a soak has seen."""
+
+    asked: list[Asked]
+    evidence: Evidence
+    findings: list[Finding]
+    aws_faults: Counter[tuple[str, str]]
+    databrain_faults: Counter[str]
+    killed: int
+
+
+def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: None) -> Soak:
+    """Ask for so many seconds in bad weather; then let everything end in peace, and account for it."""
+    random = Random(seed)  # noqa: S311 -- dice, not secrets
+    datamarts = organisation()
+    published: list[PublishedResult] = []
+    with (
+        serve({"serviceToken": SERVICE_TOKEN, "datasources": [], "datamarts": []}) as databrain,
+        EmbeddedStack.start(databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters=PARAMETERS) as stack,
+        run_proxy(stack, seed) as proxy,
+        stack.settings(AWS_ENDPOINT_URL=proxy.endpoint, RETRY_DELAYS=RETRY_DELAYS),
+        httpx.Client(base_url=f"{databrain.url}{CONTROL}", timeout=30, trust_env=False) as others,
+    ):
+        databrain.organisation = datamarts
+        stack.sqs.set_queue_attributes(
+            QueueUrl=stack.outputs["RequestsQueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}
+        )
+        traffic = Traffic(stack, others, random)
+        turbulence = Turbulence(proxy, databrain, random)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            turbulence.step()
+            if sum(_waiting(stack).values()) < MOST_WAITING:
+                traffic.step()
+            published += _published(stack)
+            time.sleep(STEP)
+        turbulence.end()
+        say(f"{len(traffic.asked)} requests were sent; now everything works again, and what is left is carried out.")
+        end = time.monotonic() + SETTLED_WITHIN
+        while (waiting := _waiting(stack)) and time.monotonic() < end:
+            if not waiting["RequestsQueueUrl"]:
+                say(f"{stack.redrive()} requests were given up and are sent again.")
+            published += _published(stack)
+            time.sleep(STEP)
+        published += _published(stack)
+        evidence = gathered(
+            stack,
+            published=published,
+            deleted=[each for each in datamarts.deleted if each.datamart not in traffic.deleted_by_others],
+            listed={name: datamart.created_at for name, datamart in datamarts.datamarts.items()},
+        )
+        return Soak(
+            asked=traffic.asked,
+            evidence=evidence,
+            findings=findings(traffic.asked, evidence),
+            aws_faults=proxy.fired(),
+            databrain_faults=turbulence.databrain_faults.fired,
+            killed=turbulence.killed,
+        )
+
+
+def _waiting(stack: EmbeddedStack) -> Counter[str]:
+    """How many messages there are, visible or not, by queue."""
+    counts: Counter[str] = Counter()
+    for queue in QUEUES:
+        attributes = stack.sqs.get_queue_attributes(
+            QueueUrl=stack.outputs[queue],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        counts[queue] = sum(map(int, attributes.values()))
+    return +counts
+
+
+def _published(stack: EmbeddedStack) -> list[PublishedResult]:
+    """What was published since the last look."""
+    results: list[PublishedResult] = []
+    while more := list(stack.results(wait_seconds=0)):
+        results += more
+    return results
+
+
+def main() -> None:
+    """Print the table; the exit status is 1 where anything was lost, done twice, done wrongly or leaked."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
+    parser = argparse.ArgumentParser(prog="make soak")
+    parser.add_argument("--minutes", type=float, default=5, help="of traffic; the end comes when all has settled")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of all dice")
+    arguments = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Seed {arguments.seed}, {arguments.minutes:g} minutes of traffic.")
+    seen = soak(arguments.minutes * 60, arguments.seed, console.print)
+    console.print(_table(seen))
+    if seen.findings:
+        for finding in seen.findings[:SHOWN]:
+            console.print(f"{finding.kind}: {finding.what}", markup=False)
+        sys.exit(f"{len(seen.findings)} findings. The same dice again: make soak SEED={arguments.seed}")
+
+
+def _table(seen: Soak) -> Table:
+    ends = Counter(
+        f"{receipt['outcome']} {receipt['reason'] or receipt['confirmedBy'] or ''}"
+        for receipt in [*seen.evidence.receipts.values(), *seen.evidence.rejections.values()]
+    )
+    table = Table("", "", "count")
+    table.columns[-1].justify = "right"
+    table.add_row("requests", "sent", f"{len(seen.asked)}")
+    table.add_section()
+    for end, times in sorted(ends.items()):
+        table.add_row("outcomes", end, f"{times}")
+    table.add_row("", "failed, sent again", f"{len(seen.evidence.failures)}")
+    table.add_row("", "published", f"{len(seen.evidence.published)}")
+    table.add_row("", "deleted, re-created unseen (not promised)", f"{len(seen.evidence.unseen)}")
+    table.add_section()
+    for (service, kind), times in sorted(seen.aws_faults.items()):
+        table.add_row(service, kind, f"{times}")
+    for kind, times in sorted(seen.databrain_faults.items()):
+        table.add_row("databrain", kind, f"{times}")
+    table.add_row("function processes", "killed", f"{seen.killed}")
+    table.add_section()
+    found = Counter(finding.kind for finding in seen.findings)
+    for kind in Kind:
+        table.add_row(kind, "", f"{found[kind]}", style="bold red" if found[kind] else None)
+    return table
+
+
+if __name__ == "__main__":
+    main()

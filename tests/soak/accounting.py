@@ -1,0 +1,248 @@
+"""What became of every request, from the evidence alone: what is kept, what was published, what Databrain deleted."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from local.stack import EmbeddedStack, PublishedResult
+from retirement.canonical import ordered_json
+from tests.soak.traffic import SECRETS, Asked, Deletion, Identity
+from tests.stack.leaks import everything_written, leaks
+
+JsonObject = dict[str, Any]
+
+# Of a look at a datamart until its deletion: an attempt sends a delete in its first 30 seconds, or not at all.
+LONGEST_WINDOW = timedelta(seconds=30)
+QUEUES = ("RequestsQueueUrl", "FailuresQueueUrl")
+
+
+class Kind(StrEnum):
+    """What can be wrong."""
+
+    LOST = "lost"
+    TWICE = "twice"
+    WRONG = "wrong"
+    LEAKED = "leaked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One promise that was not kept, and where."""
+
+    kind: Kind
+    what: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is there when everything is over.
+
+    Attributes:
+        versions: the objects of the evidence bucket, each with all its versions.
+        published: the results, as subscribers got them.
+        deleted: what Databrain has deleted on request of the function, in order.
+        listed: what Databrain has still, `createdAt` by name.
+        left: the messages that are still in a queue.
+        written: all that was written anywhere, as place and text.
+    """
+
+    versions: Mapping[str, Sequence[bytes]]
+    published: Sequence[str]
+    deleted: Sequence[Deletion]
+    listed: Mapping[str, str]
+    left: Sequence[str]
+    written: Sequence[tuple[str, str]]
+
+    @cached_property
+    def documents(self) -> dict[str, JsonObject]:
+        """The objects, parsed, by key."""
+        return {key: json.loads(versions[0]) for key, versions in self.versions.items()}
+
+    @cached_property
+    def receipts(self) -> dict[str, JsonObject]:
+        """The receipts of requests that are valid."""
+        return self._of("retirements/", "/receipt.json")
+
+    @cached_property
+    def rejections(self) -> dict[str, JsonObject]:
+        """The receipts of rejected events."""
+        return self._of("rejected/", "/receipt.json")
+
+    @cached_property
+    def intended(self) -> dict[str, Identity]:
+        """The datamart that each receipt of a deletion is about: that of its intent."""
+        intents = {
+            key: self.intent_of(key) for key, receipt in self.receipts.items() if receipt["outcome"] == "deleted"
+        }
+        return {
+            key: (intent["datamart"]["name"], intent["datamart"]["createdAt"])
+            for key, intent in intents.items()
+            if intent
+        }
+
+    def intent_of(self, receipt_key: str) -> JsonObject:
+        """The intent beside a receipt; empty where there is none."""
+        return self.documents.get(receipt_key.replace("receipt.json", "intent.json"), {})
+
+    @cached_property
+    def unseen(self) -> dict[str, Deletion]:
+        """The deletions that hit a datamart which was re-created after the last look at it, by the receipt's key.
+
+        Nothing can see that (docs/safety.md, "Not promised"). It has to have happened within one invocation, instead
+        of the deletion that was meant.
+        """
+        deleted = {deletion.datamart for deletion in self.deleted}
+        hit: dict[str, Deletion] = {}
+        for key, (name, created_at) in self.intended.items():
+            others = [
+                deletion
+                for deletion in self.deleted
+                if deletion.name == name and deletion.created_at > created_at and deletion.age < LONGEST_WINDOW
+                if deletion.datamart not in self.intended.values() and deletion not in hit.values()
+            ]
+            if others and (name, created_at) not in deleted:
+                hit[key] = others[0]
+        return hit
+
+    @cached_property
+    def failures(self) -> dict[str, JsonObject]:
+        """What was given up for a time."""
+        return {key: document for key, document in self.documents.items() if "/failure-" in key}
+
+    def _of(self, beginning: str, end: str) -> dict[str, JsonObject]:
+        return {
+            key: document for key, document in self.documents.items() if key.startswith(beginning) and key.endswith(end)
+        }
+
+
+def gathered(
+    stack: EmbeddedStack,
+    *,
+    published: Sequence[PublishedResult],
+    deleted: Sequence[Deletion],
+    listed: Mapping[str, str],
+) -> Evidence:
+    """Take all that there is from a stack."""
+    left = [message for queue in QUEUES for message in _left(stack, queue)]
+    versions: dict[str, list[bytes]] = defaultdict(list)
+    bucket = stack.outputs["EvidenceBucketName"]
+    for page in stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for version in page.get("Versions", []):
+            kept = stack.s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+            versions[version["Key"]].append(kept["Body"].read())
+    return Evidence(
+        versions=versions,
+        published=[result.message for result in published],
+        deleted=deleted,
+        listed=listed,
+        left=left,
+        written=[
+            *everything_written(stack),
+            *(("what was published", str(result)) for result in published),
+            *(("what is left in a queue", message) for message in left),
+        ],
+    )
+
+
+def _left(stack: EmbeddedStack, queue: str) -> Iterator[str]:
+    url = stack.outputs[queue]
+    while messages := stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        yield from (message["Body"] for message in messages)
+
+
+def findings(asked: Iterable[Asked], evidence: Evidence) -> list[Finding]:
+    """Account for every request; an empty list says that every promise was kept."""
+    return [
+        *_answers(asked, evidence),
+        *_publications(evidence),
+        *_deletions(evidence),
+        *_leaks(evidence),
+        *(Finding(Kind.LOST, f"still in a queue: {message}") for message in evidence.left),
+    ]
+
+
+def _answers(asked: Iterable[Asked], evidence: Evidence) -> Iterator[Finding]:
+    """Every request has exactly one receipt, of an outcome that it may have."""
+    receipts = {(receipt["datamartName"], receipt["retirementId"]): receipt for receipt in evidence.receipts.values()}
+    for request in asked:
+        name, retirement_id = request.detail.get("datamartName"), request.detail.get("retirementId")
+        who = f"{name!r}, {retirement_id}, event {request.mark}"
+        receipt = receipts.get((str(name), str(retirement_id)))
+        carried_out = [receipt] if receipt and receipt["requestReason"] == request.detail["reason"] else []
+        rejected = [receipt for receipt in evidence.rejections.values() if request.mark in receipt["event"]]
+        # What is no event has no id to find an earlier answer by.
+        if len(answers := [*carried_out, *rejected]) > 1 and request.is_event:
+            yield Finding(Kind.TWICE, f"{len(answers)} receipts: {who}")
+        if not answers:
+            yield Finding(Kind.LOST, f"no receipt: {who}")
+        for answer in answers:
+            if answer["outcome"] not in request.ends:
+                ended = f"{answer['outcome']} ({answer['reason']}), not {' or '.join(sorted(request.ends))}"
+                yield Finding(Kind.WRONG, f"ended as {ended}: {who}")
+    for key, versions in evidence.versions.items():
+        if len(versions) > 1:
+            yield Finding(Kind.TWICE, f"written {len(versions)} times: {key}")
+
+
+def _publications(evidence: Evidence) -> Iterator[Finding]:
+    """What is kept was published, and what was published is kept, to the byte."""
+    ends = chain(evidence.receipts.items(), evidence.rejections.items(), evidence.failures.items())
+    results = {
+        key: ordered_json({name: document[name] for name in document if name != "event"}) for key, document in ends
+    }
+    published = set(evidence.published)
+    for key, result in results.items():
+        if result not in published:
+            yield Finding(Kind.LOST, f"never published: {key}")
+    for message in published - set(results.values()):
+        yield Finding(Kind.WRONG, f"published and not kept: {message}")
+
+
+def _deletions(evidence: Evidence) -> Iterator[Finding]:
+    """What was deleted has one receipt that says so, and a receipt that says so is right, its backup too."""
+    deleted = Counter(deletion.datamart for deletion in evidence.deleted)
+    unseen = {deletion.datamart for deletion in evidence.unseen.values()}
+    claims: Counter[Identity] = Counter()
+    for key, receipt in evidence.receipts.items():
+        if receipt["outcome"] != "deleted":
+            continue
+        if key not in evidence.intended:
+            yield Finding(Kind.LOST, f"no intent: {key}")
+            continue
+        datamart = evidence.intended[key]
+        if evidence.listed.get(datamart[0]) == datamart[1]:
+            yield Finding(Kind.WRONG, f"still there: {datamart}, {key}")
+        if receipt["confirmedBy"] == "response":
+            claims[datamart] += 1
+            if datamart not in deleted and key not in evidence.unseen:
+                yield Finding(Kind.WRONG, f"not deleted by anybody: {datamart}, {key}")
+        yield from _backups(key, receipt, evidence)
+    for datamart in deleted.keys() - set(evidence.intended.values()) - unseen:
+        yield Finding(Kind.WRONG, f"deleted, and no receipt says so: {datamart}")
+    for datamart, times in (deleted | claims).items():
+        if times > 1:
+            yield Finding(Kind.TWICE, f"deleted {times} times: {datamart}")
+
+
+def _backups(key: str, receipt: JsonObject, evidence: Evidence) -> Iterator[Finding]:
+    backup = receipt["backup"]
+    if backup is None:
+        if evidence.intent_of(key)["request"].get("backup") is not False:
+            yield Finding(Kind.LOST, f"no backup: {key}")
+        return
+    kept = evidence.versions.get(backup["key"], [b""])[0]
+    if (hashlib.sha256(kept).hexdigest(), len(kept)) != (backup["sha256"], backup["bytes"]):
+        yield Finding(Kind.LOST, f"not the backup that the receipt tells of: {backup['key']}, {key}")
+
+
+def _leaks(evidence: Evidence) -> Iterator[Finding]:
+    """No secret is written anywhere, in no form."""
+    for place in sorted(leaks(evidence.written, *SECRETS)):
+        yield Finding(Kind.LEAKED, f"a token is in {place}")

@@ -1,0 +1,229 @@
+"""The account of a soak names every promise that was not kept."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from retirement.canonical import ordered_json
+from tests.soak.accounting import Evidence, Kind, findings
+from tests.soak.traffic import APP_KEYS, SERVICE_TOKEN, Asked, Deletion, JsonObject
+
+NAME = "a datamart"
+CREATED_AT, DELETED_AT, RECREATED_AT = (f"2026-01-02T03:04:{second}.000Z" for second in ("00", "20", "10"))
+KEPT = "retirements/a%20datamart/retirement-1"
+RECEIPT, INTENT, BACKUP, FAILURE = (
+    f"{KEPT}/{file}.json" for file in ("receipt", "intent", "backup-0123456789abcdef", "failure-1")
+)
+REJECTION = "rejected/event-2/receipt.json"
+SNAPSHOT = json.dumps({"name": NAME}).encode()
+
+
+class World:
+    """A request that was given up, sent again and carried out, and an event that was rejected."""
+
+    def __init__(self) -> None:
+        request = {"datamartName": NAME, "retirementId": "retirement-1", "reason": "request 1"}
+        invalid = {"datamartName": NAME, "retirementId": "retirement-2", "reason": ""}
+        self.asked = [
+            Asked("event-1", request, frozenset({"deleted"})),
+            Asked("event-2", invalid, frozenset({"rejected"})),
+        ]
+        result: JsonObject = {
+            "datamartName": NAME,
+            "retirementId": "retirement-1",
+            "requestReason": "request 1",
+            "reason": None,
+        }
+        backup = {"key": BACKUP, "sha256": hashlib.sha256(SNAPSHOT).hexdigest(), "bytes": len(SNAPSHOT)}
+        failed = {**result, "outcome": "failed"}
+        deleted = {**result, "outcome": "deleted", "confirmedBy": "response", "backup": backup}
+        rejected = {**result, "outcome": "rejected"}
+        self.documents: dict[str, JsonObject] = {
+            FAILURE: {**failed, "event": '{"id":"event-1"}'},
+            INTENT: {"datamart": {"name": NAME, "createdAt": CREATED_AT}, "request": request},
+            RECEIPT: deleted,
+            REJECTION: {**rejected, "event": '{"id":"event-2"}'},
+        }
+        self.versions = {BACKUP: [SNAPSHOT]}
+        self.published = [failed, deleted, deleted, rejected]
+        self.deleted = [Deletion(NAME, CREATED_AT, DELETED_AT)]
+        self.listed: dict[str, str] = {}
+        self.left: list[str] = []
+        self.written: list[tuple[str, str]] = []
+
+    def findings(self) -> list[tuple[Kind, str]]:
+        """Account for it."""
+        documents = {key: [ordered_json(document).encode()] for key, document in self.documents.items()}
+        evidence = Evidence(
+            versions={**self.versions, **documents},
+            published=[ordered_json(result) for result in self.published],
+            deleted=self.deleted,
+            listed=self.listed,
+            left=self.left,
+            written=self.written,
+        )
+        return [(finding.kind, finding.what) for finding in findings(self.asked, evidence)]
+
+
+def lose_a_receipt(world: World) -> None:
+    """The request has no end."""
+    del world.documents[RECEIPT]
+
+
+def lose_a_rejection(world: World) -> None:
+    """The event has no answer."""
+    del world.documents[REJECTION]
+
+
+def publish_no_receipt(world: World) -> None:
+    """Nobody is told of the end."""
+    world.published = [result for result in world.published if result["outcome"] != "deleted"]
+
+
+def publish_no_failure(world: World) -> None:
+    """Nobody is told of the failure."""
+    world.published = world.published[1:]
+
+
+def publish_another_text(world: World) -> None:
+    """What is said is not what is kept."""
+    world.published.append({**world.documents[RECEIPT], "finishedAt": "later"})
+
+
+def reject_and_carry_out(world: World) -> None:
+    """One event has two ends."""
+    world.documents["rejected/event-1/receipt.json"] = {**world.documents[REJECTION], "event": '{"id":"event-1"}'}
+
+
+def overwrite(world: World) -> None:
+    """An object has two versions."""
+    world.versions[BACKUP] *= 2
+
+
+def end_otherwise(world: World) -> None:
+    """What had to be deleted is left."""
+    world.documents[RECEIPT]["outcome"] = "already_absent"
+
+
+def lose_the_intent(world: World) -> None:
+    """Nothing says which datamart was meant."""
+    del world.documents[INTENT]
+
+
+def delete_nothing(world: World) -> None:
+    """Databrain knows of no deletion."""
+    world.deleted = []
+
+
+def leave_it_there(world: World) -> None:
+    """The datamart is still listed."""
+    world.listed[NAME] = CREATED_AT
+
+
+def delete_another(world: World) -> None:
+    """A datamart went that nobody had asked for."""
+    world.deleted.append(Deletion("another", CREATED_AT, DELETED_AT))
+
+
+def delete_it_twice(world: World) -> None:
+    """The same datamart went twice."""
+    world.deleted *= 2
+
+
+def claim_it_twice(world: World) -> None:
+    """Two retirements say that they deleted it."""
+    for key in (RECEIPT, INTENT):
+        world.documents[key.replace("retirement-1", "retirement-3")] = world.documents[key]
+
+
+def delete_the_recreated_one(world: World) -> None:
+    """The one that was meant went, and so did its successor."""
+    world.deleted.append(Deletion(NAME, RECREATED_AT, DELETED_AT))
+
+
+def delete_an_old_successor(world: World) -> None:
+    """Instead of the one that was meant went one that every attempt must have seen."""
+    world.deleted = [Deletion(NAME, RECREATED_AT, "2026-01-02T03:04:40.000Z")]
+
+
+def make_no_backup(world: World) -> None:
+    """There is no backup, which was asked for."""
+    world.documents[RECEIPT]["backup"] = None
+
+
+def spoil_the_backup(world: World) -> None:
+    """The backup is not the one that the receipt tells of."""
+    world.versions[BACKUP] = [b"{}"]
+
+
+def leave_a_message(world: World) -> None:
+    """A request waits for ever."""
+    world.left.append("a message")
+
+
+BREAKS: dict[Callable[[World], None], tuple[Kind, str]] = {
+    lose_a_receipt: (Kind.LOST, "no receipt: 'a datamart', retirement-1, event event-1"),
+    lose_a_rejection: (Kind.LOST, "no receipt: 'a datamart', retirement-2, event event-2"),
+    publish_no_receipt: (Kind.LOST, f"never published: {RECEIPT}"),
+    publish_no_failure: (Kind.LOST, f"never published: {FAILURE}"),
+    publish_another_text: (Kind.WRONG, "published and not kept: "),
+    reject_and_carry_out: (Kind.TWICE, "2 receipts: 'a datamart', retirement-1, event event-1"),
+    overwrite: (Kind.TWICE, f"written 2 times: {BACKUP}"),
+    end_otherwise: (Kind.WRONG, "ended as already_absent (None), not deleted: 'a datamart', retirement-1"),
+    lose_the_intent: (Kind.LOST, f"no intent: {RECEIPT}"),
+    delete_nothing: (Kind.WRONG, f"not deleted by anybody: ('a datamart', '{CREATED_AT}'), {RECEIPT}"),
+    leave_it_there: (Kind.WRONG, f"still there: ('a datamart', '{CREATED_AT}'), {RECEIPT}"),
+    delete_another: (Kind.WRONG, f"deleted, and no receipt says so: ('another', '{CREATED_AT}')"),
+    delete_it_twice: (Kind.TWICE, f"deleted 2 times: ('a datamart', '{CREATED_AT}')"),
+    claim_it_twice: (Kind.TWICE, f"deleted 2 times: ('a datamart', '{CREATED_AT}')"),
+    delete_the_recreated_one: (Kind.WRONG, f"deleted, and no receipt says so: ('a datamart', '{RECREATED_AT}')"),
+    delete_an_old_successor: (Kind.WRONG, f"deleted, and no receipt says so: ('a datamart', '{RECREATED_AT}')"),
+    make_no_backup: (Kind.LOST, f"no backup: {RECEIPT}"),
+    spoil_the_backup: (Kind.LOST, f"not the backup that the receipt tells of: {BACKUP}, {RECEIPT}"),
+    leave_a_message: (Kind.LOST, "still in a queue: a message"),
+}
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    """A request that ends after a failure, and an event that is rejected, leave nothing to name."""
+    assert World().findings() == []
+
+
+@pytest.mark.parametrize("break_it", BREAKS, ids=lambda each: each.__name__)
+def test_a_broken_promise_is_named(break_it: Callable[[World], None]) -> None:
+    """Whatever is lost, done twice or done wrongly is found, with the request it happened to."""
+    world = World()
+    break_it(world)
+    kind, what = BREAKS[break_it]
+    assert any(found == kind and text.startswith(what) for found, text in world.findings())
+
+
+def test_what_nobody_could_see() -> None:
+    """A datamart that was re-created just before the delete, and went instead, is the one case that is let pass."""
+    world = World()
+    world.deleted = [Deletion(NAME, RECREATED_AT, DELETED_AT)]
+    assert world.findings() == []
+
+
+@pytest.mark.parametrize("secret", [SERVICE_TOKEN, *APP_KEYS])
+@pytest.mark.parametrize("before", ["", "a", "ab"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        str,
+        quote,
+        lambda text: quote(text, safe=""),
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    ],
+    ids=["as it is", "as a path", "as a query", "Base64", "URL-safe Base64"],
+)
+def test_a_leak_is_named(written: Callable[[str], str], before: str, secret: str) -> None:
+    """A token is found in whatever form it is written, at any place of a longer text."""
+    world = World()
+    world.written.append(("a place", f"all is {written(f'{before}{secret} and more')} well"))
+    assert world.findings() == [(Kind.LEAKED, "a token is in a place")]

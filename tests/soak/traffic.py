@@ -1,0 +1,277 @@
+"""What is asked during a soak, and what others do to the datamarts meanwhile."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from local.databrain.organisation import Datamart, Organisation, timestamp
+from local.databrain.seed import organisation_of
+from local.emulator import REGION
+from local.stack import EmbeddedStack
+
+JsonObject = dict[str, Any]
+Identity = tuple[str, str]  # of a datamart: its name and `createdAt`
+
+# With characters that change when they are percent-encoded.
+SERVICE_TOKEN = "service-token/of+the=soak"
+APP_KEYS = ("first-key/of+the=soak", "second-key/of+the=soak")
+SECRETS = (SERVICE_TOKEN, *APP_KEYS)
+DATASOURCE = "warehouse"
+CREATED_AT = "2025-03-04T09:30:00.000Z"
+USED, PROTECTED = "used", "protected"
+TAILS = ("sales", "Straße ☃", "..%2F..", '<b>"x"</b>', "a/b")
+PARAMETERS = {
+    "Mode": "retire",
+    "ProtectedDatamarts": f"{PROTECTED} *",
+    "MaxRetirementsPerDay": "10000",
+    # Attempts that wait for a dead one's lock must not hold up all others.
+    "MaximumConcurrency": "20",
+}
+INVALID: tuple[JsonObject, ...] = ({"dryRum": True}, {"reason": ""}, {"backup": "no"}, {"retirementId": "../.."})
+CONTESTED = 10
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """One deletion of a datamart; the times are RFC 3339."""
+
+    name: str
+    created_at: str
+    at: str
+
+    @property
+    def datamart(self) -> Identity:
+        """Which one."""
+        return self.name, self.created_at
+
+    @property
+    def age(self) -> timedelta:
+        """How long the datamart had been there."""
+        return datetime.fromisoformat(self.at) - datetime.fromisoformat(self.created_at)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One event that was sent, once or more often.
+
+    `mark` is what it alone holds, `body` the message of one that went past the bus, and `ends` the outcomes that it
+    may have.
+    """
+
+    mark: str
+    detail: JsonObject
+    ends: frozenset[str]
+    body: str | None = None
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is an event at all."""
+        return bool(self.detail)
+
+
+class RememberingOrganisation(Organisation):
+    """An organisation that remembers what was deleted; an edit of what is gone comes too late, and has no effect."""
+
+    deleted: list[Deletion]
+
+    @classmethod
+    def of(cls, seed: JsonObject) -> "RememberingOrganisation":
+        """Make one of a seed."""
+        organisation = cls(**vars(organisation_of(seed)))
+        organisation.deleted = []
+        return organisation
+
+    def put_datamart(self, datamart: Datamart) -> None:
+        """Add or edit a datamart."""
+        if (datamart.name, datamart.created_at) not in {deletion.datamart for deletion in self.deleted}:
+            super().put_datamart(datamart)
+
+    def delete_datamart(self, name: str) -> None:
+        """Delete a datamart."""
+        created_at = self.datamarts[name].created_at
+        super().delete_datamart(name)
+        self.deleted.append(Deletion(name, created_at, timestamp()))
+
+
+def organisation() -> RememberingOrganisation:
+    """Datamarts that an embed uses, and the data app with that embed; all others come with the requests for them."""
+    names = [f"{USED} {tail}" for tail in TAILS]
+    app = {
+        "name": "Portal",
+        "tokens": [{"key": key} for key in APP_KEYS],
+        "embeds": [{"embedId": f"embed of {name}", "datamart": name, "createdAt": CREATED_AT} for name in names],
+    }
+    return RememberingOrganisation.of(
+        {
+            "server": {"embedsTellDatamart": "access_settings"},
+            "serviceToken": SERVICE_TOKEN,
+            "datasources": [DATASOURCE],
+            "datamarts": [{"name": name, **_configuration("id"), "createdAt": CREATED_AT} for name in names],
+            "dataApps": [app],
+        }
+    )
+
+
+class Traffic:
+    """Sends requests of all kinds, one step after the other; `others` is what others change datamarts by."""
+
+    def __init__(self, stack: EmbeddedStack, others: httpx.Client, random: Random) -> None:
+        self.asked: list[Asked] = []
+        self.deleted_by_others: set[Identity] = set()
+        self._stack = stack
+        self._random = random
+        self._others = others
+        self._numbers = count(1)
+        self._created_at: dict[str, str] = {}
+        self._contested: list[str] = []
+
+    def step(self) -> None:
+        """Send one or two requests; now and then somebody else changes a datamart that is being retired."""
+        kinds = {
+            self._plain: 10,
+            self._twice_at_once: 3,
+            self._again: 6,
+            self._two_ids: 3,
+            self._one_id_for_two: 2,
+            self._contest: 5,
+            self._dry_run: 2,
+            self._protected: 1,
+            self._used: 2,
+            self._absent: 1,
+            self._invalid: 2,
+            self._no_event: 1,
+        }
+        (kind,) = self._random.choices(list(kinds), list(kinds.values()))
+        kind()
+        if self._contested and self._random.random() < 0.5:
+            self._meddle(self._random.choice(self._contested[-CONTESTED:]))
+
+    # ---- Kinds of requests -----------------------------------------------------------------------------------------
+
+    def _plain(self) -> None:
+        self._ask(self._datamart(), {"deleted"}, backup=self._random.random() < 0.8)
+
+    def _twice_at_once(self) -> None:
+        self._plain()
+        self._send_again(self.asked[-1])
+
+    def _again(self) -> None:
+        if self.asked:
+            self._send_again(self._random.choice(self.asked))
+
+    def _two_ids(self) -> None:
+        name = self._datamart()
+        for _ in range(2):
+            self._ask(name, {"deleted", "already_absent"})
+
+    def _one_id_for_two(self) -> None:
+        name, retirement_id = self._datamart(), self._id()
+        for _ in range(2):
+            self._ask(name, {"deleted", "rejected"}, retirementId=retirement_id)
+
+    def _contest(self) -> None:
+        name = self._datamart()
+        self._ask(name, {"deleted", "already_absent", "blocked"})
+        self._contested.append(name)
+
+    def _dry_run(self) -> None:
+        self._ask(self._datamart(), {"planned"}, dryRun=True)
+
+    def _protected(self) -> None:
+        self._ask(self._datamart(PROTECTED), {"blocked"})
+
+    def _used(self) -> None:
+        self._ask(f"{USED} {self._random.choice(TAILS)}", {"blocked"})
+
+    def _absent(self) -> None:
+        self._ask(f"absent {next(self._numbers)}", {"already_absent"})
+
+    def _invalid(self) -> None:
+        self._ask(self._datamart(), {"rejected"}, **self._random.choice(INVALID))
+
+    def _no_event(self) -> None:
+        mark = self._id()
+        self._send(Asked(mark, {}, frozenset({"rejected"}), self._random.choice([mark, f'{{"id": {{"{mark}": 1}}}}'])))
+
+    # ---- Sending ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, name: str, ends: Iterable[str], **fields: object) -> None:
+        detail = {
+            "datamartName": name,
+            "environment": "dev",
+            "requestedBy": "the soak",
+            "reason": f"request {next(self._numbers)}",
+            "retirementId": self._id(),
+            **fields,
+        }
+        if self._random.random() < 0.7:
+            self._put_on_the_bus(detail, frozenset(ends))
+            return
+        event_id = self._id()
+        event = {
+            "version": "0",
+            "id": event_id,
+            "source": "datamart.lifecycle",
+            "detail-type": "Datamart Retirement Requested",
+            "account": "000000000000",
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": REGION,
+            "resources": [],
+            "detail": detail,
+        }
+        self._send(Asked(event_id, detail, frozenset(ends), json.dumps(event)))
+
+    def _put_on_the_bus(self, detail: JsonObject, ends: frozenset[str]) -> None:
+        self.asked.append(Asked(self._stack.put_event(detail), detail, ends))
+
+    def _send(self, asked: Asked) -> None:
+        assert asked.body is not None
+        self._stack.put_message(asked.body)
+        self.asked.append(asked)
+
+    def _send_again(self, asked: Asked) -> None:
+        if asked.body is None:
+            self._put_on_the_bus(asked.detail, asked.ends)  # as another event
+        else:
+            self._stack.put_message(asked.body)
+
+    def _id(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
+
+    # ---- Datamarts -------------------------------------------------------------------------------------------------
+
+    def _datamart(self, kind: str = "datamart") -> str:
+        name = f"{kind} {next(self._numbers)} {self._random.choice(TAILS)}"
+        self._put(name, CREATED_AT, "id")
+        return name
+
+    def _meddle(self, name: str) -> None:
+        """Others edit, re-create or delete a datamart."""
+        match self._random.choice(["edit", "re-create", "delete"]):
+            case "edit":
+                self._put(name, self._created_at[name], f"column {next(self._numbers)}")
+            case "re-create":
+                self._put(name, timestamp(), "id")
+            case "delete" if self._others.delete(f"/datamarts/{quote(name, safe='')}").is_success:
+                self.deleted_by_others.add((name, self._created_at[name]))
+
+    def _put(self, name: str, created_at: str, column: str) -> None:
+        body = {**_configuration(column), "createdAt": created_at}
+        self._others.put(f"/datamarts/{quote(name, safe='')}", json=body).raise_for_status()
+        self._created_at[name] = created_at
+
+
+def _configuration(column: str) -> JsonObject:
+    columns = [{"columnName": column, "datatype": "integer"}]
+    return {
+        "companyIntegration": {"name": DATASOURCE},
+        "datamartTables": [{"tableName": "orders", "datamartTableColumns": columns}],
+    }
