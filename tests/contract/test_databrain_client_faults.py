@@ -1,10 +1,14 @@
 """What the client makes of a Databrain that fails: which error, after how many requests, and never a secret."""
 
+import logging
 import socket
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from email.utils import format_datetime
+from itertools import chain, repeat
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -14,7 +18,7 @@ from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
 from local.databrain.server import serve
 from local.databrain.state import Databrain
-from retirement.databrain import DatabrainClient
+from retirement.databrain import DatabrainClient, http_client
 from retirement.errors import (
     BodyTooLarge,
     DatabrainError,
@@ -105,6 +109,118 @@ def assert_no_secret_in(error: BaseException) -> None:
         told += f"{cause} {cause!r}"
         cause = cause.__context__
     assert not [secret for secret in SECRETS if secret in told]
+
+
+@contextmanager
+def speaking(*parts: bytes, for_ever: bytes = b"") -> Iterator[tuple[httpx.Client, list[bytes]]]:
+    """A server that answers every connection with these bytes, whatever they are, and the requests that it got."""
+    requests: list[bytes] = []
+
+    def answer(listener: socket.socket) -> None:
+        with suppress(OSError):  # the end
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):  # the client hangs up
+                    requests.append(connection.recv(65536))
+                    for part in chain(parts, repeat(for_ever) if for_ever else ()):
+                        connection.sendall(part)
+                    connection.shutdown(socket.SHUT_WR)
+                    while more := connection.recv(65536):  # closed with something unread, it would be reset
+                        requests[-1] += more
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=answer, args=(listener,))
+        thread.start()
+        try:
+            with http_client(f"http://127.0.0.1:{listener.getsockname()[1]}") as http:
+                yield http, requests
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+SALES = b'{"data": [{"name": "sales"}], "error": null}'
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(SALES)
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(SALES), SALES)
+ECHOED = SERVICE_TOKEN.encode()
+
+# Odd, and readable all the same.
+UNDERSTOOD: dict[str, bytes] = {
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + SALES,
+    "1xx before it": b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 9 + OK + LENGTH + SALES,
+    "trailers": OK + CHUNKED + b"0\r\nSet-Cookie: visitor=1\r\nX: y\r\n\r\n",
+    "a cookie": OK + b"Set-Cookie: visitor=1; Path=/; Max-Age=999999999\r\n" + LENGTH + SALES,
+    "the token in the reason": b"HTTP/1.1 200 " + ECHOED + b"\r\n" + LENGTH + SALES,
+    "the token in a header": OK + b"X-Token: " + ECHOED + b"\r\n" + LENGTH + SALES,
+}
+GARBLED: dict[str, tuple[bytes, type[DatabrainError]]] = {
+    "the token as status line": (ECHOED + b"\r\n\r\n", DatabrainUnavailable),
+    "the token as header": (OK + b"broken " + ECHOED + b"\r\n\r\n", DatabrainUnavailable),
+    "the token as length": (OK + b"Content-Length: " + ECHOED + b"\r\n\r\n", DatabrainUnavailable),
+    "the token as chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\n" + ECHOED + b"\r\n", DatabrainUnavailable),
+    "the token in no UTF-8": (OK + b"\r\n\xff\xff\xff\xff" + ECHOED, DatabrainUnexpected),
+    "the token in the error": (b"HTTP/1.1 500 " + ECHOED + b"\r\nX: " + ECHOED + b"\r\n\r\n", DatabrainUnavailable),
+    "a length too long": (OK + b"Content-Length: 9999\r\n\r\n" + SALES, DatabrainUnavailable),
+    "a length too short": (OK + b"Content-Length: 9\r\n\r\n" + SALES, DatabrainUnexpected),
+    "two lengths": (OK + b"Content-Length: 9\r\n" + LENGTH + SALES, DatabrainUnavailable),
+    "a negative length": (OK + b"Content-Length: -1\r\n\r\n" + SALES, DatabrainUnavailable),
+    "an endless chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n" + SALES, DatabrainUnavailable),
+    "packed on its way": (OK + b"Transfer-Encoding: gzip, " + CHUNKED + b"0\r\n\r\n", DatabrainUnavailable),
+    "packed": (OK + b"Content-Encoding: gzip\r\n" + LENGTH + SALES, DatabrainUnexpected),
+    "packed by nobody knows what": (OK + b"Content-Encoding: \xff\r\n" + LENGTH + SALES, DatabrainUnexpected),
+    "another protocol": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", DatabrainUnavailable),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", DatabrainUnavailable),
+    "status 999": (b"HTTP/1.1 999 Odd\r\n" + LENGTH + SALES, DatabrainUnavailable),
+    "no status": (b"HTTP/1.1 000 Odd\r\n\r\n", DatabrainUnavailable),
+    "nothing": (b"", DatabrainUnavailable),
+}
+
+
+class TestOnTheWire:
+    """What no HTTP server says, and something in between may."""
+
+    @pytest.mark.parametrize("case", UNDERSTOOD)
+    def test_an_odd_answer(
+        self, client_by: Callable[..., DatabrainClient], caplog: pytest.LogCaptureFixture, case: str
+    ) -> None:
+        """An answer is read in whatever way it comes; no cookie goes back, and no library logs what is around it."""
+        caplog.set_level(logging.DEBUG)
+        with speaking(UNDERSTOOD[case]) as (http, requests):
+            assert [list(client_by(http).list_datamarts().created_at) for _ in range(2)] == [["sales"]] * 2
+        assert len(requests) == 2
+        assert not [request for request in requests if b"cookie" in request.lower()]
+        assert SERVICE_TOKEN not in caplog.text
+
+    @pytest.mark.parametrize("case", GARBLED)
+    def test_a_garbled_answer(
+        self, client_by: Callable[..., DatabrainClient], caplog: pytest.LogCaptureFixture, case: str
+    ) -> None:
+        """What cannot be read is an error, which repeats nothing of it; only what may pass is tried again."""
+        caplog.set_level(logging.DEBUG)
+        raw, expected = GARBLED[case]
+        with speaking(raw) as (http, requests), pytest.raises(expected) as caught:
+            client_by(http).list_datamarts()
+        assert len(requests) == (MOST_TRIES if expected is DatabrainUnavailable else 1)
+        assert_no_secret_in(caught.value)
+        assert SERVICE_TOKEN not in caplog.text
+
+    @pytest.mark.parametrize("line", [b"X-%b: y\r\n" % (b"x" * 1000), b"x" * 1000], ids=["lines", "one line"])
+    def test_headers_without_end(self, client_by: Callable[..., DatabrainClient], line: bytes) -> None:
+        """Headers are read up to a limit and no further."""
+        with speaking(OK, for_ever=line) as (http, requests), pytest.raises(DatabrainUnavailable):
+            client_by(http).list_datamarts()
+        assert len(requests) == MOST_TRIES
+
+    @pytest.mark.parametrize("case", GARBLED)
+    def test_a_garbled_answer_to_a_delete(self, client_by: Callable[..., DatabrainClient], case: str) -> None:
+        """A delete whose answer cannot be read may have happened, and is sent once."""
+        with speaking(GARBLED[case][0]) as (http, requests):
+            answer = client_by(http).delete(permit_for("sales"))
+        assert answer.effect is DeleteEffect.UNKNOWN
+        assert answer.error is not None
+        assert_no_secret_in(answer.error)
+        assert len(requests) == 1
 
 
 class TestReads:

@@ -9,6 +9,7 @@ from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import REGION
 from local.stack import EmbeddedStack
+from tests.stack.leaks import everything_written, leaks, listen
 from tests.stack.scene import DATA_APP_KEY, MAPS_BUCKET, PARAMETERS, SEED, SERVICE_TOKEN, Scene
 
 
@@ -24,10 +25,9 @@ def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
     """The deployment itself, in `retire` mode; tests use the `scene`. Whatever they did, they leave no token behind."""
     with EmbeddedStack.start(databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters=PARAMETERS) as stack:
         stack.s3.create_bucket(Bucket=MAPS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        listen(stack)
         yield stack
-        left = {"the log": "\n".join(stack.function_log())}
-        left |= {key: f"{kept.metadata} {kept.body.decode()}" for key, kept in stack.evidence().items()}
-        assert not [where for where, text in left.items() if SERVICE_TOKEN in text or DATA_APP_KEY in text]
+        assert leaks(everything_written(stack), SERVICE_TOKEN, DATA_APP_KEY) == set()
 
 
 @pytest.fixture

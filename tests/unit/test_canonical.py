@@ -1,8 +1,10 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retirement.canonical import Json, canonical_json, parse_json, sha256_hex
+from retirement.canonical import Json, canonical_json, ordered_json, parse_json, sha256_hex
 
 TEXT = st.text(st.characters(codec=None) | st.sampled_from("\ud800\udfff\ufffe\uffff"))
 JSON = st.recursive(
@@ -31,6 +33,15 @@ def test_what_cannot_be_sent_is_escaped(text: str, escaped: str) -> None:
     assert canonical_json(text) == f'"{escaped}"'
 
 
+def test_what_a_reader_gets() -> None:
+    """A result keeps the order of its keys, and has no lone surrogate, which Lambda could not return."""
+    text = ordered_json({"b": "\ud83d cut \udc00", "a": {"\udfff": "\ufffe"}})
+
+    assert text == '{"b":"\ufffd cut \ufffd","a":{"\ufffd":"\\ufffe"}}'
+    assert ordered_json(parse_json(text)) == text
+    json.dumps(parse_json(text), ensure_ascii=False).encode()
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_no_number_that_json_lacks_is_written(number: float) -> None:
     """NaN and infinity are refused on the way out."""
@@ -51,8 +62,10 @@ def test_no_number_that_json_lacks_is_written(number: float) -> None:
         '{"a": -Infinity}',
         "1e999",
         "-1e999",
-        "9" * 5_000,
+        "9" * 1_001,
         "[" * 100_000,
+        "[" * 101 + "]" * 101,
+        '{"a":' * 101 + "[]" + "}" * 101,
         '{"a":' * 100_000,
         b"\xff\xfe\x00",
         b'"\xc3\x28"',
@@ -64,6 +77,12 @@ def test_what_is_refused(text: str | bytes | bytearray) -> None:
     """Text that is no JSON, or JSON that means two things, is a ValueError and nothing else."""
     with pytest.raises(ValueError):  # noqa: PT011  # its words are of no interest
         parse_json(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 100 + "]" * 100, '{"a":' * 99 + "[]" + "}" * 99, "9" * 1_000, "1e308", "-0"])
+def test_what_is_just_possible(text: str) -> None:
+    """What is read can be written again."""
+    assert parse_json(canonical_json(parse_json(text))) == parse_json(text)
 
 
 def test_kept_keys() -> None:

@@ -442,6 +442,45 @@ def test_no_token_in_an_error(api: Api, route: str, status: int) -> None:
     assert KEY not in "".join(map(shown, errors))
 
 
+@pytest.mark.parametrize(
+    ("route", "repeating"),
+    [
+        (LIST, listed("sales", f"a {TOKEN} b")),
+        (LIST, data({**entry_of(), "label": TOKEN})),
+        (LAYER, answer({"data": {"datamartName": "sales", "feedback": TOKEN}})),
+        (APPS, data({"name": TOKEN, "embeds": []})),
+        (EMBEDS, data({"embedId": "e", "externalDashboard": {"metadata": {"apiKey": KEY}}})),
+    ],
+)
+def test_a_token_that_comes_back(api: Api, route: str, repeating: Answer) -> None:
+    """An answer that holds the token it was asked with is not used: what is read of it would be kept."""
+    api.answers[route] = [repeating]
+
+    error = error_of(api, route)
+
+    assert isinstance(error, DatabrainUnexpected)
+    assert "take the token out" in str(error)
+    assert api.asked(route) == 1
+    assert TOKEN not in shown(error)
+    assert KEY not in shown(error)
+
+
+def test_keys_may_come_back(api: Api) -> None:
+    """The list of a data app's keys is made of secrets, and of the keys nothing is kept."""
+    api.answers[KEYS] = [data({"key": TOKEN}, {"key": KEY})]
+    api.answers[EMBEDS] = [bearer(good=KEY)(data({"embedId": "e"}))]
+
+    assert listed_embeds(api)["e"].item == {"embedId": "e"}
+
+
+def test_a_token_that_looks_like_a_code(api: Api) -> None:
+    """The code of an error is told unless it is the token."""
+    api.secret = Secret("MADE_UP_TOKEN")
+    api.answers[LIST] = [answer({"error": {"code": "MADE_UP_TOKEN"}}, 400)]
+
+    assert "MADE_UP_TOKEN" not in shown(error_of(api, LIST))
+
+
 @pytest.mark.parametrize("hostile_key", [f"{KEY}\r\nX: y", f"{KEY} ", f"{KEY}é", f"{KEY}\x00"])
 def test_key_that_is_no_header(api: Api, hostile_key: str) -> None:
     """A data app's key that no header can carry is a failure like others, and is shown nowhere."""
@@ -517,12 +556,22 @@ def test_entry_without_its_tables(api: Api, entry: Parsed) -> None:
     assert isinstance(error_of(api, LIST), DatabrainUnexpected)
 
 
-@pytest.mark.parametrize("entries", [[{"name": "a"}, {"name": "a"}], [{"name": ""}], [{"name": 5}], [{}]])
+@pytest.mark.parametrize(
+    "entries", [[{"name": "a"}, {"name": "a"}], [{"name": ""}], [{"name": 5}], [{}], [{"name": "n" * 1_001}]]
+)
 def test_names_that_cannot_be(api: Api, entries: list[Parsed]) -> None:
-    """A list with one name twice, or without a name, is unexpected: a name is all that a delete goes by."""
+    """A list with one name twice, without a name, or with one beyond any measure, is unexpected."""
     api.answers[LIST] = [data(*entries)]
 
-    assert isinstance(error_of(api, LIST), DatabrainUnexpected)
+    with pytest.raises(DatabrainUnexpected):
+        api.client().list_datamarts()
+
+
+def test_two_of_one_name_on_a_page(api: Api) -> None:
+    """A page that shows a name twice is no snapshot: a name is all that a delete goes by."""
+    api.answers[LIST] = [listed("sales"), data(entry_of(), entry_of())]
+
+    assert "shows one name twice" in str(error_of(api, LIST))
 
 
 @pytest.mark.parametrize("created_at", [5, "", "yesterday", "2026-03-01T12:00:00", {}])
@@ -544,6 +593,18 @@ def test_semantic_layer(api: Api, layer: Parsed) -> None:
 
     assert isinstance(found, Snapshot)
     assert found.semantic_layer == layer
+
+
+@pytest.mark.parametrize(("depth", "is_too_deep"), [(98, False), (99, True)])
+def test_depth(api: Api, depth: int, is_too_deep: bool) -> None:  # noqa: FBT001  # a parameter
+    """What is read has to be written again, so an answer has at most a hundred levels."""
+    layer = f'{{"data": {{"datamartName": "sales", "deep": {"[" * depth}{"]" * depth}}}}}'
+    api.answers[LAYER] = [body(layer)]
+
+    if is_too_deep:
+        assert isinstance(error_of(api, LAYER), DatabrainUnexpected)
+    else:
+        assert isinstance(api.client().find("sales"), Snapshot)
 
 
 @pytest.mark.parametrize("layer", ["x", [], {}, {"datamartName": "hr"}])
@@ -658,6 +719,21 @@ def test_embeds_are_walked(api: Api) -> None:
     assert {embed.embed_id for embed in listing.embeds} == {"e", *(f"e{number}" for number in range(13))}
 
 
+@pytest.mark.usefixtures("small_bodies")
+def test_walk_without_time(api: Api) -> None:
+    """A walk ends before the invocation does: what is left is for saying so."""
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        api.clock.advance(1)
+        return data(*({"name": f"{request.url.params['pageNumber']}-{number}"} for number in range(10)))(request)
+
+    api.answers[LIST] = [body(b" " * 6_000), slow]
+
+    with pytest.raises(DatabrainUnavailable, match="no time is left"):
+        api.client().list_datamarts()
+    assert api.clock.remaining() > 0
+
+
 # ---- Embeds --------------------------------------------------------------------------------------------------------
 
 
@@ -749,6 +825,52 @@ def test_no_key_works(api: Api, keys: list[Parsed]) -> None:
     api.answers[EMBEDS] = [body("", 401)]
 
     assert listed_embeds(api)["e"].item is None
+
+
+def test_keys_that_are_tried(api: Api) -> None:
+    """Of one data app's keys a hundred are tried."""
+    api.answers[KEYS] = [data(*({"key": f"stale-{number}"} for number in range(1_000)))]
+    api.answers[EMBEDS] = [body("", 401)]
+
+    assert listed_embeds(api)["e"].item is None
+    assert api.asked(EMBEDS) == 100
+
+
+@pytest.mark.parametrize(("count", "is_too_many"), [(1_000, False), (1_001, True)])
+def test_data_apps_that_are_asked(api: Api, count: int, is_too_many: bool) -> None:  # noqa: FBT001  # a parameter
+    """A thousand data apps are asked; more would take longer than there is, and none of them is."""
+    api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(count)))]
+    api.answers[KEYS] = [data()]
+
+    listing, failures = api.client().list_embeds()
+
+    assert [type(failure) for failure in failures] == [DatabrainUnexpected] * is_too_many
+    assert listing.gaps == ("the embeds",) * is_too_many
+    assert api.asked(KEYS) == (0 if is_too_many else count)
+
+
+def test_embeds_that_fill_the_memory(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All embeds together have a limit, however many data apps they come from."""
+    monkeypatch.setattr(databrain, "EMBEDS_LIMIT", 10_000)
+    api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(20)))]
+    api.answers[EMBEDS] = [data({"embedId": "e", "name": "x" * 1_000})]
+
+    _, failures = api.client().list_embeds()
+
+    assert {type(failure) for failure in failures} == {BodyTooLarge}
+
+
+@pytest.mark.parametrize("route", [APPS, EMBEDS])
+@pytest.mark.parametrize("same", [False, True])
+def test_one_embed_twice(api: Api, route: str, same: bool) -> None:  # noqa: FBT001  # a parameter
+    """An embed may come twice, but not with two contents: one could hide that the other uses the datamart."""
+    uses = {"embedId": "e", "accessSettings": {"datamartName": "sales"}}
+    other = uses if same else {"embedId": "e", "accessSettings": {"datamartName": "hr"}}
+    api.answers[route] = [data({"name": "Portal", "embeds": [uses, other]}) if route == APPS else data(uses, other)]
+
+    _, failures = api.client().list_embeds()
+
+    assert [type(failure) for failure in failures] == ([] if same else [DatabrainUnexpected])
 
 
 @pytest.mark.parametrize("route", [KEYS, EMBEDS])

@@ -95,7 +95,9 @@ def test_empty_map(stub: Stubber, source: S3EmbedMap, body: bytes) -> None:
         (b'{"e": "\xff"}', "is no JSON"),
         (b'{"e": "sales", "e": "hr"}', "is no JSON: an object holds one key twice"),
         (b'{"e": NaN}', "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"[" * 100_000, "is no JSON: it is nested deeper than 100 levels"),
+        (b'{"e": ' + b"9" * 1_001 + b"}", "is no JSON: a number is too long"),
+        (b'{"e": 1e999}', "is no JSON: a number is too large"),
         (b"null", "must be a JSON object"),
         (b"[]", "must be a JSON object"),
         (b'"sales"', "must be a JSON object"),
@@ -116,6 +118,15 @@ def test_wrong_entry(stub: Stubber, source: S3EmbedMap, entry: object) -> None:
 
     with pytest.raises(ConfigurationError, match=r"the entry of '\\xe9' must be a datamart's name, or null for none"):
         source.read()
+
+
+def test_entry_of_a_long_name(stub: Stubber, source: S3EmbedMap) -> None:
+    """An entry is named in a message that a log can hold."""
+    answered(stub, json.dumps({"e" * 1_000_000: 7}).encode())
+
+    with pytest.raises(ConfigurationError) as raised:
+        source.read()
+    assert len(str(raised.value)) < 300
 
 
 def test_entry_without_a_datamart(stub: Stubber, source: S3EmbedMap) -> None:

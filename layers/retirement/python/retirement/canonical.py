@@ -12,6 +12,13 @@ Document: TypeAlias = Mapping[str, Json]
 
 # What JSON may hold and S3, SNS or SQS may not carry raw: lone surrogates and XML's two forbidden characters.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Levels. What is read has to be written again, and Python's own limit differs by version and by the caller's depth.
+DEEPEST = 100
+# Of a whole number. Python's own limit is 4,300, told in words for a programmer.
+MOST_DIGITS = 1_000
+_TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 
 
 def canonical_json(value: Json) -> str:
@@ -20,16 +27,22 @@ def canonical_json(value: Json) -> str:
     Raises:
         ValueError: a number is not finite.
     """
-    return _to_text(value, sort_keys=True)
+    return _escaped(_to_text(value, sort_keys=True))
 
 
 def ordered_json(value: Json) -> str:
-    """The same with keys in the order they have, which a person reads: parsed and written again, it is unchanged."""
-    return _to_text(value, sort_keys=False)
+    """The same for a reader: keys in the order they have, and no lone surrogate, which Lambda cannot return.
+
+    Parsed and written again, it is unchanged.
+    """
+    return _escaped(_LONE_SURROGATE.sub("\ufffd", _to_text(value, sort_keys=False)))
 
 
 def _to_text(value: Json, *, sort_keys: bool) -> str:
-    text = json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _escaped(text: str) -> str:
     return _UNSENDABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
@@ -39,7 +52,7 @@ def sha256_hex(text: str) -> str:
 
 
 def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = None) -> Json:
-    """Parse JSON strictly: no duplicate keys, no NaN, no infinite numbers, whatever the depth or the digits.
+    """Parse JSON strictly: no duplicate keys, no NaN or infinite numbers, no more than `DEEPEST` and `MOST_DIGITS`.
 
     Args:
         text: JSON text, or its UTF-8 bytes.
@@ -57,11 +70,24 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
         return found
 
     try:
-        return json.loads(  # type: ignore[no-any-return]  # json types its result as Any
-            text, object_pairs_hook=to_object, parse_float=_finite, parse_constant=_refuse
+        value: Json = json.loads(
+            text, object_pairs_hook=to_object, parse_float=_finite, parse_int=_whole, parse_constant=_refuse
         )
     except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if _is_too_deep(value):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _is_too_deep(value: Json) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, (dict, list)))
+        level = [child for children in inner for child in children if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _finite(digits: str) -> float:
@@ -69,6 +95,12 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,17 +1,20 @@
 """The client of Databrain's REST API, for one attempt.
 
-Explicit time-outs on every request, one retry table for reads, none for delete, redirects never followed, bodies
-bounded, every answer's shape checked. What a server says in words is never repeated: it may echo a token.
+Explicit time-outs on every request, one retry table for reads, none for delete, redirects never followed, cookies never
+kept, answers bounded, every answer's shape checked. What a server says in words is never repeated: it may echo a token.
 Sections are those of docs/databrain-api.md.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from threading import BoundedSemaphore, Lock
 from typing import Protocol
 
@@ -35,17 +38,24 @@ from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.timestamps import parse_timestamp
 from retirement.tokens import is_bearer_token
 
-# Seconds. `read` is between two chunks; a whole answer may take ANSWER_LIMIT.
+# Seconds. `read` is between two chunks; a whole body may take ANSWER_LIMIT. What trickles in before it, 1xx answers
+# too, is bounded by the invocation alone, and headers by httpcore's 100 KiB.
 TIMEOUT = httpx.Timeout(connect=3.0, read=10.0, write=5.0, pool=5.0)
 ANSWER_LIMIT = 15.0
 # Bytes. An unpaginated, expanded list of some thousand datamarts is larger; the pages are walked then, side by side.
 BODY_LIMIT = 32 * 1024 * 1024
 PAGE_LIMIT = 8 * 1024 * 1024
+# Of all data apps, keys and embeds together, which stay in memory until the decision and take some times as much there.
+EMBEDS_LIMIT = 64 * 1024 * 1024
 PAGE_SIZE = 10  # fixed by the API
-MOST_PAGES = 10_000
+MOST_PAGES = 10_000  # ten times the datamarts that are reckoned with
+LONGEST_NAME = 1_000  # characters; a request can name 256, and all names are kept
 
-MOST_WALKS = 3
-AT_ONCE = 8
+MOST_WALKS = 3  # two that agree, and one more
+AT_ONCE = 8  # what one client may ask of a server that documents no rate limit
+# Two requests each: many more take longer than the function has.
+MOST_DATA_APPS = 1_000
+MOST_KEYS = 100  # of one data app, tried one after the other
 
 # The retry table of reads: no answer, 429 and 5xx; how often, how long.
 MOST_TRIES = 4
@@ -53,6 +63,8 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 10.0
 # Seconds of the invocation that waiting never uses up: what is left after them is too little to go on.
 KEPT_FROM_WAITING = 5.0
+# And with less than this no read is begun: it is for saying so.
+KEPT_FROM_READING = 2.0
 
 _REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
@@ -109,11 +121,14 @@ _ROUTES = {
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    body: bytearray
+    body: bytearray = field(repr=False)  # one list is made of keys
     retry_after: float | None
+    repeats_token: bool
 
     def code(self) -> str:
         """The error's code where there is one that looks like a code; anything else could echo a token."""
+        if self.repeats_token:
+            return ""
         try:
             parsed = parse_json(self.body)
         except ValueError:
@@ -124,11 +139,15 @@ class _Answer:
 
 
 def http_client(base_url: str) -> httpx.Client:
-    """The connections to one server: they outlive an attempt, and follow no redirect."""
+    """The connections to one server: they outlive an attempt, follow no redirect and keep no cookie."""
+    # At INFO, Lambda's default, they log the reason phrase of an answer, at DEBUG its headers: a server's words.
+    for library in ("httpx", "httpcore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(
         base_url=base_url,
         timeout=TIMEOUT,
         follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"User-Agent": "datamart-retirement", "Accept": "application/json"},
     )
 
@@ -156,6 +175,8 @@ class DatabrainClient:
         self._at_once = BoundedSemaphore(AT_ONCE)
         self._renewal = Lock()
         self._renewed = False
+        self._kept = Lock()
+        self._kept_bytes = 0
 
     def find(self, name: str) -> Snapshot | Absent:
         """Look for the datamart of exactly this name, and read all of it.
@@ -198,6 +219,9 @@ class DatabrainClient:
             return EmbedListing((), ("the embeds: this server has no list of data apps",)), ()
         except DatabrainError as error:
             return EmbedListing((), ("the embeds",)), (error,)
+        if len(apps) > MOST_DATA_APPS:
+            too_many = _shape(self._routes.list_data_apps, f"at most {MOST_DATA_APPS} data apps", apps)
+            return EmbedListing((), ("the embeds",)), (too_many,)
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             found = list(pool.map(self._embeds_of, apps))
         return (
@@ -242,7 +266,10 @@ class DatabrainClient:
         fields = _paging(route, page)
         if not route.takes_body and not expand:
             fields["expandDetails"] = "false"
-        return _entries(route, self._read(route, fields, keep=None if expand else _LISTED_KEYS))
+        entries = _entries(route, self._read(route, fields, keep=None if expand else _LISTED_KEYS))
+        if any(len(_text(route, entry, "name")) > LONGEST_NAME for entry in entries):
+            raise DatabrainUnexpected(f"{route.path}: expected names of at most {LONGEST_NAME} characters")
+        return entries
 
     def _walk_for(self, name: str) -> Document | None:
         route = self._routes.list_datamarts
@@ -269,7 +296,7 @@ class DatabrainClient:
         shown_name = repr(shortened(_optional_text(app, "name") or ""))
         try:
             app_name = _text(route, app, "name")
-            named = {_text(route, embed, "embedId"): embed for embed in _objects(route, app.get("embeds"), "embeds")}
+            named = _by_id(route, _objects(route, app.get("embeds"), "embeds"))
         except DatabrainUnexpected as error:
             return _AppEmbeds((), (f"the embeds of the data app {shown_name}",), error)
         failure, gaps, items = None, [], {}
@@ -301,7 +328,7 @@ class DatabrainClient:
     def _items_of(self, app_name: str) -> dict[str, Document]:
         """What List Embeds returns for a data app, by ID; nothing where no key of it works."""
         tokens, embeds = self._routes.list_api_tokens, self._routes.list_embeds
-        for token in self._read_all(tokens, {"dataAppName": app_name}):
+        for token in self._read_all(tokens, {"dataAppName": app_name})[:MOST_KEYS]:
             key = _text(tokens, token, "key")
             if not is_bearer_token(key):
                 continue
@@ -309,7 +336,7 @@ class DatabrainClient:
                 items = self._read_all(embeds, key=key)
             except _KeyRefused:
                 continue
-            return {_text(embeds, item, "embedId"): item for item in items}
+            return _by_id(embeds, items)
         return {}
 
     # ---- Requests --------------------------------------------------------------------------------------------------
@@ -367,6 +394,8 @@ class DatabrainClient:
             key: a data app's key, instead of the service token.
             keep: the keys of the answer's objects to keep.
         """
+        if self._clock.remaining() < KEPT_FROM_READING:
+            raise DatabrainUnavailable(f"{route.method} {route.path}: no time is left for it; Databrain answers slowly")
         jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
         def wait(state: RetryCallState) -> float:
@@ -392,15 +421,24 @@ class DatabrainClient:
         self, route: _Route, fields: Mapping[str, Json], key: str | None, keep: frozenset[str] | None
     ) -> Document:
         token = key or self._token.value()
-        try:
-            answer = self._exchange(route, fields, token)
-            if key is None and answer.status in _REFUSED_TOKEN and self._renew(token):
-                answer = self._exchange(route, fields, self._token.value())
-        except httpx.TransportError as error:
-            raise _unavailable(route, error) from error
+        answer = self._answer_to(route, fields, token)
+        if key is None and answer.status in _REFUSED_TOKEN and self._renew(token):
+            answer = self._answer_to(route, fields, self._token.value())
         if answer.status != HTTPStatus.OK:
             raise _failure(route, answer, key)
+        if answer.repeats_token and route is not self._routes.list_api_tokens:
+            raise DatabrainUnexpected(
+                f"{route.method} {route.path}: the answer holds the very token that it was asked with, and would be "
+                "kept: take the token out of what Databrain stores, and replace it by a new one"
+            )
         return _document(route, answer.body, keep)
+
+    def _answer_to(self, route: _Route, fields: Mapping[str, Json], token: str) -> _Answer:
+        try:
+            return self._exchange(route, fields, token)
+        except httpx.TransportError as error:
+            failure = _unavailable(route, error)
+        raise failure  # without a cause: it repeats what it could not read
 
     def _renew(self, refused: str) -> bool:
         """Drop a refused token, once in an attempt; whether there is another one to try."""
@@ -424,6 +462,7 @@ class DatabrainClient:
         sent = {"json": fields} if route.takes_body else {"params": fields}
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
         limit = BODY_LIMIT if fields.get("isPagination") in {False, "false"} else PAGE_LIMIT
+        is_kept = route in {self._routes.list_data_apps, self._routes.list_api_tokens, self._routes.list_embeds}
         body = bytearray()
         with self._at_once, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
             if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -432,10 +471,17 @@ class DatabrainClient:
                 body += chunk
                 if len(body) > limit:
                     raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {limit} bytes")
+                if is_kept and self._kept_with(len(chunk)) > EMBEDS_LIMIT:
+                    raise BodyTooLarge(f"{route.method} {route.path}: all embeds are larger than {EMBEDS_LIMIT} bytes")
                 if began - self._clock.remaining() > ANSWER_LIMIT:
                     raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
             retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())
-            return _Answer(response.status_code, body, retry_after)
+            return _Answer(response.status_code, body, retry_after, repeats_token=token.encode() in body)
+
+    def _kept_with(self, size: int) -> int:
+        with self._kept:
+            self._kept_bytes += size
+            return self._kept_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,15 +537,23 @@ def _unavailable(route: _Route, error: httpx.TransportError) -> DatabrainUnavail
 
 
 def _document(route: _Route, body: bytearray, keep: frozenset[str] | None) -> Document:
-    try:
+    document = None
+    with suppress(ValueError):  # which may repeat the body
         document = parse_json(body, keep=keep)
-    except ValueError:
-        raise DatabrainUnexpected(f"{route.method} {route.path}: expected JSON, got {len(body)} other bytes") from None
     if not isinstance(document, Mapping):
-        raise _shape(route, "an object", document)
+        raise DatabrainUnexpected(f"{route.method} {route.path}: expected a JSON object in these {len(body)} bytes")
     if document.get("error") is not None:
         raise _shape(route, "error: null or absent", document["error"])
     return document
+
+
+def _by_id(route: _Route, embeds: Sequence[Document]) -> dict[str, Document]:
+    """Embeds by ID. One that comes twice says the same twice: nothing tells which of two is true."""
+    found: dict[str, Document] = {}
+    for embed in embeds:
+        if found.setdefault(_text(route, embed, "embedId"), embed) != embed:
+            raise DatabrainUnexpected(f"{route.method} {route.path}: one embedId comes twice, with different content")
+    return found
 
 
 def _entries(route: _Route, document: Document) -> Sequence[Document]:
@@ -537,20 +591,20 @@ def _paging(route: _Route, page: int | None) -> dict[str, Json]:
 
 
 def _created_at(route: _Route, entry: Document) -> datetime | None:
-    value = entry.get("createdAt")
-    if value is None:
-        return None
-    try:
-        return parse_timestamp(value if isinstance(value, str) else "")
-    except ValueError:
-        raise _shape(route, "createdAt: an RFC 3339 time with offset", value) from None
+    value, created_at = entry.get("createdAt"), _told_time(entry)
+    if value is not None and created_at is None:
+        raise _shape(route, "createdAt: an RFC 3339 time with offset", value)
+    return created_at
 
 
 def _entry_of(route: _Route, name: str, page: Sequence[Document]) -> Document | None:
     """The expanded entry of this name on a page, if it is there."""
-    entry = next((entry for entry in page if entry.get("name") == name), None)
-    if entry is None:
+    entries = [entry for entry in page if entry.get("name") == name]
+    if not entries:
         return None
+    if len(entries) > 1:
+        raise DatabrainUnexpected("Databrain shows one name twice, and a name is all that a delete goes by")
+    (entry,) = entries
     # Without its tables an entry is a collapsed one, not one of an empty datamart (section 4).
     for table in _objects(route, entry.get("datamartTables"), "datamartTables"):
         _text(route, table, "tableName")
@@ -575,10 +629,10 @@ def _told_datamart(item: Document) -> str | None:
     return next((name for name in names if name), None)
 
 
-def _told_time(embed: Document) -> datetime | None:
-    """When the list of data apps says that an embed was created; None where it does not say so clearly."""
+def _told_time(entry: Document) -> datetime | None:
+    """When a list says that a datamart or an embed was created; None where it does not say so clearly."""
     try:
-        return parse_timestamp(_optional_text(embed, "createdAt") or "")
+        return parse_timestamp(_optional_text(entry, "createdAt") or "")
     except ValueError:
         return None
 

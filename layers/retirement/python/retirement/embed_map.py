@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from retirement.canonical import Json, parse_json
 from retirement.dependents import NO_DATAMART, EmbedMap
 from retirement.errors import AwsCallFailed, ConfigurationError
+from retirement.results import shortened
 from retirement.settings import S3Location
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _told(where: str, embed_id: str, entry: Json) -> str | None:
     """None where nobody has filled it in."""
     if isinstance(entry, Mapping):
         if "datamart" not in entry:
-            raise ConfigurationError(f"{where}: the entry of {embed_id!a} has no field datamart")
+            raise ConfigurationError(f"{where}: the entry of {shortened(embed_id)!a} has no field datamart")
         if entry["datamart"] == "":
             return None
         entry = entry["datamart"]
@@ -76,4 +77,6 @@ def _told(where: str, embed_id: str, entry: Json) -> str | None:
         return NO_DATAMART
     if isinstance(entry, str) and entry:
         return entry
-    raise ConfigurationError(f"{where}: the entry of {embed_id!a} must be a datamart's name, or null for none")
+    raise ConfigurationError(
+        f"{where}: the entry of {shortened(embed_id)!a} must be a datamart's name, or null for none"
+    )

@@ -1,11 +1,12 @@
 """Databrain's service token, from Secrets Manager. It is kept in memory, and in no message, log or `repr`."""
 
-import json
+import logging
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from retirement.canonical import parse_json
 from retirement.errors import AwsCallFailed, ConfigurationError
 from retirement.tokens import is_bearer_token
 
@@ -32,6 +33,8 @@ class ServiceToken:
         self._secret_arn = secret_arn
         self._token: str | None = None
         self._lock = Lock()
+        # At DEBUG, which anyone who looks for a fault can set as the function's log level, botocore logs the secret.
+        logging.getLogger("botocore").setLevel(logging.INFO)
 
     def value(self) -> str:
         """The token.
@@ -73,7 +76,7 @@ class ServiceToken:
 
 def _token_in(secret: str) -> str:
     try:
-        parsed = json.loads(secret)
+        parsed = parse_json(secret)
     except ValueError:
         return secret.strip()
     if not isinstance(parsed, dict):

@@ -1,0 +1,97 @@
+"""How much work hostile input can cause: bounded by a limit on the CPU time of a process of its own, not by a clock."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import islice, permutations
+from pathlib import Path
+
+import pytest
+
+from retirement.errors import InvalidRequest
+from retirement.intake import carried_by, parse_request
+from retirement.requests import Delivery
+from retirement.results import Reason
+from retirement.rules import close_names, refuse_by_name
+from retirement.snapshot import Listing
+from tests.fakes import SETTINGS, START, requested
+
+ROOT = Path(__file__).parents[2]
+# Seconds of CPU, the start of Python included. What is not bounded takes years.
+MOST_WORK = 5
+MEGABYTE = 1_000_000
+
+
+def rejected(event: object) -> InvalidRequest:
+    """Why an event is no request; all that is read of such an event is read."""
+    delivery = Delivery(json.dumps(event), START, 1, "invocation-1")
+    carried_by(delivery)
+    try:
+        parse_request(delivery, environment="prod", backup_by_default=True)
+    except InvalidRequest as invalid:
+        return invalid
+    raise AssertionError("it is valid")
+
+
+def globs() -> None:
+    """Stars and a long name that matches all of a glob but its end."""
+    delivery = Delivery(json.dumps(requested("a" * 256)), START, 1, "invocation-1")
+    request = parse_request(delivery, environment="prod", backup_by_default=True)
+    for glob in (
+        "*a" * 60 + "*b",
+        "*?*?" * 60 + "b",
+        "[a-z]*" * 60 + "b",
+        "*" * 4_000 + "b",
+        "[" * 4_000,
+        "[!" * 2_000,
+    ):
+        refusal = refuse_by_name(request, replace(SETTINGS, retirable_datamarts=(glob,)))
+        assert refusal is not None
+        assert refusal.reason is Reason.NOT_RETIRABLE
+
+
+def patterns() -> None:
+    """Each text of a request, as long as a message can make it, and wrong in its last character."""
+    for field in ("datamartName", "environment", "requestedBy", "reason", "retirementId", "planId", "retireAt"):
+        for text in ("a" * MEGABYTE, "2026-03-01T12:00:00." + "0" * MEGABYTE, "a." * (MEGABYTE // 2)):
+            assert f"detail.{field} " in rejected(requested(**{field: f"{text}\x00"})).message
+    for field in ("id", "time"):
+        assert rejected({**requested(), field: "0" * MEGABYTE + "\x00"}).message.startswith(f"{field} must be")
+
+
+def unknown_fields() -> None:
+    """As many fields that look like known ones as a message can have."""
+    close = ("".join(letters) for letters in permutations("reviewedEm"))
+    unknown = {f"{letters}bed": 1 for letters in islice(close, 50_000)}
+    event = requested()
+    event["detail"] |= unknown
+    assert len(json.dumps(event)) > MEGABYTE
+    assert "unknown field" in rejected(event).message
+
+
+def names() -> None:
+    """As many datamarts with long names that are nearly the one that is asked for, and are not there."""
+    listed = {f"{'ab' * 95}{number:05}": None for number in range(10_000)}
+    assert len(close_names("ba" * 97, Listing(listed))) <= 3
+
+
+WORK: Mapping[str, Callable[[], None]] = {work.__name__: work for work in (globs, patterns, unknown_fields, names)}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_work_is_bounded(work: str) -> None:
+    """No input costs more than a moment, however it is made."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "layers/retirement/python")))}
+    done = subprocess.run(  # noqa: S603  # this file
+        [sys.executable, __file__, work], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_WORK, MOST_WORK))
+    WORK[sys.argv[1]]()
