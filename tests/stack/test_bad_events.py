@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from retirement.workflow import KEPT_EVENT_BYTES
 from tests.stack.scene import JsonObject, Scene
 
 # What goes over the fields of a valid request, and what the rejection says of it.
@@ -66,6 +67,7 @@ BAD_BODIES: Mapping[str, tuple[str, str]] = {
     "nested deeply": ("[" * 50_000, "the body is no JSON"),
     "empty object": ("{}", "the event must have the field id, detail-type, time, detail"),
 }
+LARGEST_MESSAGE = 1024 * 1024  # bytes (SQS developer guide, "Message quotas")
 REQUIRED = ("datamartName", "environment", "requestedBy", "reason")
 
 
@@ -190,3 +192,17 @@ def test_what_is_not_ours(scene: Scene, options: dict[str, str], fields: JsonObj
     assert scene.new_objects() == [f"retirements/{marker}/{retirement_id}/receipt.json"]
     assert len(scene.databrain.requests) == 1
     assert name in scene.databrain.organisation.datamarts
+
+
+def test_an_event_of_a_megabyte(scene: Scene) -> None:
+    """As large a message as SQS takes is rejected like any other, and its receipt keeps the beginning of it."""
+    request = scene.event("sales", reason="r" * LARGEST_MESSAGE)
+    request["detail"]["reason"] = "r" * (2 * LARGEST_MESSAGE - len(json.dumps(request)))
+    body = json.dumps(request)
+    assert len(body) == LARGEST_MESSAGE
+    scene.stack.put_message(body)
+    receipt = scene.rejection()
+    assert "detail.reason must be" in receipt["message"]
+    assert receipt["event"] == body[:KEPT_EVENT_BYTES]
+    scene.eventually(lambda: not scene.messages())
+    assert scene.databrain.requests == []
