@@ -1,5 +1,7 @@
 """A Databrain that refuses, fails or answers what no page documents: nothing is deleted, and the request is kept."""
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
 from tests.stack.scene import JsonObject, Scene
@@ -56,10 +58,32 @@ def test_an_outage(scene: Scene) -> None:
     assert len(scene.databrain.requests) > 1
 
 
-def test_an_undocumented_answer_to_the_delete(scene: Scene) -> None:
+# Well formed, and of something else than was asked for: `name` is the datamart's.
+MISLEADING: Mapping[str, Callable[[str], JsonObject]] = {
+    "list_datamarts": lambda name: {"data": [{"name": name}, {"name": "another"}, {"name": name}], "error": None},
+    "get_semantic_layer": lambda name: {"data": {"datamartName": name.upper(), "tables": []}},
+    "list_embeds": lambda name: {
+        "data": [
+            {"embedId": "overview", "accessSettings": {"datamartName": used}, "name": "Overview"}
+            for used in (name, "another")
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("route", MISLEADING)
+def test_a_misleading_answer(scene: Scene, route: str) -> None:
+    """A name listed twice, another one's semantic layer and an embed of two datamarts are nothing to decide by."""
+    name = scene.portal("overview")
+    scene.databrain.faults.replace([{"route": route, "fault": "wrong_shape", "body": MISLEADING[route](name)}])
+    assert fail(scene, name)["reason"] == "databrain_unexpected"
+
+
+@pytest.mark.parametrize("body", [{"ok": True}, {"id": "another datamart", "error": None}], ids=["nothing", "another"])
+def test_an_undocumented_answer_to_the_delete(scene: Scene, body: JsonObject) -> None:
     """An answer that is no clear yes, and the datamart still listed: sent a few times at most, and never a success."""
     name = scene.datamart()
-    scene.databrain.faults.replace([{"route": "delete_datamart", "fault": "wrong_shape", "body": {"ok": True}}])
+    scene.databrain.faults.replace([{"route": "delete_datamart", "fault": "wrong_shape", "body": body}])
     failure = scene.failure(scene.ask(name))
     assert failure["reason"] == "unconfirmed"
     assert scene.messages() == {"in flight": 1}

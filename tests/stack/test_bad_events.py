@@ -64,7 +64,11 @@ BAD_BODIES: Mapping[str, tuple[str, str]] = {
     "JSON number": ("1e999", "the body is no JSON"),
     "NaN": ('{"detail": NaN}', "the body is no JSON"),
     "one key twice": ('{"detail": {"dryRun": true, "dryRun": false}}', "one key twice"),
-    "nested deeply": ("[" * 50_000, "the body is no JSON"),
+    "nested deeply": ("[" * 50_000, "nested deeper than 100 levels"),
+    "ten thousand digits": ('{"id": ' + "7" * 10_000 + "}", "a number is too long"),
+    "one key twice, once escaped": ('{"dryRun": true, "dry\\u0052un": false}', "one key twice"),
+    "prototype": ('{"__proto__": {"id": "x"}}', "the event must have the field id"),
+    "an SQS event": ('{"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}', "the event must have the field id"),
     "empty object": ("{}", "the event must have the field id, detail-type, time, detail"),
 }
 LARGEST_MESSAGE = 1024 * 1024  # bytes (SQS developer guide, "Message quotas")

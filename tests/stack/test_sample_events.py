@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.stack.scene import EVENTS, JsonObject, Scene
+from tests.stack.scene import EVENTS, JsonObject, Scene, check_contract
 
 ENTRIES = "put-events.json"
 
@@ -14,6 +14,7 @@ ENDS = {
     "another-detail-type.json": ("rejected", "invalid_request"),
     "dry-run.json": ("planned", "dry_run"),
     "every-option.json": ("blocked", "plan_drifted"),
+    "hostile-texts.json": ("already_absent", None),
     "missing-environment.json": ("rejected", "invalid_request"),
     "misspelt-option.json": ("rejected", "invalid_request"),
     "retire.json": ("deleted", None),
@@ -43,9 +44,14 @@ def test_each_is_tested() -> None:
 @pytest.mark.parametrize("name", ENDS)
 def test_a_sample_ends_as_expected(scene: Scene, name: str) -> None:
     """An event ends as its name says."""
-    scene.stack.put_message(json.dumps(sample(name)))
-    result = scene.stack.next_result().document
+    event = sample(name)
+    scene.stack.put_message(json.dumps(event))
+    published = scene.stack.next_result()
+    check_contract(published)
+    result = published.document
     assert (result["outcome"], result["reason"]) == ENDS[name]
+    told = [result[field] for field in ("datamartName", "requestedBy", "requestReason")]
+    assert told == [event["detail"][field] for field in ("datamartName", "requestedBy", "reason")]
     assert ("sales-analytics" in scene.databrain.organisation.datamarts) == (result["outcome"] != "deleted")
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import islice, permutations
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,8 @@ from retirement.snapshot import Listing
 from tests.fakes import SETTINGS, START, requested
 
 ROOT = Path(__file__).parents[2]
-# Seconds of CPU, the start of Python included. What is not bounded takes years.
-MOST_WORK = 5
+# Seconds of CPU, the start of Python included, on the slowest machine. What is not bounded takes years.
+MOST_WORK = 60
 MEGABYTE = 1_000_000
 
 
@@ -65,17 +64,15 @@ def patterns() -> None:
 
 def unknown_fields() -> None:
     """As many fields that look like known ones as a message can have."""
-    close = ("".join(letters) for letters in permutations("reviewedEm"))
-    unknown = {f"{letters}bed": 1 for letters in islice(close, 50_000)}
     event = requested()
-    event["detail"] |= unknown
+    event["detail"] |= {f"reviewedEmbed{number}": 1 for number in range(45_000)}
     assert len(json.dumps(event)) > MEGABYTE
     assert "unknown field" in rejected(event).message
 
 
 def names() -> None:
     """As many datamarts with long names that are nearly the one that is asked for, and are not there."""
-    listed = {f"{'ab' * 95}{number:05}": None for number in range(10_000)}
+    listed = {f"{number:05}{'ab' * 95}": None for number in range(20_000)}
     assert len(close_names("ba" * 97, Listing(listed))) <= 3
 
 

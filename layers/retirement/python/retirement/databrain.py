@@ -44,7 +44,7 @@ TIMEOUT = httpx.Timeout(connect=3.0, read=10.0, write=5.0, pool=5.0)
 ANSWER_LIMIT = 15.0
 # Bytes. An unpaginated, expanded list of some thousand datamarts is larger; the pages are walked then, side by side.
 BODY_LIMIT = 32 * 1024 * 1024
-PAGE_LIMIT = 8 * 1024 * 1024
+PAGE_LIMIT = 8 * 1024 * 1024  # of everything else: ten datamarts of some thousand columns each, or a semantic layer
 # Of all data apps, keys and embeds together, which stay in memory until the decision and take some times as much there.
 EMBEDS_LIMIT = 64 * 1024 * 1024
 PAGE_SIZE = 10  # fixed by the API

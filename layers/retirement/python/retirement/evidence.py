@@ -56,7 +56,7 @@ class S3Evidence:
         raise AwsCallFailed(f"S3 PutObject s3://{self._bucket}/{key}: {_MOST_CONFLICTS} conflicts in a row; try again")
 
     def read(self, key: str) -> StoredObject | None:
-        """Read an object; None where there is none. A 403 is an error and never "there is none".
+        """Read an object, whole: this project wrote it. None where there is none; a 403 is an error and never that.
 
         Raises:
             AwsCallFailed: it could not be read, or its checksum does not fit.

@@ -56,6 +56,7 @@ class ServiceToken:
 
     def _read(self) -> str:
         try:
+            # At most 64 KiB (Secrets Manager user guide, "Quotas").
             secret = self._secrets_manager.get_secret_value(SecretId=self._secret_arn).get("SecretString", "")
         except ClientError as error:
             code = error.response["Error"]["Code"]
