@@ -26,6 +26,10 @@ RETIREMENT_ID_LIMIT = 128
 EVENT_ID_LIMIT = 1_024
 SHOWN_FIELDS = 5
 
+# The numbers of a message's attributes, as SQS writes them.
+_MILLISECONDS = re.compile("[0-9]{1,13}", re.ASCII)  # until the year 2286
+_RECEIVES = re.compile("[1-9][0-9]{0,8}", re.ASCII)
+
 
 def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     """Take the Lambda's event: an SQS batch of one, or an EventBridge event as such.
@@ -121,7 +125,18 @@ def _text_of(event: object) -> str:
 
 
 def _is_sqs(record: object) -> bool:
-    return isinstance(record, dict) and record.get("eventSource") == "aws:sqs"
+    """Whether SQS could have made it: whoever may invoke the function can send anything."""
+    if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
+        return False
+    attributes = record.get("attributes")
+    numbers = attributes if isinstance(attributes, dict) else {}
+    return (
+        isinstance(record.get("body"), str)
+        and isinstance(record.get("receiptHandle"), str)
+        and _MILLISECONDS.fullmatch(str(numbers.get("SentTimestamp"))) is not None
+        and _RECEIVES.fullmatch(str(numbers.get("ApproximateReceiveCount"))) is not None
+        and all(isinstance(numbers[name], str) for name in ("SentTimestamp", "ApproximateReceiveCount"))
+    )
 
 
 @cache
@@ -150,8 +165,8 @@ def _explained(error: SchemaValidationError) -> str:
         return f"{field} must have the field {', '.join(missing)}"
     if error.rule == "additionalProperties" and isinstance(value, dict):
         known = definition.get("properties", {})
-        unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))]
-        return f"{field} must not have the unknown field {', '.join(unknown[:SHOWN_FIELDS])}"
+        unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))[:SHOWN_FIELDS]]
+        return f"{field} must not have the unknown field {', '.join(unknown)}"
     expected = "a JSON object" if field == "the event" else definition["description"]
     return f"{field} must be {expected}; it is {_brief(value)}"
 

@@ -21,6 +21,8 @@ from retirement.timestamps import format_timestamp
 ASK_AGAIN = "then ask again under a new retirementId"
 SHOWN_GAPS = 5
 MOST_CLOSE = 3
+# Characters: what it costs to tell how alike two names are grows with the cube of them.
+COMPARED = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,8 @@ def close_names(name: str, listing: Listing) -> list[str]:
 
     by_folded: dict[str, list[str]] = {}
     for listed in listing.created_at:
-        by_folded.setdefault(folded(listed), []).append(listed)
-    close = get_close_matches(folded(name), by_folded, n=MOST_CLOSE)
+        by_folded.setdefault(folded(listed)[:COMPARED], []).append(listed)
+    close = get_close_matches(folded(name)[:COMPARED], by_folded, n=MOST_CLOSE)
     return [listed for match in close for listed in by_folded[match]][:MOST_CLOSE]
 
 
