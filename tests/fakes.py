@@ -20,10 +20,10 @@ from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
 from retirement.keys import retirement_key
-from retirement.ports import DeleteAnswer, DeleteEffect, Metric, Ports
-from retirement.requests import Delivery, Request
+from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts
+from retirement.requests import Asked, Delivery, Request
 from retirement.results import Reason
-from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
+from retirement.settings import DatabrainApi, Mode, RetireSettings, UndeterminedEmbeds
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
@@ -34,7 +34,7 @@ Parsed: TypeAlias = Any  # parsed JSON, for a test to index as it likes
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INVOCATION_SECONDS = 60.0
 
-SETTINGS = Settings(
+SETTINGS = RetireSettings(
     environment_name="prod",
     mode=Mode.RETIRE,
     databrain_base_url="https://databrain.test",
@@ -208,7 +208,7 @@ class FakeEmbedMap:
         return self.embed_map
 
 
-class FakeRequestsQueue:
+class FakeQueue:
     """Keeps how long each message is held back for, in seconds, by receipt handle."""
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ class RecordingTelemetry:
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
-        self.requests: list[Request] = []
+        self.asked: list[Asked] = []
         self.steps: list[tuple[str, Mapping[str, object]]] = []
         self.counts: Counter[Metric] = Counter()
         self._lock = Lock()
@@ -250,8 +250,8 @@ class RecordingTelemetry:
             self.errors.append(error)
             raise
 
-    def about(self, request: Request) -> None:
-        self.requests.append(request)
+    def about(self, asked: Asked) -> None:
+        self.asked.append(asked)
 
     def step(self, step: str, **fields: object) -> None:
         self.steps.append((step, fields))
@@ -289,14 +289,14 @@ class Crash(BaseException):
     """The invocation ends here: nothing of it goes out any more, not even from a `finally`."""
 
 
-def interfered(ports: Ports, interference: Interference) -> Ports:
+def interfered(ports: RetirePorts, interference: Interference) -> RetirePorts:
     """The same ports, with an interference before each call that goes out."""
     calls = _Calls(interference)
     outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in _OUTWARD}
     return replace(ports, **cast("Any", outward))
 
 
-_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "requests_queue", "results_topic")
+_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "inbox", "results_topic")
 
 
 class _Calls:
@@ -384,13 +384,13 @@ class Meanwhile:
 class World:
     """One organisation, one stack, and deliveries to it."""
 
-    settings: Settings = SETTINGS
+    settings: RetireSettings = SETTINGS
     clock: LogicalClock = field(default_factory=LogicalClock)
     databrain: FakeDatabrain = field(default_factory=FakeDatabrain)
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
-    requests_queue: FakeRequestsQueue = field(default_factory=FakeRequestsQueue)
+    inbox: FakeQueue = field(default_factory=FakeQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     deliveries: int = 0
@@ -411,12 +411,12 @@ class World:
         self.deliveries += 1
         message = from_queue(event, START, receive_count)
         delivery = receive(message, f"invocation-{self.deliveries}", self.clock.now())
-        ports = Ports(
+        ports = RetirePorts(
             databrain=self.databrain,
             embed_map=self.embed_map,
             evidence=self.evidence,
             coordination=self.coordination,
-            requests_queue=self.requests_queue,
+            inbox=self.inbox,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,

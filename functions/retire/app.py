@@ -6,7 +6,8 @@ from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Json
 from retirement.intake import receive
-from retirement.wiring import LambdaContext, Wiring
+from retirement.wiring.invocation import LambdaContext
+from retirement.wiring.retire import Wiring
 from retirement.workflow import retire
 
 logger = Logger()

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from local.databrain.estate import SERVICE_TOKEN
 from retirement.databrain import DatabrainClient, http_client
-from retirement.ports import Ports
+from retirement.ports import RetirePorts
 from retirement.requests import Delivery
 from retirement.settings import DatabrainApi
 from retirement.workflow import retire
@@ -22,7 +22,7 @@ from tests.fakes import (
     FakeCoordination,
     FakeEmbedMap,
     FakeEvidence,
-    FakeRequestsQueue,
+    FakeQueue,
     FakeResultsTopic,
     LogicalClock,
     RecordingTelemetry,
@@ -46,12 +46,12 @@ def main() -> None:
             clock=clock,
             telemetry=telemetry,
         )
-        ports = Ports(
+        ports = RetirePorts(
             databrain=databrain,
             embed_map=FakeEmbedMap(),
             evidence=FakeEvidence(),
             coordination=FakeCoordination(),
-            requests_queue=FakeRequestsQueue(),
+            inbox=FakeQueue(),
             results_topic=FakeResultsTopic(),
             telemetry=telemetry,
             clock=clock,

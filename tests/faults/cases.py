@@ -10,7 +10,7 @@ from typing import Any
 
 from local.databrain.faults import RouteId
 from retirement.requests import MOST_RECEIVES
-from retirement.settings import DatabrainApi, Mode, Settings, UndeterminedEmbeds
+from retirement.settings import DatabrainApi, Mode, RetireSettings, UndeterminedEmbeds
 from tests.fakes import SETTINGS, START, requested
 from tests.faults.stage import (
     LOCK_EXPIRY,
@@ -71,7 +71,7 @@ class Scenario:
     """A stack, an organisation and a request; `orders` and `crashes` are those that are tried on it."""
 
     name: str
-    settings: Settings = SETTINGS
+    settings: RetireSettings = SETTINGS
     detail: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[Stage], object] = lambda _: None
     lists_created_at: bool = True

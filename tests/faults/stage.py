@@ -34,11 +34,11 @@ from retirement.databrain import DatabrainClient
 from retirement.errors import AwsCallFailed
 from retirement.intake import receive
 from retirement.keys import retirement_key
-from retirement.ports import Ports
+from retirement.ports import RetirePorts
 from retirement.requests import MOST_RECEIVES, Delivery
 from retirement.results import Reason
 from retirement.service_token import ServiceToken
-from retirement.settings import DatabrainApi, Settings
+from retirement.settings import DatabrainApi, RetireSettings
 from retirement.timestamps import format_timestamp, parse_timestamp
 from retirement.workflow import retire
 from tests.fakes import (
@@ -50,7 +50,7 @@ from tests.fakes import (
     FakeCoordination,
     FakeEmbedMap,
     FakeEvidence,
-    FakeRequestsQueue,
+    FakeQueue,
     FakeResultsTopic,
     LogicalClock,
     Parsed,
@@ -253,13 +253,13 @@ class Line:
 class Stage:
     """`deliver` carries out one delivery of an event to its end."""
 
-    settings: Settings = SETTINGS
+    settings: RetireSettings = SETTINGS
     organisation: Organisation = field(default_factory=lambda: organisation())  # noqa: PLW0108  # it is defined below
     clock: LogicalClock = field(default_factory=LogicalClock)
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
-    requests_queue: FakeRequestsQueue = field(default_factory=FakeRequestsQueue)
+    inbox: FakeQueue = field(default_factory=FakeQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     is_lockless: bool = False  # the lock is a convenience: everything must hold where it is lost
@@ -289,7 +289,7 @@ class Stage:
         started_at = self.clock.now()
         decided = len(self.telemetry.steps)
         result, error = None, None
-        ports = Ports(
+        ports = RetirePorts(
             databrain=DatabrainClient(
                 cast("Any", Connection(line.request)),
                 api=self.settings.databrain_api,
@@ -300,7 +300,7 @@ class Stage:
             embed_map=self.embed_map,
             evidence=self.evidence,
             coordination=self.coordination,
-            requests_queue=self.requests_queue,
+            inbox=self.inbox,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,

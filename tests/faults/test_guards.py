@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from retirement import rules, workflow
+from retirement import deliveries, rules, workflow
 from retirement.backup import NoBackupAsked, VerifiedBackup
 from retirement.databrain import DatabrainClient
 from retirement.intents import Intent
@@ -129,7 +129,7 @@ _RECORD_FAILURE = FakeCoordination.record_failure
 _READ = FakeEvidence.read
 _CREATE = FakeEvidence.create
 _TO_JSON = Intent.to_json
-_FINISH = workflow._Attempt.finish  # noqa: SLF001  # no other way in
+_FINISH = deliveries.finish
 
 # What breaks without the guard, how to take it away, and where in the matrix to look (a part of the cases' names).
 GUARDS: dict[str, tuple[str, Removal, str]] = {
@@ -164,7 +164,7 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "the day's count": (LIMIT, _without(FakeCoordination, "reserve", lambda *_: True), "limit of one / "),
     "the dry run's gate": (
         DRY,
-        _without(workflow._Attempt, "is_dry_run", property(lambda _: False)),  # noqa: SLF001  # no other way in
+        _without(workflow, "_is_dry_run", lambda _: False),
         "dry run / ",
     ),
     "the backup": (BACKED_UP, _unwritten_backups, "a backup is asked for / "),
@@ -193,7 +193,7 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     ),
     "an intent written meanwhile is seen at the end": (
         HONEST,
-        _without(workflow._Attempt, "finish", _heedless),  # noqa: SLF001  # no other way in
+        _without(workflow, "finish", _heedless),
         "a backup is asked for / 6 list_datamarts / ",
     ),
     "the intent keeps createdAt": (
@@ -213,10 +213,10 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     ),
     "a conclusion insists": (
         GIVEN_UP,
-        _without(workflow, "TIME_TO_CONCLUDE", 60.0),
+        _without(deliveries, "TIME_TO_CONCLUDE", 60.0),
         "/ at last 4 time-out before the effect once",
     ),
-    "the failure is published": (GIVEN_UP, _without(workflow, "_publish", _nothing), "the same again until given up"),
+    "the failure is published": (GIVEN_UP, _without(deliveries, "publish", _nothing), "the same again until given up"),
     "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 20 delete_datamart / "),
     "only a clear no is a no": (
         HONEST,

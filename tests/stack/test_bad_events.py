@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from retirement.workflow import KEPT_EVENT_BYTES
+from retirement.deliveries import KEPT_EVENT_BYTES
 from tests.stack.scene import JsonObject, Scene
 
 # What goes over the fields of a valid request, and what the rejection says of it.
@@ -39,7 +39,7 @@ BAD_DETAILS: Mapping[str, tuple[JsonObject, str]] = {
     "planId: number": ({"planId": 1}, "detail.planId must be"),
     "retireAt: words": ({"retireAt": "tomorrow"}, "detail.retireAt must be"),
     "retireAt: no offset": ({"retireAt": "2026-03-01T12:00:00"}, "detail.retireAt must be"),
-    "retireAt: to be scheduled": ({"retireAt": "2999-03-01T12:00:00Z"}, "EventBridge Scheduler"),
+    "retireAt: to be scheduled": ({"retireAt": "2999-03-01T12:00:00Z"}, "at most 366 days ahead"),
     "unknown field": ({"dryRum": True}, "dryRum"),
     "unknown field, lone surrogate": ({"\ud800": True}, "unknown field"),
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retirement.settings import Settings
+from retirement.settings import RetireSettings
 
 Node = dict[str, Any]
 
@@ -206,7 +206,7 @@ def test_defaults_are_settings(written: Node) -> None:
         name: value if isinstance(value, str) else (defaults | resources)[value["Ref"]]
         for name, value in VARIABLES.items()
     }
-    settings = Settings.from_environment(environment)
+    settings = RetireSettings.from_environment(environment)
     assert settings.mode == "plan"
     assert settings.backup_by_default
     assert settings.embed_map is None

@@ -24,7 +24,9 @@ REQUEST = Request(
     dependents=DependentsPolicy.BLOCK,
     reviewed_embeds=frozenset(),
     plan_id=None,
+    retire_at=None,
     requested_at=START,
+    event_id="7bf73129-1428-4cd3-a780-95db273d1602",
     content_hash="0" * 64,
     detail={"datamartName": "sales"},
 )

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from retirement.errors import ConfigurationError, DatabrainUnavailable, GivenUp
-from retirement.ports import Ports
+from retirement.ports import RetirePorts
 from retirement.settings import Mode
-from retirement.wiring import LambdaClock
+from retirement.wiring.invocation import LambdaClock
 from tests.fakes import START, FailAt, Interference, Parsed, World, entry_of, from_queue, interfered, requested
 from tests.unit.test_settings import ENVIRONMENT, MAY_BE_EMPTY
 
@@ -96,16 +96,16 @@ def deployed(
     """With one datamart, `sales`."""
     deployed = Deployed(load(), world, capsys)
     world.databrain.datamarts["sales"] = entry_of()
-    real: Callable[[Context], Ports] = deployed.app.wiring.ports
+    real: Callable[[Context], RetirePorts] = deployed.app.wiring.ports
 
-    def ports(context: Context) -> Ports:
+    def ports(context: Context) -> RetirePorts:
         return replace(
             real(context),
             databrain=world.databrain,
             embed_map=world.embed_map,
             evidence=world.evidence,
             coordination=world.coordination,
-            requests_queue=world.requests_queue,
+            inbox=world.inbox,
             results_topic=world.results_topic,
         )
 
@@ -235,7 +235,7 @@ def test_wired() -> None:
     assert first.embed_map is second.embed_map
     assert first.evidence is second.evidence
     assert first.coordination is second.coordination
-    assert first.requests_queue is second.requests_queue
+    assert first.inbox is second.inbox
     assert first.results_topic is second.results_topic
     assert first.telemetry is second.telemetry
     assert second.clock.remaining() == 1.5
@@ -251,7 +251,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._evidence._s3,  # noqa: SLF001  # the same
         wiring._embed_map._s3,  # noqa: SLF001  # the same
         wiring._coordination._dynamodb,  # noqa: SLF001  # the same
-        wiring._requests_queue._sqs,  # noqa: SLF001  # the same
+        wiring._inbox._sqs,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 

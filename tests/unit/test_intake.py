@@ -103,7 +103,9 @@ def test_defaults() -> None:
         dependents=DependentsPolicy.BLOCK,
         reviewed_embeds=frozenset(),
         plan_id=None,
+        retire_at=None,
         requested_at=START,
+        event_id="7bf73129-1428-4cd3-a780-95db273d1602",
         content_hash=request.content_hash,
         detail=MINIMAL,
     )
@@ -218,8 +220,7 @@ WRONG_VALUES = {
         "2026-03-01",
         "2026-03-01T12:00:00",
         "2026-02-30T12:00:00Z",
-        "2026-03-01T12:01:01Z",
-        "2027-01-01T00:00:00+02:00",
+        "2027-03-02T12:00:01Z",
         "9999-12-31T23:59:59-23:59",
     ],
 }
@@ -311,9 +312,11 @@ def test_other_environment() -> None:
     assert "\"staging\", and this stack's is 'prod'" in complaint(event_of(MINIMAL | {"environment": "staging"}))
 
 
-def test_retire_at_ahead() -> None:
-    """A request whose time has not come is told how to have it scheduled."""
-    assert "EventBridge Scheduler" in complaint(event_of(MINIMAL | {"retireAt": "2026-03-02T12:00:00Z"}))
+def test_retire_at() -> None:
+    """A request may be for a time within a year of its arrival."""
+    assert parsed(event_of(MINIMAL | {"retireAt": "2027-03-02T14:00:00+02:00"})).retire_at == START + timedelta(
+        days=366
+    )
 
 
 # ---- What a rejected event carried ---------------------------------------------------------------------------------

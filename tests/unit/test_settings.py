@@ -1,7 +1,7 @@
 import pytest
 
 from retirement.errors import ConfigurationError
-from retirement.settings import DatabrainApi, Mode, S3Location, Settings, UndeterminedEmbeds
+from retirement.settings import DatabrainApi, Mode, RetireSettings, S3Location, UndeterminedEmbeds
 
 ENVIRONMENT = {
     "ENVIRONMENT_NAME": "prod",
@@ -26,9 +26,9 @@ MAY_BE_EMPTY = {"EMBED_MAP_URI", "RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"}
 
 def test_read() -> None:
     """Every setting comes from its variable, spaces around it trimmed."""
-    settings = Settings.from_environment({name: f" {value}\n" for name, value in ENVIRONMENT.items()})
+    settings = RetireSettings.from_environment({name: f" {value}\n" for name, value in ENVIRONMENT.items()})
 
-    assert settings == Settings(
+    assert settings == RetireSettings(
         environment_name="prod",
         mode=Mode.RETIRE,
         databrain_base_url="https://api.usedatabrain.com",
@@ -57,7 +57,7 @@ def test_missing(name: str, value: str | None) -> None:
         environment[name] = value
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        Settings.from_environment(environment)
+        RetireSettings.from_environment(environment)
 
 
 @pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
@@ -72,7 +72,7 @@ def test_missing(name: str, value: str | None) -> None:
 )
 def test_globs(name: str, value: str, globs: tuple[str, ...]) -> None:
     """Globs are comma-separated, spaces around each trimmed and those within kept; an empty list is none at all."""
-    settings = Settings.from_environment(ENVIRONMENT | {name: value})
+    settings = RetireSettings.from_environment(ENVIRONMENT | {name: value})
 
     assert (settings.retirable_datamarts if name.startswith("R") else settings.protected_datamarts) == globs
 
@@ -81,7 +81,7 @@ def test_globs(name: str, value: str, globs: tuple[str, ...]) -> None:
 def test_globs_are_missing(name: str) -> None:
     """A guard that is not there at all is a wrong deployment and not an empty guard."""
     with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
-        Settings.from_environment({other: text for other, text in ENVIRONMENT.items() if other != name})
+        RetireSettings.from_environment({other: text for other, text in ENVIRONMENT.items() if other != name})
 
 
 @pytest.mark.parametrize("value", [None, "", " "], ids=["missing", "empty", "blank"])
@@ -90,14 +90,18 @@ def test_no_embed_map(value: str | None) -> None:
     environment = {name: text for name, text in ENVIRONMENT.items() if name != "EMBED_MAP_URI"}
 
     assert (
-        Settings.from_environment(environment | ({} if value is None else {"EMBED_MAP_URI": value})).embed_map is None
+        RetireSettings.from_environment(environment | ({} if value is None else {"EMBED_MAP_URI": value})).embed_map
+        is None
     )
 
 
 @pytest.mark.parametrize(("value", "limit"), [("0", 0), ("1", 1), ("10000", 10_000)])
 def test_max_retirements_per_day(value: str, limit: int) -> None:
     """The day's limit is a whole number; 0 is none at all."""
-    assert Settings.from_environment(ENVIRONMENT | {"MAX_RETIREMENTS_PER_DAY": value}).max_retirements_per_day == limit
+    assert (
+        RetireSettings.from_environment(ENVIRONMENT | {"MAX_RETIREMENTS_PER_DAY": value}).max_retirements_per_day
+        == limit
+    )
 
 
 WRONG = {
@@ -136,7 +140,7 @@ WRONG = {
 def test_wrong(name: str, value: str) -> None:
     """A setting that is wrong is named, with what is expected."""
     with pytest.raises(ConfigurationError, match=f"^{name} (is|must)"):
-        Settings.from_environment(ENVIRONMENT | {name: value})
+        RetireSettings.from_environment(ENVIRONMENT | {name: value})
 
 
 def test_every_setting_is_tested() -> None:
@@ -162,13 +166,13 @@ def test_every_setting_is_tested() -> None:
 )
 def test_base_url(url: str, read: str) -> None:
     """An https URL with any path, or plain http for this machine alone."""
-    assert Settings.from_environment(ENVIRONMENT | {"DATABRAIN_BASE_URL": url}).databrain_base_url == read
+    assert RetireSettings.from_environment(ENVIRONMENT | {"DATABRAIN_BASE_URL": url}).databrain_base_url == read
 
 
 @pytest.mark.parametrize("name", ["SERVICE_TOKEN_SECRET_ARN", "DATABRAIN_BASE_URL"])
 def test_token_in_a_wrong_place(name: str) -> None:
     """A token that was put where its secret's ARN or the URL belongs is not repeated."""
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment(ENVIRONMENT | {name: "dbn_live_abc123"})
+        RetireSettings.from_environment(ENVIRONMENT | {name: "dbn_live_abc123"})
 
     assert "dbn_live_abc123" not in str(raised.value)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from retirement.deliveries import GIVEN_UP_FOR, TIME_TO_CONCLUDE
 from retirement.errors import AwsCallFailed, DatabrainUnavailable, GivenUp
 from retirement.requests import MOST_RECEIVES
 from retirement.results import Reason
-from retirement.workflow import GIVEN_UP_FOR, TIME_TO_CONCLUDE
 from tests.fakes import SETTINGS, Crash, CrashAt, FailAt, Interference, Parsed, World, entry_of, requested
 
 DOWN = FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503"))
@@ -41,13 +41,13 @@ def test_the_wait_grows(world: World) -> None:
         with pytest.raises(DatabrainUnavailable):
             world.deliver(requested(), DOWN, receive_count=receive_count)
 
-    assert tuple(world.requests_queue.held_back.values()) == SETTINGS.retry_delays
+    assert tuple(world.inbox.held_back.values()) == SETTINGS.retry_delays
 
 
 def test_a_wait_that_cannot_be_set(world: World) -> None:
     """Where SQS does not answer, the attempt's own error is raised: the visibility time-out brings the message back."""
     with pytest.raises(DatabrainUnavailable):
-        world.deliver(requested(), DOWN, FailAt("requests_queue.hold_back", AwsCallFailed("no answer")))
+        world.deliver(requested(), DOWN, FailAt("inbox.hold_back", AwsCallFailed("no answer")))
 
 
 def test_what_has_ended_is_not_held_back(world: World) -> None:
@@ -55,7 +55,7 @@ def test_what_has_ended_is_not_held_back(world: World) -> None:
     world.deliver(requested())
     world.deliver(requested(dryRum=True))
 
-    assert world.requests_queue.held_back == {}
+    assert world.inbox.held_back == {}
 
 
 def test_the_last_receive_makes_no_attempt(world: World) -> None:
@@ -67,7 +67,7 @@ def test_the_last_receive_makes_no_attempt(world: World) -> None:
     assert (result["outcome"], result["reason"]) == ("failed", "databrain_unavailable")
     assert world.kept_of(requested(), "failure-1.json") == {**result, "event": json.dumps(requested())}
     assert not [call for call in world.calls if call.startswith("databrain.")]
-    assert world.requests_queue.held_back[f"handle-{MOST_RECEIVES}"] == 0
+    assert world.inbox.held_back[f"handle-{MOST_RECEIVES}"] == 0
     assert "sales" in world.databrain.datamarts
 
 
@@ -122,9 +122,7 @@ def test_there_is_a_receipt_by_now(world: World) -> None:
     assert result == world.kept_of(requested(), "receipt.json")
 
 
-@pytest.mark.parametrize(
-    "call", ["evidence.read", "evidence.create", "results_topic.publish", "requests_queue.hold_back"]
-)
+@pytest.mark.parametrize("call", ["evidence.read", "evidence.create", "results_topic.publish", "inbox.hold_back"])
 def test_the_last_receive_insists(world: World, call: str) -> None:
     """A call that fails is made again, since nobody comes after; the failure is one and the same."""
     fail(world)
@@ -151,7 +149,7 @@ def test_the_time_is_up(world: World, event: Parsed) -> None:
         world.deliver(event, FailAt("results_topic.publish", AwsCallFailed("down")), receive_count=MOST_RECEIVES)
 
     assert 0 < world.clock.remaining() < TIME_TO_CONCLUDE
-    assert world.requests_queue.held_back[f"handle-{MOST_RECEIVES}"] == 0
+    assert world.inbox.held_back[f"handle-{MOST_RECEIVES}"] == 0
 
 
 def test_sent_again_and_given_up_again(world: World) -> None:

@@ -34,11 +34,12 @@ REFUSED_BY_NAME = [
     "evidence.read",
     "evidence.read",
     "evidence.read",
+    "evidence.read",
     "evidence.create",
     "results_topic.publish",
     "coordination.release",
 ]
-REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:3], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[3:]]
+REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:4], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[4:]]
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ def test_way_of_a_request(world: World) -> None:
         "coordination.acquire",
         "evidence.read",
         "evidence.read",
+        "evidence.read",
         "coordination.used_today",
         "databrain.find",
         "databrain.list_embeds",
@@ -128,6 +129,7 @@ def test_way_of_a_request(world: World) -> None:
         "evidence.read",
         "coordination.reserve",
         "evidence.create",
+        "evidence.read",
         "evidence.read",
         "coordination.record_failure",
         "databrain.delete",
@@ -553,4 +555,4 @@ def test_steps(world: World) -> None:
         "delete",
         "confirm",
     ]
-    assert [request.retirement_id for request in world.telemetry.requests] == ["offboard-1"]
+    assert [asked.retirement_id for asked in world.telemetry.asked] == ["offboard-1"]

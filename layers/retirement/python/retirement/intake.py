@@ -10,14 +10,18 @@ from typing import Any, cast
 
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
-from retirement.canonical import Json, canonical_json, parse_json, sha256_hex
+from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
 from retirement.errors import ConfigurationError, InvalidRequest
-from retirement.requests import Carried, Delivery, DependentsPolicy, Request
+from retirement.requests import Cancellation, Carried, Delivery, DependentsPolicy, Request
 from retirement.results import LONGEST_QUOTED, shortened
-from retirement.timestamps import format_timestamp, parse_timestamp
+from retirement.timestamps import parse_timestamp
 
-SCHEMA = Path(__file__).with_name("schemas") / "datamart-retirement-requested.json"
-SCHEDULING_TOLERANCE = timedelta(seconds=60)
+SCHEMAS = Path(__file__).with_name("schemas")
+REQUESTED = "Datamart Retirement Requested"
+CANCELLED = "Datamart Retirement Cancelled"
+
+# A year, and a leap day: who asks now for later than that will not remember it.
+FARTHEST_AHEAD = timedelta(days=366)
 
 # The limits of the result's fields, for what a rejected event carried (characters).
 NAME_LIMIT = 256
@@ -53,28 +57,24 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     )
 
 
+def parse_asked(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request | Cancellation:
+    """Validate an event that asks for a retirement, or for its cancellation.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what came.
+    """
+    if _detail_type_of(delivery.body) == CANCELLED:
+        return _parse_cancellation(delivery, environment)
+    return parse_request(delivery, environment=environment, backup_by_default=backup_by_default)
+
+
 def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request:
     """Validate the event against its schema and fill in the defaults.
 
     Raises:
         InvalidRequest: the message names the field, the rule and what came.
     """
-    event = _validated(delivery.body)
-    detail = cast("Mapping[str, Json]", event["detail"])
-    if detail["environment"] != environment:
-        raise InvalidRequest(
-            f"detail.environment is {_brief(detail['environment'])}, and this stack's is {environment!r}: "
-            "send the request to the stack that is meant"
-        )
-    requested_at = min(_timestamp("time", event["time"]), delivery.arrived_at)
-    if "retireAt" in detail:
-        retire_at = _timestamp("detail.retireAt", detail["retireAt"])
-        # by the arrival, not by the clock: delivered again later, it is rejected again
-        if retire_at > delivery.arrived_at + SCHEDULING_TOLERANCE:
-            raise InvalidRequest(
-                f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out what is due now: "
-                "have an EventBridge Scheduler schedule put the request on the bus at that time"
-            )
+    event, detail = _validated(delivery.body, REQUESTED, environment)
     as_sent = {key: value for key, value in detail.items() if key != "retireAt"}
     return Request(
         datamart_name=cast("str", detail["datamartName"]),
@@ -87,10 +87,47 @@ def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bo
         dependents=DependentsPolicy(cast("str", detail.get("dependents", DependentsPolicy.BLOCK))),
         reviewed_embeds=frozenset(cast("list[str]", detail.get("reviewedEmbeds", []))),
         plan_id=cast("str | None", detail.get("planId")),
-        requested_at=requested_at,
+        retire_at=_retire_at(detail, delivery),
+        requested_at=_requested_at(event, delivery),
+        event_id=cast("str", event["id"]),
         content_hash=sha256_hex(canonical_json(as_sent)),
         detail=detail,
     )
+
+
+def _retire_at(detail: Document, delivery: Delivery) -> datetime | None:
+    if "retireAt" not in detail:
+        return None
+    retire_at = _timestamp("detail.retireAt", detail["retireAt"])
+    # by the arrival, not by the clock: delivered again later, it is rejected again
+    if retire_at > delivery.arrived_at + FARTHEST_AHEAD:
+        raise InvalidRequest(
+            f"detail.retireAt must be at most {FARTHEST_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
+        )
+    return retire_at
+
+
+def _parse_cancellation(delivery: Delivery, environment: str) -> Cancellation:
+    event, detail = _validated(delivery.body, CANCELLED, environment)
+    return Cancellation(
+        datamart_name=cast("str", detail["datamartName"]),
+        retirement_id=cast("str", detail["retirementId"]),
+        requested_by=cast("str", detail["requestedBy"]),
+        reason=cast("str", detail["reason"]),
+        requested_at=_requested_at(event, delivery),
+    )
+
+
+def _requested_at(event: Document, delivery: Delivery) -> datetime:
+    return min(_timestamp("time", event["time"]), delivery.arrived_at)
+
+
+def _detail_type_of(body: str) -> Json:
+    try:
+        event = parse_json(body)
+    except ValueError:
+        return None
+    return event.get("detail-type") if isinstance(event, Mapping) else None
 
 
 def carried_by(delivery: Delivery) -> Carried:
@@ -140,20 +177,29 @@ def _is_sqs(record: object) -> bool:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads(SCHEMA.read_bytes()))
+def _schema(detail_type: str) -> dict[str, Any]:
+    file_name = f"{detail_type.lower().replace(' ', '-')}.json"
+    return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
 
 
-def _validated(body: str) -> Mapping[str, Json]:
+def _validated(body: str, detail_type: str, environment: str) -> tuple[Document, Document]:
+    """Return the event and its detail."""
     try:
         event = parse_json(body)
     except ValueError as error:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
     try:
-        validate(event=cast("dict[str, Any]", event), schema=_schema())
+        validate(event=cast("dict[str, Any]", event), schema=_schema(detail_type))
     except SchemaValidationError as error:
         raise InvalidRequest(_explained(error)) from None
-    return cast("Mapping[str, Json]", event)
+    valid = cast("Mapping[str, Document]", event)
+    meant = valid["detail"]["environment"]
+    if meant != environment:
+        raise InvalidRequest(
+            f"detail.environment is {_brief(meant)}, and this stack's is {environment!r}: "
+            "send the request to the stack that is meant"
+        )
+    return valid, valid["detail"]
 
 
 def _explained(error: SchemaValidationError) -> str:
@@ -186,7 +232,7 @@ def _timestamp(field: str, value: Json) -> datetime:
 
 
 def _default_id(event_id: str) -> str:
-    allowed: str = _schema()["properties"]["detail"]["properties"]["retirementId"]["pattern"]
+    allowed: str = _schema(REQUESTED)["properties"]["detail"]["properties"]["retirementId"]["pattern"]
     return event_id if re.fullmatch(allowed, event_id) else sha256_hex(event_id)
 
 

@@ -10,7 +10,7 @@ _SEGMENT_KEPT = 560
 
 
 def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> str:
-    """Of `receipt.json`, `intent.json`, a failure or a backup."""
+    """Of `receipt.json`, `intent.json`, `cancelled.json`, a schedule, a failure or a backup."""
     return f"retirements/{_segment(datamart_name)}/{retirement_id}/{file_name}"
 
 
@@ -22,6 +22,21 @@ def backup_file_name(sha256: str) -> str:
 def failure_file_name(number: int) -> str:
     """Of a giving-up, from 1."""
     return f"failure-{number}.json"
+
+
+def cancellation_failure_file_name(number: int) -> str:
+    """Of the giving-up of a cancellation, from 1."""
+    return f"cancellation-failure-{number}.json"
+
+
+def schedule_file_name(number: int) -> str:
+    """Of a date that was asked for, from 1; the last one stands."""
+    return f"schedule-{number}.json"
+
+
+def reminder_file_name(number: int) -> str:
+    """Of the reminder of such a date."""
+    return f"reminder-{number}.json"
 
 
 def plan_key(datamart_name: str, plan_id: str) -> str:

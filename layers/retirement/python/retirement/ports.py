@@ -10,7 +10,7 @@ from retirement.backup import DeletePermit
 from retirement.canonical import Document
 from retirement.dependents import EmbedListing, EmbedMap
 from retirement.errors import DatabrainError
-from retirement.requests import Delivery, Request
+from retirement.requests import Asked, Delivery, Request
 from retirement.results import Reason
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
@@ -131,14 +131,50 @@ class EmbedMapSource(Protocol):
         """
 
 
-class RequestsQueue(Protocol):
-    """Where requests come from, and go back to."""
+class Inbox(Protocol):
+    """The queue that a function's events come from, and go back to."""
 
     def hold_back(self, delivery: Delivery, seconds: int) -> None:
         """Deliver it again after this time, or at once; nothing where it came from no queue.
 
         Raises:
             AwsCallFailed: it comes again after the queue's visibility time-out.
+        """
+
+
+class Outbox(Protocol):
+    """The queue that a function hands events on to."""
+
+    def send(self, body: str, seconds: int) -> None:
+        """Send a message, to be delivered after this time (at most 900 seconds).
+
+        Raises:
+            AwsCallFailed: it may have been sent or not.
+        """
+
+
+class Timer(Enum):
+    """What a timer does when it goes off: each sends the event of a schedule to a queue."""
+
+    RETIRE = "retire"
+    REMIND = "remind"
+
+
+class Timers(Protocol):
+    """One timer of each kind for a retirement."""
+
+    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
+        """Set or move it: at this time, and hardly later than a minute after it, the body is sent.
+
+        Raises:
+            AwsCallFailed: it may have been set or not.
+        """
+
+    def clear(self, timer: Timer, asked: Asked) -> None:
+        """Take it away, if it is there.
+
+        Raises:
+            AwsCallFailed: it may be there or not.
         """
 
 
@@ -166,7 +202,7 @@ class Telemetry(Counter, Protocol):
     def attempt(self, delivery: Delivery) -> AbstractContextManager[None]:
         """Measure one attempt, whatever its end, and report the error that it ends in."""
 
-    def about(self, request: Request) -> None:
+    def about(self, asked: Asked) -> None:
         """From here on, every line is about this request."""
 
     def step(self, step: str, **fields: object) -> None:
@@ -176,15 +212,52 @@ class Telemetry(Counter, Protocol):
         """The request has its result, which is published `again` for a delivery that came again."""
 
 
+class AnsweringPorts(Protocol):
+    """What every function needs that answers events."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence bucket."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where its events come from."""
+
+    @property
+    def results_topic(self) -> ResultsTopic:
+        """Where it answers."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What an operator sees."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time of this invocation."""
+
+
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything that the workflow talks to, wired for one invocation."""
+class RetirePorts:
+    """Everything that a retirement talks to, wired for one invocation."""
 
     databrain: Databrain
     embed_map: EmbedMapSource
     evidence: Evidence
     coordination: Coordination
-    requests_queue: RequestsQueue
+    inbox: Inbox
+    results_topic: ResultsTopic
+    telemetry: Telemetry
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePorts:
+    """Everything that scheduling talks to, wired for one invocation."""
+
+    evidence: Evidence
+    timers: Timers
+    inbox: Inbox
+    outbox: Outbox
     results_topic: ResultsTopic
     telemetry: Telemetry
     clock: Clock

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from retirement.canonical import Document
 
@@ -37,9 +38,37 @@ class Delivery:
         return self.receive_count >= MOST_RECEIVES
 
 
+class Asked(Protocol):
+    """What a request and a cancellation have in common: which retirement it is about, who asks and why."""
+
+    @property
+    def datamart_name(self) -> str:
+        """Exact and case-sensitive."""
+
+    @property
+    def retirement_id(self) -> str:
+        """With the name, the identity of a retirement."""
+
+    @property
+    def requested_by(self) -> str:
+        """For the audit."""
+
+    @property
+    def reason(self) -> str:
+        """For the audit."""
+
+    @property
+    def requested_at(self) -> datetime:
+        """The earlier of the event's time and its arrival."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A valid request with its defaults filled in. `content_hash` is of the request as sent, before defaults."""
+    """A valid request with its defaults filled in.
+
+    `content_hash` is of the request as sent, before defaults and without `retireAt`; `event_id` tells two that ask for
+    the same from one that is delivered twice.
+    """
 
     datamart_name: str
     retirement_id: str
@@ -51,9 +80,22 @@ class Request:
     dependents: DependentsPolicy
     reviewed_embeds: frozenset[str]
     plan_id: str | None
+    retire_at: datetime | None
     requested_at: datetime
+    event_id: str
     content_hash: str
     detail: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """A valid wish that a retirement be not carried out."""
+
+    datamart_name: str
+    retirement_id: str
+    requested_by: str
+    reason: str
+    requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ LONGEST_QUOTED = 100
 
 
 class Outcome(StrEnum):
-    """What became of a request."""
+    """What became of a request; `scheduled` and `failed` are no ends."""
 
+    SCHEDULED = "scheduled"
+    CANCELLED = "cancelled"
     DELETED = "deleted"
     ALREADY_ABSENT = "already_absent"
     PLANNED = "planned"
@@ -28,6 +30,8 @@ class Outcome(StrEnum):
 
 class Reason(StrEnum):
     """Why; each belongs to one outcome (`events/schemas/datamart-retirement-result.json`)."""
+
+    DUE_SOON = "due_soon"
 
     DRY_RUN = "dry_run"
     PLAN_MODE = "plan_mode"
@@ -44,6 +48,7 @@ class Reason(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     RETIREMENT_ID_REUSED = "retirement_id_reused"
+    ALREADY_ENDED = "already_ended"
 
     DATABRAIN_UNAUTHORIZED = "databrain_unauthorized"
     DATABRAIN_UNAVAILABLE = "databrain_unavailable"
@@ -90,6 +95,9 @@ class Grounds:
     backup: BackupReference | None = None
 
 
+NOTHING_READ = Grounds()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The result of one request; the wording and the types are the published schema's."""
@@ -105,11 +113,13 @@ class Result:
     requested_at: datetime
     started_at: datetime
     finished_at: datetime
-    grounds: Grounds
-    confirmed_by: ConfirmedBy | None
+    grounds: Grounds = NOTHING_READ
+    confirmed_by: ConfirmedBy | None = None
+    retire_at: datetime | None = None  # of `scheduled` alone
 
     def document(self) -> Document:
         """The result as JSON."""
+        scheduled = {} if self.retire_at is None else {"retireAt": format_timestamp(self.retire_at)}
         return {
             "schemaVersion": SCHEMA_VERSION,
             "datamartName": self.datamart_name,
@@ -123,6 +133,7 @@ class Result:
             "requestedAt": format_timestamp(self.requested_at),
             "startedAt": format_timestamp(self.started_at),
             "finishedAt": format_timestamp(self.finished_at),
+            **scheduled,
             "planId": self.grounds.plan_id,
             "backup": None if self.grounds.backup is None else self.grounds.backup.document(),
             "dependents": self.grounds.dependents,

@@ -14,7 +14,7 @@ from retirement.intents import Intent
 from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
 from retirement.results import Reason, in_words, quoted
-from retirement.settings import Settings, UndeterminedEmbeds
+from retirement.settings import RetireSettings, UndeterminedEmbeds
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.timestamps import format_timestamp
 
@@ -68,17 +68,17 @@ def is_later_generation(created_at: datetime | None, intent: Intent) -> bool:
     return created_at is not None and intent.created_at is not None and created_at > intent.created_at
 
 
-def refuse_by_name(request: Request, settings: Settings) -> Refusal | None:
+def refuse_by_name(request: Request, settings: RetireSettings) -> Refusal | None:
     """What no look at Databrain can change; nothing that a request says lifts it."""
     return _protected(request, settings) or _not_retirable(request, settings)
 
 
-def refuse_by_count(used: int, settings: Settings, now: datetime) -> Refusal | None:
+def refuse_by_count(used: int, settings: RetireSettings, now: datetime) -> Refusal | None:
     """Whether the limit of this UTC day is reached already."""
     return daily_limit_reached(used, settings, now) if used >= settings.max_retirements_per_day else None
 
 
-def daily_limit_reached(used: int, settings: Settings, now: datetime) -> Refusal:
+def daily_limit_reached(used: int, settings: RetireSettings, now: datetime) -> Refusal:
     """The next retirement of the day is refused, never queued silently."""
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return Refusal(
@@ -94,7 +94,7 @@ def decide(
     dependents: Dependents,
     plan: Plan,
     kept_plan: Document | None,
-    settings: Settings,
+    settings: RetireSettings,
 ) -> Refusal | None:
     """Decide on the deletion of what was seen; None is yes. Dry run or not, the decision is the same.
 
@@ -120,7 +120,7 @@ def close_names(name: str, listing: Listing) -> list[str]:
     return [listed for match in close for listed in by_folded[match]][:MOST_CLOSE]
 
 
-def _protected(request: Request, settings: Settings) -> Refusal | None:
+def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
     glob = _first_match(request.datamart_name, settings.protected_datamarts)
     if glob is None:
         return None
@@ -130,7 +130,7 @@ def _protected(request: Request, settings: Settings) -> Refusal | None:
     )
 
 
-def _not_retirable(request: Request, settings: Settings) -> Refusal | None:
+def _not_retirable(request: Request, settings: RetireSettings) -> Refusal | None:
     if _first_match(request.datamart_name, settings.retirable_datamarts) is not None:
         return None
     return Refusal(
@@ -195,7 +195,7 @@ def _dependents_found(request: Request, dependents: Dependents) -> Refusal | Non
     )
 
 
-def _dependents_undetermined(request: Request, dependents: Dependents, settings: Settings) -> Refusal | None:
+def _dependents_undetermined(request: Request, dependents: Dependents, settings: RetireSettings) -> Refusal | None:
     undetermined = dependents.unreviewed(Verdict.UNDETERMINED)
     unknown = list(dependents.listing.gaps[:SHOWN_GAPS])
     if undetermined:

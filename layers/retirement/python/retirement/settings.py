@@ -1,4 +1,4 @@
-"""The function's settings, read once from its environment. Each is a parameter or a resource of template.yaml."""
+"""Each function's settings, read once from its environment. Each is a parameter or a resource of template.yaml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class S3Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RetireSettings:
     """All settings of the retire function."""
 
     environment_name: str
@@ -67,7 +67,7 @@ class Settings:
     results_topic_arn: str
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str]) -> "RetireSettings":
         """Read and check every variable.
 
         Raises:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from retirement.canonical import Document
 from retirement.errors import RetirementError, reason_of
 from retirement.ports import Metric
-from retirement.requests import Delivery, Request
+from retirement.requests import Asked, Delivery
 
 
 class PowertoolsTelemetry:
@@ -44,9 +44,9 @@ class PowertoolsTelemetry:
             for metric, count in self._counts.items():
                 self._metrics.add_metric(metric, MetricUnit.Count, count)
 
-    def about(self, request: Request) -> None:
+    def about(self, asked: Asked) -> None:
         """From here on, every line is about this request."""
-        self._logger.append_keys(retirementId=request.retirement_id, datamartName=request.datamart_name)
+        self._logger.append_keys(retirementId=asked.retirement_id, datamartName=asked.datamart_name)
 
     def step(self, step: str, **fields: object) -> None:
         """Log one line; values that JSON does not know are shown as text."""

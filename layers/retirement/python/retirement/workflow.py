@@ -3,35 +3,45 @@
 Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
-from typing import cast
+from typing import TypeAlias, cast
 
 from retirement.backup import DeletePermit, NoBackupAsked, VerifiedBackup, backup_of
-from retirement.canonical import Document, canonical_json, ordered_json, parse_json, sha256_hex
+from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
+from retirement.deliveries import (
+    ANOTHER_ATTEMPT,
+    Attempt,
+    answered,
+    end_as_cancelled,
+    finish,
+    given_up,
+    insist,
+    publish,
+    publish_receipt,
+    require_same_request,
+)
 from retirement.dependents import Dependents, Verdict
 from retirement.errors import (
     AttemptInterrupted,
     AwsCallFailed,
     BackupFailed,
     DatabrainUnavailable,
-    GivenUp,
     InvalidRequest,
     NotConfirmed,
     RetirementError,
     reason_of,
 )
-from retirement.intake import carried_by, parse_request
+from retirement.intake import parse_request
 from retirement.intents import Intent
-from retirement.keys import backup_file_name, failure_file_name, plan_key, rejected_key, retirement_key
+from retirement.keys import backup_file_name, plan_key
 from retirement.plans import Plan
-from retirement.ports import Clock, DeleteEffect, Ports
-from retirement.requests import MOST_RECEIVES, Delivery, DependentsPolicy, Request
-from retirement.results import BackupReference, ConfirmedBy, Grounds, Outcome, Reason, Result, quoted
+from retirement.ports import DeleteEffect, RetirePorts
+from retirement.requests import Delivery, DependentsPolicy, Request
+from retirement.results import NOTHING_READ, BackupReference, ConfirmedBy, Grounds, Outcome, Reason, quoted
 from retirement.rules import (
     CHANGED,
     Recognition,
@@ -44,9 +54,10 @@ from retirement.rules import (
     refuse_by_count,
     refuse_by_name,
 )
-from retirement.settings import DatabrainApi, Mode, Settings
+from retirement.schedules import Schedule, kept_schedules
+from retirement.settings import DatabrainApi, Mode, RetireSettings
 from retirement.snapshot import Absent, Snapshot
-from retirement.stored_object import StoredObject
+from retirement.timestamps import format_timestamp
 
 # Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication, one of
 # them slow; and again only if there is time for a look before.
@@ -57,112 +68,17 @@ TIME_TO_GIVE_UP_LOCK = 5.0
 LOCK_POLL = 1.0
 RESEND_WAIT = 1.0
 CONFIRM_WAIT = 1.0
-# The last receive tries again while there is time for one more call that is slow, and tried again by the SDK.
-TIME_TO_CONCLUDE = 25.0
-CONCLUDE_WAIT = 1.0
+
+# Of a request whose date is ahead: the clocks of those who send it are not all alike.
+SCHEDULING_TOLERANCE = timedelta(seconds=60)
 
 MOST_SENDS = 3
 MOST_CONFIRMATIONS = 3
 
-# Of a rejected event: enough for any request, and nobody can fill the bucket with much more than a request costs.
-KEPT_EVENT_BYTES = 64 * 1024
-
-NOTHING_READ = Grounds()
-
-ANOTHER_ATTEMPT = "Another attempt at this retirement is under way: the next delivery goes on from what it leaves."
-
-# What somebody who reads `failed` has to know and do.
-GIVEN_UP_FOR = {
-    Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token: put a valid one into the secret, then",
-    Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors: when it works again,",
-    Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented: check DatabrainBaseUrl and DatabrainApi, "
-    "then",
-    Reason.BACKUP_FAILED: "No verified backup could be made: mend what the function's log names, then",
-    Reason.UNCONFIRMED: "A delete may have been sent, and nothing tells what became of it: look in Databrain; if the "
-    "datamart is there and is to go, ask under a new retirementId; if it is gone,",
-    Reason.INTERNAL_ERROR: "The attempts failed, crashed or ran out of time: mend what the function's log names, then",
-}
+_Attempt: TypeAlias = Attempt[Request, RetireSettings, RetirePorts]
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One attempt at one valid request."""
-
-    request: Request
-    delivery: Delivery
-    settings: Settings
-    ports: Ports
-    started_at: datetime
-
-    @property
-    def is_dry_run(self) -> bool:
-        return self.request.dry_run or self.settings.mode is Mode.PLAN
-
-    def key(self, file_name: str) -> str:
-        return retirement_key(self.request.datamart_name, self.request.retirement_id, file_name)
-
-    def finish(
-        self,
-        outcome: Outcome,
-        message: str,
-        *,
-        intent: Intent | None,
-        reason: Reason | None = None,
-        grounds: Grounds = NOTHING_READ,
-        confirmed_by: ConfirmedBy | None = None,
-    ) -> Document:
-        """Step 13: the receipt, then its publication.
-
-        Raises:
-            AttemptInterrupted: this attempt knows of no intent, and one alongside it has written one meanwhile.
-        """
-        if intent is None and self.ports.evidence.read(self.key("intent.json")) is not None:
-            raise AttemptInterrupted(ANOTHER_ATTEMPT)
-        result = self.result(
-            outcome, message, self.ports.clock.now(), reason=reason, grounds=grounds, confirmed_by=confirmed_by
-        )
-        receipt = self.ports.evidence.create(self.key("receipt.json"), ordered_json(result), self.request.content_hash)
-        return self.publish(receipt)
-
-    def result(
-        self,
-        outcome: Outcome,
-        message: str,
-        finished_at: datetime,
-        *,
-        reason: Reason | None,
-        grounds: Grounds,
-        confirmed_by: ConfirmedBy | None = None,
-    ) -> Document:
-        """What is said of this request."""
-        return Result(
-            retirement_id=self.request.retirement_id,
-            datamart_name=self.request.datamart_name,
-            requested_by=self.request.requested_by,
-            request_reason=self.request.reason,
-            outcome=outcome,
-            reason=reason,
-            message=message,
-            environment=self.settings.environment_name,
-            requested_at=self.request.requested_at,
-            started_at=self.started_at,
-            finished_at=finished_at,
-            grounds=grounds,
-            confirmed_by=confirmed_by,
-        ).document()
-
-    def refuse(self, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
-        """A rule says no, and nothing was changed."""
-        return self.finish(Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
-
-    def publish(self, receipt: StoredObject, *, again: bool = False) -> Document:
-        """Publish the receipt that is stored, which a concurrent attempt may have written first."""
-        if receipt.content_hash != self.request.content_hash:
-            raise _identity_is_spent(self.request)
-        return _publish(receipt.body, self.ports, again=again)
-
-
-def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
+def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts) -> Document:
     """Carry out one request at most once, only as asked, with a verified backup and a clear result.
 
     Returns:
@@ -171,39 +87,43 @@ def retire(delivery: Delivery, settings: Settings, ports: Ports) -> Document:
     Raises:
         RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
     """
-    with ports.telemetry.attempt(delivery), _held_back(delivery, settings, ports):
-        started_at = ports.clock.now()
-        try:
-            request = parse_request(  # 1. validate
-                delivery,
-                environment=settings.environment_name,
-                backup_by_default=settings.backup_by_default,
-            )
-            ports.telemetry.about(request)
-            ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
-            attempt = _Attempt(request, delivery, settings, ports, started_at)
-            if delivery.is_last:
-                return _insist(partial(_conclude, attempt), ports.clock)
-            with _locked(attempt), _failure_recorded(attempt):  # 2. lock
-                return _carry_out(attempt)
-        except InvalidRequest as invalid:
-            rejection = partial(_reject, invalid, delivery, settings, ports, started_at)
-            return _insist(rejection, ports.clock) if delivery.is_last else rejection()
+    return answered(partial(_retire, delivery, settings, ports), delivery, settings, ports)
+
+
+def _retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, started_at: datetime) -> Document:
+    request = parse_request(  # 1. validate
+        delivery, environment=settings.environment_name, backup_by_default=settings.backup_by_default
+    )
+    ports.telemetry.about(request)
+    ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
+    _require_due(request, delivery)
+    attempt = Attempt(request, delivery, settings, ports, started_at)
+    if delivery.is_last:
+        return insist(partial(_conclude, attempt), ports.clock)
+    with _locked(attempt), _failure_recorded(attempt):  # 2. lock
+        return _carry_out(attempt)
 
 
 def _carry_out(attempt: _Attempt) -> Document:
     request, ports = attempt.request, attempt.ports
 
     # 3. recover
-    receipt = ports.evidence.read(attempt.key("receipt.json"))
+    receipt = attempt.read("receipt.json")
     if receipt is not None:
-        return attempt.publish(receipt, again=True)
+        return publish_receipt(attempt, receipt, again=True)
     intent = _earlier_intent(attempt)
+    schedules = [] if request.retire_at is None else kept_schedules(attempt.read)
+    called_off = _called_off(schedules, attempt) if intent is None else None
+    if called_off is not None:
+        return called_off
+    if schedules:
+        request = _as_first_asked(request, schedules[0])
+        attempt = replace(attempt, request=request)
 
     # 4. refuse what needs no look at Databrain - unless a delete may have been sent already
     refusal = _refuse_at_once(intent, attempt)
     if refusal is not None and intent is None:
-        return attempt.refuse(refusal, intent=None)
+        return _refuse(attempt, refusal, intent=None)
 
     # 5. the token is read with the first request; 6. snapshot
     sighting = ports.databrain.find(request.datamart_name)
@@ -213,8 +133,8 @@ def _carry_out(attempt: _Attempt) -> Document:
         if ended is not None:
             return ended
     if isinstance(sighting, Absent):
-        return attempt.finish(
-            Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=intent
+        return finish(
+            attempt, Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=intent
         )
 
     # 7. dependents
@@ -228,9 +148,10 @@ def _carry_out(attempt: _Attempt) -> Document:
     grounds = Grounds(plan.plan_id, shown)
     ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
     if refusal is not None:
-        return attempt.refuse(refusal, intent=intent, grounds=grounds)
-    if attempt.is_dry_run:
-        return attempt.finish(
+        return _refuse(attempt, refusal, intent=intent, grounds=grounds)
+    if _is_dry_run(attempt):
+        return finish(
+            attempt,
             Outcome.PLANNED,
             _what_to_do_with(plan, request),
             intent=intent,
@@ -245,23 +166,11 @@ def _carry_out(attempt: _Attempt) -> Document:
     _require_time_to_delete(attempt)
     refusal = _count(attempt)
     if refusal is not None:
-        return attempt.refuse(refusal, intent=intent, grounds=grounds)
+        return _refuse(attempt, refusal, intent=intent, grounds=grounds)
     intent = _write_intent(permit, plan, shown, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
-    return _delete(permit, intent, attempt)
-
-
-@contextmanager
-def _held_back(delivery: Delivery, settings: Settings, ports: Ports) -> Iterator[None]:
-    """Have what failed delivered again after a wait that grows; after the last receive at once, for SQS to move it."""
-    try:
-        yield
-    except Exception:
-        seconds = 0 if delivery.is_last else settings.retry_delays[delivery.receive_count - 1]
-        with suppress(AwsCallFailed):  # the queue's own visibility time-out does it too
-            ports.requests_queue.hold_back(delivery, seconds)
-        raise
+    return _delete_unless_cancelled(permit, intent, attempt)
 
 
 @contextmanager
@@ -297,57 +206,65 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
         raise
 
 
-def _insist(conclusion: Callable[[], Document], clock: Clock) -> Document:
-    """After the last receive nobody tries again: try as long as there is time."""
-    while True:
-        try:
-            return conclusion()
-        except AwsCallFailed:
-            if clock.remaining() < TIME_TO_CONCLUDE:
-                raise
-            clock.sleep(CONCLUDE_WAIT)
-
-
 def _conclude(attempt: _Attempt) -> Document:
     """The last receive makes no attempt. It publishes the receipt, if there is one by now, or else the failure.
 
     Raises:
         GivenUp: the failure is kept and published.
     """
-    request, ports = attempt.request, attempt.ports
-    receipt = ports.evidence.read(attempt.key("receipt.json"))
+    receipt = attempt.read("receipt.json")
     if receipt is not None:
-        return attempt.publish(receipt, again=True)
+        return publish_receipt(attempt, receipt, again=True)
     intent, reason = _earlier_intent(attempt), None
     with suppress(AwsCallFailed):  # the table may vanish
-        reason = ports.coordination.last_failure(request)
-    if reason is None:  # every attempt crashed
-        reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
-    result = attempt.result(
-        Outcome.FAILED,
-        f"Given up after {MOST_RECEIVES} receives. {GIVEN_UP_FOR[reason]} send the request again from the queue "
-        "Failures, which keeps it (docs/runbooks/failures.md).",
-        attempt.started_at,  # tried again, it is the same failure
-        reason=reason,
-        grounds=NOTHING_READ if intent is None else intent.grounds,
-    )
-    failure = ordered_json({**result, "event": attempt.delivery.body})
-    numbers = count(1)
-    while ports.evidence.create(attempt.key(failure_file_name(next(numbers))), failure).body != failure:
-        pass  # an earlier one
-    _publish(failure, ports)
-    raise GivenUp(
-        f"Given up after {MOST_RECEIVES} receives, the last attempt: {reason}. The failure is published.", reason
-    )
+        reason = attempt.ports.coordination.last_failure(attempt.request)
+    raise given_up(attempt, intent, reason)
+
+
+def _is_ahead(retire_at: datetime, delivery: Delivery) -> bool:
+    """Whether a date is in the future; by the arrival, not by the clock, so that each delivery is told the same."""
+    return retire_at > delivery.arrived_at + SCHEDULING_TOLERANCE
+
+
+def _require_due(request: Request, delivery: Delivery) -> None:
+    if request.retire_at is not None and _is_ahead(request.retire_at, delivery):
+        raise InvalidRequest(
+            f"detail.retireAt is {format_timestamp(request.retire_at)}, and this function carries out what is due now: "
+            "put the request on the event bus, whose rule has it scheduled"
+        )
+
+
+def _called_off(schedules: Sequence[Schedule], attempt: _Attempt) -> Document | None:
+    """Step 3: cancelled before a delete could be sent, or moved after this message was sent."""
+    cancelled = attempt.read("cancelled.json")
+    if cancelled is not None:
+        return end_as_cancelled(attempt, cancelled, intent=None)
+    if schedules and _is_ahead(schedules[-1].retire_at, attempt.delivery):
+        return publish(schedules[-1].kept.body, attempt.ports, again=True)
+    return None
+
+
+def _as_first_asked(request: Request, first: Schedule) -> Request:
+    """A datamart that was re-created after its retirement was first asked for is another one."""
+    require_same_request(request, first.kept.content_hash)
+    return replace(request, requested_at=min(request.requested_at, first.requested_at))
+
+
+def _is_dry_run(attempt: _Attempt) -> bool:
+    return attempt.request.dry_run or attempt.settings.mode is Mode.PLAN
+
+
+def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
+    """A rule says no, and nothing was changed."""
+    return finish(attempt, Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
 
 
 def _earlier_intent(attempt: _Attempt) -> Intent | None:
-    kept = attempt.ports.evidence.read(attempt.key("intent.json"))
+    kept = attempt.read("intent.json")
     if kept is None:
         return None
     intent = Intent.from_json(kept.body)
-    if intent.content_hash != attempt.request.content_hash:
-        raise _identity_is_spent(attempt.request)
+    require_same_request(attempt.request, intent.content_hash)
     attempt.ports.telemetry.step("recover", found="intent")
     return intent
 
@@ -368,7 +285,7 @@ def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> D
         case Recognition.GONE:
             return _deleted(intent, ConfirmedBy.ABSENCE, attempt)
         case Recognition.CHANGED:
-            return attempt.refuse(CHANGED, intent=intent, grounds=intent.grounds)
+            return _refuse(attempt, CHANGED, intent=intent, grounds=intent.grounds)
         case Recognition.UNKNOWN:
             raise NotConfirmed(
                 "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
@@ -388,11 +305,11 @@ def _take_up(
     if ended is not None or isinstance(sighting, Absent):
         return ended
     if refusal is not None:
-        return attempt.refuse(refusal, intent=intent, grounds=intent.grounds)
-    if attempt.is_dry_run:
+        return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+    if _is_dry_run(attempt):
         return None
     attempt.ports.coordination.settle(attempt.request, None, attempt.ports.clock.now())
-    return _delete(_permit_again(sighting, intent, attempt), intent, attempt)
+    return _delete_unless_cancelled(_permit_again(sighting, intent, attempt), intent, attempt)
 
 
 def _dependents(attempt: _Attempt) -> Dependents:
@@ -490,10 +407,18 @@ def _write_intent(permit: DeletePermit, plan: Plan, dependents: Document, attemp
     text = intent.to_json()
     stored = attempt.ports.evidence.create(attempt.key("intent.json"), text)
     # An attempt alongside may have written its own intent, or have ended before it could see this one.
-    if stored.body != text or attempt.ports.evidence.read(attempt.key("receipt.json")) is not None:
+    if stored.body != text or attempt.read("receipt.json") is not None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("intent")
     return intent
+
+
+def _delete_unless_cancelled(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document:
+    """Who cancels looks for an intent afterwards, so one of the two sees the other; what is seen here wins."""
+    cancelled = attempt.read("cancelled.json")
+    if cancelled is not None:
+        return end_as_cancelled(attempt, cancelled, intent=intent)
+    return _delete(permit, intent, attempt)
 
 
 def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document:
@@ -555,7 +480,8 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
         else "The datamart is gone after this retirement had set out to delete it; Databrain's answer was lost, so "
         "somebody else may have been faster."
     )
-    return attempt.finish(
+    return finish(
+        attempt,
         Outcome.DELETED,
         how + kept,
         intent=intent,
@@ -589,49 +515,3 @@ def _require_time_to_delete(attempt: _Attempt) -> None:
             f"{left:.0f} s are left of this invocation and a delete needs {TIME_TO_DELETE:.0f}: Databrain answered "
             "slowly. The queue delivers the request again."
         )
-
-
-def _identity_is_spent(request: Request) -> InvalidRequest:
-    return InvalidRequest(
-        f"The retirementId {request.retirement_id} was already used for this datamart by a request with other content: "
-        "use a new one.",
-        Reason.RETIREMENT_ID_REUSED,
-    )
-
-
-def _reject(
-    invalid: InvalidRequest, delivery: Delivery, settings: Settings, ports: Ports, started_at: datetime
-) -> Document:
-    """Answer an event that is no valid request; its receipt is filed under the event's id, its name being no name."""
-    carried = carried_by(delivery)
-    result = Result(
-        retirement_id=carried.retirement_id,
-        datamart_name=carried.datamart_name,
-        requested_by=carried.requested_by,
-        request_reason=carried.reason,
-        outcome=Outcome.REJECTED,
-        reason=invalid.reason,
-        message=f"{invalid.message} (event {carried.event_id or 'without an id'})",
-        environment=settings.environment_name,
-        requested_at=carried.requested_at,
-        started_at=started_at,
-        finished_at=ports.clock.now(),
-        grounds=NOTHING_READ,
-        confirmed_by=None,
-    )
-    kept_event = delivery.body.encode(errors="replace")[:KEPT_EVENT_BYTES].decode(errors="ignore")
-    receipt = ordered_json({**result.document(), "event": kept_event})
-    content_hash = sha256_hex(delivery.body)
-    stored = ports.evidence.create(rejected_key(carried.event_id or delivery.invocation_id), receipt, content_hash)
-    if stored.content_hash != content_hash:  # another event came under the same id
-        stored = ports.evidence.create(rejected_key(delivery.invocation_id), receipt, content_hash)
-    return _publish(stored.body, ports)
-
-
-def _publish(receipt: str, ports: Ports, *, again: bool = False) -> Document:
-    """Publish what a receipt or a failure says; the event that some keep is theirs alone."""
-    kept = cast("Document", parse_json(receipt))
-    result = {key: value for key, value in kept.items() if key != "event"}
-    ports.results_topic.publish(result)
-    ports.telemetry.ended(result, again=again)
-    return result

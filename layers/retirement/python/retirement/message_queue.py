@@ -1,4 +1,4 @@
-"""The requests queue on SQS."""
+"""The queues on SQS: the one that events come from, and the one that they are handed on to."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-class SqsRequestsQueue:
-    """Lambda takes messages out of the queue and puts them back; only the wait in between is decided here."""
+class SqsQueue:
+    """Lambda takes messages out of a queue and puts them back; only the wait in between is decided here."""
 
     def __init__(self, make_client: "Callable[[], SQSClient]", url: str) -> None:
         self._make_client = make_client
@@ -41,3 +41,14 @@ class SqsRequestsQueue:
             )
         except (ClientError, BotoCoreError) as error:
             raise AwsCallFailed(f"SQS ChangeMessageVisibility failed: {error}") from error
+
+    def send(self, body: str, seconds: int) -> None:
+        """Send a message, to be delivered after this time (SQS API reference, SendMessage: at most 900 seconds).
+
+        Raises:
+            AwsCallFailed: it may have been sent or not.
+        """
+        try:
+            self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=seconds)
+        except (ClientError, BotoCoreError) as error:
+            raise AwsCallFailed(f"SQS SendMessage failed: {error}") from error

@@ -1,4 +1,4 @@
-"""The port `RequestsQueue`: one suite for the fake and for SQS."""
+"""The port `Inbox`: one suite for the fake and for SQS."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -7,10 +7,10 @@ import pytest
 
 from local.stack import EmbeddedStack
 from retirement.errors import AwsCallFailed
-from retirement.ports import RequestsQueue
+from retirement.message_queue import SqsQueue
+from retirement.ports import Inbox
 from retirement.requests import Delivery
-from retirement.requests_queue import SqsRequestsQueue
-from tests.fakes import START, FakeRequestsQueue
+from tests.fakes import START, FakeQueue
 
 pytestmark = pytest.mark.xdist_group("ministack")
 
@@ -44,41 +44,41 @@ def queue(aws: EmbeddedStack) -> Queue:
 
 
 @pytest.fixture(params=["fake", "sqs"])
-def requests_queue(request: pytest.FixtureRequest) -> RequestsQueue:
+def inbox(request: pytest.FixtureRequest) -> Inbox:
     """The fake and the adapter, in turn."""
     if request.param == "fake":
-        return FakeRequestsQueue()
+        return FakeQueue()
     aws: EmbeddedStack = request.getfixturevalue("aws")
     queue: Queue = request.getfixturevalue("queue")
-    return SqsRequestsQueue(lambda: aws.sqs, queue.url)
+    return SqsQueue(lambda: aws.sqs, queue.url)
 
 
 @pytest.fixture
-def is_visible(requests_queue: RequestsQueue, queue: Queue) -> Callable[[], bool]:
+def is_visible(inbox: Inbox, queue: Queue) -> Callable[[], bool]:
     """Tell whether the message can be received."""
-    if isinstance(requests_queue, FakeRequestsQueue):
-        return lambda: requests_queue.held_back.get(queue.receipt_handle) == 0
+    if isinstance(inbox, FakeQueue):
+        return lambda: inbox.held_back.get(queue.receipt_handle) == 0
     return queue.is_visible
 
 
-def test_a_message_is_held_back(requests_queue: RequestsQueue, queue: Queue, is_visible: Callable[[], bool]) -> None:
+def test_a_message_is_held_back(inbox: Inbox, queue: Queue, is_visible: Callable[[], bool]) -> None:
     """A message that is held back cannot be received, and one that is not any more can."""
-    requests_queue.hold_back(delivery(queue.receipt_handle), HOUR)
+    inbox.hold_back(delivery(queue.receipt_handle), HOUR)
     assert not is_visible()
-    requests_queue.hold_back(delivery(queue.receipt_handle), 0)
+    inbox.hold_back(delivery(queue.receipt_handle), 0)
     assert is_visible()
 
 
-def test_what_came_from_no_queue(requests_queue: RequestsQueue, is_visible: Callable[[], bool]) -> None:
+def test_what_came_from_no_queue(inbox: Inbox, is_visible: Callable[[], bool]) -> None:
     """For an event that came from no queue there is nothing to do."""
-    requests_queue.hold_back(delivery(None), 0)
+    inbox.hold_back(delivery(None), 0)
     assert not is_visible()
 
 
 def test_a_refusal_of_sqs(aws: EmbeddedStack, queue: Queue) -> None:
     """What SQS refuses is an error that names the call."""
     with pytest.raises(AwsCallFailed, match="SQS ChangeMessageVisibility failed"):
-        SqsRequestsQueue(lambda: aws.sqs, queue.url).hold_back(delivery("none of its"), 0)
+        SqsQueue(lambda: aws.sqs, queue.url).hold_back(delivery("none of its"), 0)
 
 
 def test_the_client_is_made_when_it_is_needed(aws: EmbeddedStack, queue: Queue) -> None:
@@ -89,7 +89,7 @@ def test_the_client_is_made_when_it_is_needed(aws: EmbeddedStack, queue: Queue) 
         made.append(aws.sqs)
         return aws.sqs
 
-    adapter = SqsRequestsQueue(make, queue.url)  # type: ignore[arg-type]  # it counts
+    adapter = SqsQueue(make, queue.url)  # type: ignore[arg-type]  # it counts
     adapter.hold_back(delivery(None), 0)
     assert made == []
     adapter.hold_back(delivery(queue.receipt_handle), 1)

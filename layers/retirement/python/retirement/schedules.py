@@ -1,0 +1,68 @@
+"""The dates that were asked for a retirement, in the order in which they took effect; the last one stands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from typing import Any, cast
+
+from retirement.canonical import parse_json
+from retirement.errors import AwsCallFailed
+from retirement.keys import schedule_file_name
+from retirement.stored_object import StoredObject
+from retirement.timestamps import parse_timestamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """One date, as `schedule-{number}.json` keeps it: the result `scheduled`, and `event`, which asked for it."""
+
+    number: int
+    event: str
+    event_id: str
+    requested_at: datetime
+    scheduled_at: datetime
+    retire_at: datetime
+    kept: StoredObject
+
+    @property
+    def rank(self) -> tuple[datetime, str]:
+        """Of two that were asked for, the higher one stands, in whatever order they are delivered."""
+        return self.requested_at, self.event_id
+
+    @classmethod
+    def of(cls, number: int, kept: StoredObject) -> "Schedule":
+        """Read a kept one.
+
+        Raises:
+            AwsCallFailed: what is kept is not one of ours.
+        """
+        try:
+            told = cast("dict[str, Any]", parse_json(kept.body))
+            event = cast("dict[str, Any]", parse_json(told["event"]))
+            return cls(
+                number=number,
+                event=told["event"],
+                event_id=event["id"],
+                requested_at=parse_timestamp(told["requestedAt"]),
+                scheduled_at=parse_timestamp(told["finishedAt"]),
+                retire_at=parse_timestamp(told["retireAt"]),
+                kept=kept,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise AwsCallFailed(f"{kept.key} is not as this project writes it: look at the object's versions") from None
+
+
+def kept_schedules(read: Callable[[str], StoredObject | None], *, after: int = 0) -> list[Schedule]:
+    """Read those of one retirement; `read` takes a file's name, `after` leaves out so many of the first.
+
+    Raises:
+        AwsCallFailed: one could not be read.
+    """
+    found: list[Schedule] = []
+    for number in count(after + 1):
+        kept = read(schedule_file_name(number))
+        if kept is None:
+            return found
+        found.append(Schedule.of(number, kept))
+    return found

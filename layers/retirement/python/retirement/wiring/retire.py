@@ -1,0 +1,61 @@
+"""Where the retire function is put together, once for an execution environment and again for each invocation."""
+
+import os
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.coordination import CoordinationTable
+from retirement.databrain import DatabrainClient, http_client
+from retirement.embed_map import S3EmbedMap
+from retirement.evidence import S3Evidence
+from retirement.message_queue import SqsQueue
+from retirement.ports import RetirePorts
+from retirement.results_topic import SnsResultsTopic
+from retirement.service_token import ServiceToken
+from retirement.settings import RetireSettings
+from retirement.telemetry import PowertoolsTelemetry
+from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
+
+
+class Wiring:
+    """Everything that outlives an invocation.
+
+    Raises:
+        ConfigurationError: at construction; the message names the setting.
+    """
+
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self.settings = RetireSettings.from_environment(os.environ)
+        session = boto3.Session()
+        self._http = http_client(self.settings.databrain_base_url)
+        self._token = ServiceToken(session.client("secretsmanager", config=AWS), self.settings.service_token_secret_arn)
+        s3 = session.client("s3", config=AWS)
+        self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
+        self._embed_map = S3EmbedMap(s3, self.settings.embed_map)
+        self._coordination = CoordinationTable(
+            session.client("dynamodb", config=AWS), self.settings.coordination_table_name
+        )
+        self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), self.settings.requests_queue_url)
+        self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)
+        self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name)
+
+    def ports(self, context: LambdaContext) -> RetirePorts:
+        """The ports of one invocation."""
+        clock = LambdaClock(context)
+        return RetirePorts(
+            databrain=DatabrainClient(
+                self._http,
+                api=self.settings.databrain_api,
+                token=self._token,
+                clock=clock,
+                telemetry=self._telemetry,
+            ),
+            embed_map=self._embed_map,
+            evidence=self._evidence,
+            coordination=self._coordination,
+            inbox=self._inbox,
+            results_topic=self._results_topic,
+            telemetry=self._telemetry,
+            clock=clock,
+        )
