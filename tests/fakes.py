@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, TypeAlias, cast
 
 from retirement.backup import DeletePermit
-from retirement.canonical import Document, ordered_json, parse_json
+from retirement.canonical import Document, ordered_json, parse_json, sha256_hex
 from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
@@ -474,16 +474,23 @@ def requested(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
 
 def from_queue(event: object, sent_at: datetime, receive_count: int) -> dict[str, Any]:
     """What Lambda gets for a message with this event, or with a body that is text."""
+    body = event if isinstance(event, str) else json.dumps(event)
     record = {
         "eventSource": "aws:sqs",
+        "messageId": message_id(body),
         "receiptHandle": f"handle-{receive_count}",
-        "body": event if isinstance(event, str) else json.dumps(event),
+        "body": body,
         "attributes": {
             "SentTimestamp": str(int(sent_at.timestamp() * 1000)),
             "ApproximateReceiveCount": str(receive_count),
         },
     }
     return {"Records": [record]}
+
+
+def message_id(body: str) -> str:
+    """The id of a message; the same each time that it is delivered."""
+    return f"message-{sha256_hex(body)[:8]}"
 
 
 def entry_of(

@@ -54,6 +54,7 @@ def record_of(body: str, *, receives: int = 3) -> dict[str, Any]:
     """A message as SQS hands it to the function."""
     return {
         "eventSource": "aws:sqs",
+        "messageId": "message-1",
         "receiptHandle": "handle-1",
         "body": body,
         "attributes": {"SentTimestamp": "1772366400500", "ApproximateReceiveCount": str(receives)},
@@ -61,10 +62,10 @@ def record_of(body: str, *, receives: int = 3) -> dict[str, Any]:
 
 
 def test_message_of_the_queue() -> None:
-    """Of an SQS message: the body as it came, when the queue took it, how often it was received, and its handle."""
+    """Of an SQS message: the body as it came, when the queue took it, how often, its id and its handle."""
     delivery = receive({"Records": [record_of("{x")]}, "invocation-1", START)
 
-    assert delivery == Delivery("{x", START + timedelta(milliseconds=500), 3, "invocation-1", "handle-1")
+    assert delivery == Delivery("{x", START + timedelta(milliseconds=500), 3, "invocation-1", "message-1", "handle-1")
 
 
 @pytest.mark.parametrize(
@@ -314,9 +315,9 @@ def test_other_environment() -> None:
 
 def test_retire_at() -> None:
     """A request may be for a time within a year of its arrival."""
-    assert parsed(event_of(MINIMAL | {"retireAt": "2027-03-02T14:00:00+02:00"})).retire_at == START + timedelta(
-        days=366
-    )
+    request = parsed(event_of(MINIMAL | {"retireAt": "2027-03-02T14:00:00+02:00"}))
+
+    assert request.retire_at == START + timedelta(days=366)
 
 
 # ---- What a rejected event carried ---------------------------------------------------------------------------------
@@ -506,6 +507,8 @@ def test_absurd_time(time: str) -> None:
         {"body": ...},
         {"body": None},
         {"body": {"detail": {}}},
+        {"messageId": ...},
+        {"messageId": 7},
         {"receiptHandle": ...},
         {"receiptHandle": 7},
     ],

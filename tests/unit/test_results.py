@@ -20,9 +20,8 @@ def test_schema_knows_every_outcome_and_reason() -> None:
         == set(Outcome)
         == set(SCHEMA["properties"]["outcome"]["enum"])
     )
-    assert sorted(
-        filter(None, (reason for branch in branches for reason in branch["reason"].get("enum", [])))
-    ) == sorted(Reason)
+    reasons = [reason for branch in branches for reason in branch["reason"].get("enum", []) if reason is not None]
+    assert sorted(reasons) == sorted(Reason)
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "0 embeds"), (1, "1 embed"), (2, "2 embeds")])

@@ -12,7 +12,19 @@ from retirement.errors import BackupFailed, ConfigurationError, DatabrainUnavail
 from retirement.keys import rejected_key
 from retirement.results import Reason
 from retirement.settings import DatabrainApi, Mode, UndeterminedEmbeds
-from tests.fakes import START, Call, FailAt, World, embed_of, entry_of, listing_of, requested
+from tests.fakes import (
+    START,
+    Call,
+    Crash,
+    CrashAt,
+    FailAt,
+    World,
+    embed_of,
+    entry_of,
+    listing_of,
+    message_id,
+    requested,
+)
 
 PLAN, BACKUP, INTENT, RECEIPT = "plan", "backup", "intent", "receipt"
 
@@ -377,7 +389,7 @@ def test_rejected(world: World, case: str) -> None:
 
     assert (result["outcome"], result["reason"]) == ("rejected", "invalid_request")
     [(key, receipt)] = world.evidence.objects.items()
-    assert key == rejected_key(event_id or "invocation-1")
+    assert key == rejected_key(event_id or message_id(body))
     assert json.loads(receipt.body) == {**result, "event": body[: 64 * 1024]}
     assert world.published == [result]
     assert world.calls == ["evidence.create", "results_topic.publish"]
@@ -394,6 +406,16 @@ def test_rejected_result_is_cut(world: World) -> None:
     assert result["retirementId"] == "\ufffd" + "x" * 127
 
 
+def test_what_has_no_id_is_rejected_once(world: World) -> None:
+    """A delivery that crashes before the answer to an event without an id is published leaves it to the next one."""
+    with pytest.raises(Crash):
+        world.deliver("no JSON", CrashAt("results_topic.publish"))
+
+    result = world.deliver("no JSON")
+
+    assert [json.loads(kept.body) for kept in world.evidence.objects.values()] == [{**result, "event": "no JSON"}]
+
+
 def test_rejected_again(world: World) -> None:
     """A rejected event that is delivered again gets the same result, byte for byte."""
     first = world.deliver(requested(dryRum=True))
@@ -406,12 +428,16 @@ def test_rejected_again(world: World) -> None:
 
 
 def test_two_rejected_events_under_one_id(world: World) -> None:
-    """Another rejected event under the same id has a receipt of its own, under the invocation's id."""
+    """Another rejected event under the same id has a receipt of its own, under the message's id."""
     first = world.deliver(requested(dryRum=True))
-    second = world.deliver(requested("hr", dryRum=True))
+    another = requested("hr", dryRum=True)
+    second = world.deliver(another)
 
     assert (first["datamartName"], second["datamartName"]) == ("sales", "hr")
-    assert list(world.evidence.objects) == [rejected_key(requested()["id"]), rejected_key("invocation-2")]
+    assert list(world.evidence.objects) == [
+        rejected_key(requested()["id"]),
+        rejected_key(message_id(json.dumps(another))),
+    ]
     assert world.published == [first, second]
 
 

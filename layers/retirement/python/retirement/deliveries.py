@@ -278,7 +278,7 @@ def _reject(
     kept_event: Json = delivery.body.encode(errors="replace")[:KEPT_EVENT_BYTES].decode(errors="ignore")
     receipt = ordered_json({**result.document(), "event": kept_event})
     content_hash = sha256_hex(delivery.body)
-    stored = ports.evidence.create(rejected_key(carried.event_id or delivery.invocation_id), receipt, content_hash)
+    stored = ports.evidence.create(rejected_key(carried.event_id or delivery.id), receipt, content_hash)
     if stored.content_hash != content_hash:  # another event came under the same id
-        stored = ports.evidence.create(rejected_key(delivery.invocation_id), receipt, content_hash)
+        stored = ports.evidence.create(rejected_key(delivery.id), receipt, content_hash)
     return publish(stored.body, ports)

@@ -53,6 +53,7 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
         arrived_at=arrived_at,
         receive_count=int(attributes["ApproximateReceiveCount"]),
         invocation_id=invocation_id,
+        message_id=records[0]["messageId"],
         receipt_handle=records[0]["receiptHandle"],
     )
 
@@ -169,6 +170,7 @@ def _is_sqs(record: object) -> bool:
     numbers = attributes if isinstance(attributes, dict) else {}
     return (
         isinstance(record.get("body"), str)
+        and isinstance(record.get("messageId"), str)
         and isinstance(record.get("receiptHandle"), str)
         and _MILLISECONDS.fullmatch(str(numbers.get("SentTimestamp"))) is not None
         and _RECEIVES.fullmatch(str(numbers.get("ApproximateReceiveCount"))) is not None

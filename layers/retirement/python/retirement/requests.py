@@ -23,14 +23,20 @@ MOST_RECEIVES = 6
 class Delivery:
     """One arrival of an event: its text as it came, when the queue took it, and which invocation got it.
 
-    Without a `receipt_handle` it came from no queue.
+    Without `message_id` and `receipt_handle` it came from no queue.
     """
 
     body: str
     arrived_at: datetime
     receive_count: int
     invocation_id: str
+    message_id: str | None = None
     receipt_handle: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The same each time that the queue delivers it."""
+        return self.message_id or self.invocation_id
 
     @property
     def is_last(self) -> bool:
