@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_logs.type_defs import OutputLogEventTypeDef
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler.client import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
@@ -143,6 +144,7 @@ class EmbeddedStack:
             always = {"DatabrainBaseUrl": databrain_url, "ServiceTokenSecretArn": secret_arn}
             stack._deploy({**always, **(parameters or {})}, folder)
             stack._repair_event_source_mappings()
+            stack._repair_schedule_permissions()
             stack._subscribe_to_results()
             yield stack
 
@@ -211,6 +213,11 @@ class EmbeddedStack:
         return self._session.client("s3", **self._options)
 
     @cached_property
+    def scheduler(self) -> "EventBridgeSchedulerClient":
+        """EventBridge Scheduler."""
+        return self._session.client("scheduler", **self._options)
+
+    @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager."""
         return self._session.client("secretsmanager", **self._options)
@@ -260,15 +267,13 @@ class EmbeddedStack:
             raise StackError(f"the bus refused the event: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}")
         return entry["EventId"]
 
-    def put_message(self, body: str) -> None:
-        """Put a message into `Requests` past the bus: a redelivery, or what no rule would ever send."""
-        self.sqs.send_message(QueueUrl=self.outputs["RequestsQueueUrl"], MessageBody=body)
+    def put_message(self, body: str, queue: str = "RequestsQueueUrl") -> None:
+        """Put a message into a queue (an output's name) past the bus: a redelivery, or what no rule would ever send."""
+        self.sqs.send_message(QueueUrl=self.outputs[queue], MessageBody=body)
 
-    def invoke(self, event: object) -> Invocation:
-        """Invoke the function with an event as such, and wait for its end."""
-        response = self.lambda_.invoke(
-            FunctionName=self.outputs["RetireFunctionName"], Payload=json.dumps(event).encode()
-        )
+    def invoke(self, event: object, function: str = "RetireFunctionName") -> Invocation:
+        """Invoke a function (an output's name) with an event as such, and wait for its end."""
+        response = self.lambda_.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
         return Invocation(json.loads(response["Payload"].read()), error="FunctionError" in response)
 
     # ---- What came of them -----------------------------------------------------------------------------------------
@@ -290,7 +295,7 @@ class EmbeddedStack:
                     return result
         raise StackError(
             f"no result within {timeout} s (retirementId: {retirement_id or 'any'}).\n"
-            + "\n".join(["The function's last lines:", *self.function_log()[-20:]])
+            + "\n".join(["The retire function's last lines:", *self.function_log()[-20:]])
             + "\n".join(["", "MiniStack's last lines:", *self._emulator.log.read_text().splitlines()[-20:]])
         )
 
@@ -319,9 +324,9 @@ class EmbeddedStack:
             objects[key] = EvidenceObject(response["Body"].read(), response["Metadata"])
         return objects
 
-    def function_log(self, since: datetime | None = None) -> list[str]:
-        """The function's log lines, in order; those of an invocation are there when it has ended."""
-        return self.log(f"/aws/lambda/{self.outputs['RetireFunctionName']}", since)
+    def function_log(self, since: datetime | None = None, function: str = "RetireFunctionName") -> list[str]:
+        """A function's log lines, in order; those of an invocation are there when it has ended."""
+        return self.log(f"/aws/lambda/{self.outputs[function]}", since)
 
     def log(self, group: str, since: datetime | None = None) -> list[str]:
         """The lines of a log group, in order.
@@ -343,7 +348,7 @@ class EmbeddedStack:
             )
 
     def redrive(self) -> int:
-        """Move all of `Failures` back to `Requests`, as SQS's own redrive does, which MiniStack does not have.
+        """Move all of `Failures` to `Scheduling`, as SQS's own redrive does, which MiniStack does not have.
 
         Returns:
             How many requests were sent again.
@@ -351,22 +356,23 @@ class EmbeddedStack:
         failures, moved = self.outputs["FailuresQueueUrl"], 0
         while messages := self.sqs.receive_message(QueueUrl=failures, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                self.put_message(message["Body"])
+                self.put_message(message["Body"], "SchedulingQueueUrl")
                 self.sqs.delete_message(QueueUrl=failures, ReceiptHandle=message["ReceiptHandle"])
                 moved += 1
         return moved
 
     def purge(self) -> None:
         """Forget every message: requests (those in work too), failures and results."""
-        for url in (self.outputs["RequestsQueueUrl"], self.outputs["FailuresQueueUrl"], self._results_queue_url):
+        queues = (self.outputs[name] for name in ("RequestsQueueUrl", "SchedulingQueueUrl", "FailuresQueueUrl"))
+        for url in (*queues, self._results_queue_url):
             self.sqs.purge_queue(QueueUrl=url)
 
     # ---- Other circumstances ---------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def settings(self, **variables: str | None) -> Iterator[None]:
-        """Run the function with other environment variables (None: without that one), from a cold start."""
-        name = self.outputs["RetireFunctionName"]
+    def settings(self, function: str = "RetireFunctionName", /, **variables: str | None) -> Iterator[None]:
+        """Run a function with other environment variables (None: without that one), from a cold start."""
+        name = self.outputs[function]
         deployed = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         changed = {key: value for key, value in (deployed | variables).items() if value is not None}
         self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
@@ -376,35 +382,38 @@ class EmbeddedStack:
             self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": deployed})
 
     @contextlib.contextmanager
-    def without_permission(self, action: str) -> Iterator[None]:
-        """Run the function without one action in its role's own policies, from a cold start.
+    def without_permission(self, action: str, function: str = "RetireFunctionName") -> Iterator[None]:
+        """Run a function without one action in its role's own policies, from a cold start.
 
         Raises:
             StackError: no statement names that action.
         """
-        role = self._role_name
-        policies: dict[str, Any] = {
-            name: self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-            for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]
-        }
+        role = self.role_name(function)
+        policies = self._role_policies(role)
         if not any(action in _actions(statement) for policy in policies.values() for statement in policy["Statement"]):
             raise StackError(f"no statement of the role {role} names {action}")
         reduced = {name: _without_action(policy, action) for name, policy in policies.items()}
         self._put_role_policies(role, reduced)
         try:
-            with self.settings():
+            with self.settings(function):
                 yield
         finally:
             self._put_role_policies(role, policies)
+
+    def _role_policies(self, role: str) -> dict[str, Any]:
+        return {
+            name: self.iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in self.iam.list_role_policies(RoleName=role)["PolicyNames"]
+        }
 
     def _put_role_policies(self, role: str, policies: Mapping[str, Any]) -> None:
         for name, policy in policies.items():
             self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
 
-    @cached_property
-    def _role_name(self) -> str:
-        function = self.lambda_.get_function_configuration(FunctionName=self.outputs["RetireFunctionName"])
-        return function["Role"].rsplit("/", 1)[-1]
+    def role_name(self, function: str = "RetireFunctionName") -> str:
+        """Of a function's own role."""
+        configuration = self.lambda_.get_function_configuration(FunctionName=self.outputs[function])
+        return configuration["Role"].rsplit("/", 1)[-1]
 
     # ---- Deployment ------------------------------------------------------------------------------------------------
 
@@ -463,6 +472,17 @@ class EmbeddedStack:
                 self.lambda_.update_event_source_mapping(
                     UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(scaling["MaximumConcurrency"])}
                 )
+
+    def _repair_schedule_permissions(self) -> None:
+        """Allow the same in the group `default`: MiniStack takes every schedule to be in that one when it asks IAM."""
+        role = self.role_name("ScheduleFunctionName")
+        group = self.outputs["ScheduleGroupName"]
+        for name, policy in self._role_policies(role).items():
+            for statement in policy["Statement"]:
+                if str(statement["Resource"]).endswith(f":schedule/{group}/*"):
+                    meant = statement["Resource"]
+                    statement["Resource"] = [meant, meant.replace(f"/{group}/", "/default/")]
+            self._put_role_policies(role, {name: policy})
 
     def _subscribe_to_results(self) -> None:
         topic_arn = self.outputs["ResultsTopicArn"]

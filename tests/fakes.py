@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Lock
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from retirement.backup import DeletePermit
 from retirement.canonical import Document, ordered_json, parse_json, sha256_hex
@@ -20,10 +20,11 @@ from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
 from retirement.keys import retirement_key
-from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts
+from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts, SchedulePorts, Timer
 from retirement.requests import Asked, Delivery, Request
 from retirement.results import Reason
-from retirement.settings import DatabrainApi, Mode, RetireSettings, UndeterminedEmbeds
+from retirement.scheduling import schedule
+from retirement.settings import DatabrainApi, Mode, RetireSettings, ScheduleSettings, UndeterminedEmbeds
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
@@ -209,14 +210,31 @@ class FakeEmbedMap:
 
 
 class FakeQueue:
-    """Keeps how long each message is held back for, in seconds, by receipt handle."""
+    """Keeps for how many seconds each message is held back, by receipt handle, and what was sent, with its delay."""
 
     def __init__(self) -> None:
         self.held_back: dict[str, int] = {}
+        self.sent: list[tuple[str, int]] = []
 
     def hold_back(self, delivery: Delivery, seconds: int) -> None:
         if delivery.receipt_handle is not None:
             self.held_back[delivery.receipt_handle] = seconds
+
+    def send(self, body: str, seconds: int) -> None:
+        self.sent.append((body, seconds))
+
+
+class FakeTimers:
+    """Keeps when each goes off, and what it sends."""
+
+    def __init__(self) -> None:
+        self.standing: dict[tuple[Timer, str, str], tuple[datetime, str]] = {}
+
+    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
+        self.standing[timer, asked.datamart_name, asked.retirement_id] = (at, body)
+
+    def clear(self, timer: Timer, asked: Asked) -> None:
+        self.standing.pop((timer, asked.datamart_name, asked.retirement_id), None)
 
 
 class FakeResultsTopic:
@@ -289,14 +307,17 @@ class Crash(BaseException):
     """The invocation ends here: nothing of it goes out any more, not even from a `finally`."""
 
 
-def interfered(ports: RetirePorts, interference: Interference) -> RetirePorts:
+_Ports = TypeVar("_Ports", RetirePorts, SchedulePorts)
+
+
+def interfered(ports: _Ports, interference: Interference) -> _Ports:
     """The same ports, with an interference before each call that goes out."""
     calls = _Calls(interference)
-    outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in _OUTWARD}
+    outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in _OUTWARD if hasattr(ports, name)}
     return replace(ports, **cast("Any", outward))
 
 
-_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "inbox", "results_topic")
+_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "inbox", "outbox", "timers", "results_topic")
 
 
 class _Calls:
@@ -377,6 +398,23 @@ class Meanwhile:
         return call.proceed()
 
 
+SCHEDULE_SETTINGS = ScheduleSettings(
+    environment_name=SETTINGS.environment_name,
+    backup_by_default=SETTINGS.backup_by_default,
+    retry_delays=SETTINGS.retry_delays,
+    reminder_lead_time=timedelta(hours=24),
+    scheduling_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/scheduling",
+    requests_queue_url=SETTINGS.requests_queue_url,
+    scheduling_queue_arn="arn:aws:sqs:eu-west-1:123456789012:scheduling",
+    requests_queue_arn="arn:aws:sqs:eu-west-1:123456789012:requests",
+    failures_queue_arn="arn:aws:sqs:eu-west-1:123456789012:failures",
+    schedule_group_name="retirements",
+    timer_role_arn="arn:aws:iam::123456789012:role/timers",
+    evidence_bucket_name=SETTINGS.evidence_bucket_name,
+    results_topic_arn=SETTINGS.results_topic_arn,
+)
+
+
 # ---- Everything together -------------------------------------------------------------------------------------------
 
 
@@ -385,12 +423,15 @@ class World:
     """One organisation, one stack, and deliveries to it."""
 
     settings: RetireSettings = SETTINGS
+    schedule_settings: ScheduleSettings = SCHEDULE_SETTINGS
     clock: LogicalClock = field(default_factory=LogicalClock)
     databrain: FakeDatabrain = field(default_factory=FakeDatabrain)
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
+    timers: FakeTimers = field(default_factory=FakeTimers)
     inbox: FakeQueue = field(default_factory=FakeQueue)
+    outbox: FakeQueue = field(default_factory=FakeQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     deliveries: int = 0
@@ -406,11 +447,11 @@ class World:
         self.clock.begin_invocation(seconds)
         return self.deliver_alongside(event, *interferences, receive_count=receive_count)
 
-    def deliver_alongside(self, event: object, *interferences: Interference, receive_count: int = 1) -> Parsed:
+    def deliver_alongside(
+        self, event: object, *interferences: Interference, receive_count: int = 1, sent_at: datetime = START
+    ) -> Parsed:
         """A delivery that takes place during another one: the clock is theirs in common."""
-        self.deliveries += 1
-        message = from_queue(event, START, receive_count)
-        delivery = receive(message, f"invocation-{self.deliveries}", self.clock.now())
+        delivery = self._receive(event, sent_at, receive_count)
         ports = RetirePorts(
             databrain=self.databrain,
             embed_map=self.embed_map,
@@ -421,18 +462,76 @@ class World:
             telemetry=self.telemetry,
             clock=self.clock,
         )
+        ports, calls = self._recorded(ports, interferences)
+        try:
+            return retire(delivery, self.settings, ports)
+        finally:
+            self.calls = calls
+
+    def schedule(self, event: object, *interferences: Interference, receive_count: int = 1) -> Parsed:
+        """The same to the schedule function; the event arrives now."""
+        self.clock.begin_invocation(INVOCATION_SECONDS)
+        return self.schedule_alongside(event, *interferences, receive_count=receive_count)
+
+    def schedule_alongside(self, event: object, *interferences: Interference, receive_count: int = 1) -> Parsed:
+        """A delivery to the schedule function that takes place during another one."""
+        delivery = self._receive(event, self.clock.now(), receive_count)
+        ports = SchedulePorts(
+            evidence=self.evidence,
+            timers=self.timers,
+            inbox=self.inbox,
+            outbox=self.outbox,
+            results_topic=self.results_topic,
+            telemetry=self.telemetry,
+            clock=self.clock,
+        )
+        ports, calls = self._recorded(ports, interferences)
+        try:
+            return schedule(delivery, self.schedule_settings, ports)
+        finally:
+            self.calls = calls
+
+    def pass_time(self, until: datetime) -> list[Parsed]:
+        """Let timers go off until then, and what is handed on arrive; return what came of it, in order."""
+        came: list[Parsed] = []
+        while True:
+            came += [self.deliver_now(body) for body, _ in self._handed_on()]
+            due = sorted((at, key, body) for key, (at, body) in self.timers.standing.items() if at <= until)
+            if not due:
+                break
+            at, key, body = due[0]
+            self.clock.advance(max(0.0, (at - self.clock.now()).total_seconds()))
+            del self.timers.standing[key]  # it is deleted after it went off
+            came.append(self.deliver_now(body) if key[0] is Timer.RETIRE else self.schedule(body))
+        self.clock.advance(max(0.0, (until - self.clock.now()).total_seconds()))
+        return came
+
+    def deliver_now(self, event: object, *interferences: Interference) -> Parsed:
+        """A delivery to the retire function of what arrives now."""
+        self.clock.begin_invocation(INVOCATION_SECONDS)
+        return self.deliver_alongside(event, *interferences, sent_at=self.clock.now())
+
+    def _handed_on(self) -> Iterator[tuple[str, int]]:
+        """What was sent to the retire function, each when it arrives."""
+        while self.outbox.sent:
+            body, seconds = self.outbox.sent.pop(0)
+            self.clock.advance(seconds)
+            yield body, seconds
+
+    def _receive(self, event: object, sent_at: datetime, receive_count: int) -> Delivery:
+        self.deliveries += 1
+        return receive(from_queue(event, sent_at, receive_count), f"invocation-{self.deliveries}", self.clock.now())
+
+    def _recorded(self, ports: _Ports, interferences: Iterable[Interference]) -> tuple[_Ports, list[str]]:
         calls: list[str] = []
 
         def recorded(call: Call) -> object:
             calls.append(call.name)
             return call.proceed()
 
-        for interference in (recorded, *reversed(interferences)):
+        for interference in (recorded, *reversed(tuple(interferences))):
             ports = interfered(ports, interference)
-        try:
-            return retire(delivery, self.settings, ports)
-        finally:
-            self.calls = calls
+        return ports, calls
 
     def kept(self, key: str) -> Parsed:
         """An object of the bucket, parsed."""
@@ -470,6 +569,12 @@ def requested(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
         "resources": [],
         "detail": {name: value for name, value in fields.items() if value is not ...},
     }
+
+
+def cancelled(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
+    """An event that takes a retirement back."""
+    asked = requested(datamart_name, **{"requestedBy": "owner@example.com", "reason": "still needed", **detail})
+    return asked | {"id": "0c0ffee0-1428-4cd3-a780-95db273d1602", "detail-type": "Datamart Retirement Cancelled"}
 
 
 def from_queue(event: object, sent_at: datetime, receive_count: int) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from typing import Any
 OPERATIONS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"DeleteItem", "GetItem", "PutItem", "TransactWriteItems"}),
     "s3": frozenset({"GetObject", "HeadBucket", "PutObject"}),
+    "scheduler": frozenset({"CreateSchedule", "DeleteSchedule", "UpdateSchedule"}),
     "secretsmanager": frozenset({"GetSecretValue"}),
     "sns": frozenset({"Publish"}),
-    "sqs": frozenset({"ChangeMessageVisibility"}),
+    "sqs": frozenset({"ChangeMessageVisibility", "SendMessage"}),
 }
 
 MODEL = "service-2.json.gz"

@@ -1,4 +1,4 @@
-"""The port `Inbox`: one suite for the fake and for SQS."""
+"""The ports `Inbox` and `Outbox`: one suite for the fake and for SQS."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -34,7 +34,7 @@ class Queue:
 
 def delivery(receipt_handle: str | None) -> Delivery:
     """A delivery of that message."""
-    return Delivery("{}", START, 1, "invocation-1", receipt_handle)
+    return Delivery("{}", START, 1, "invocation-1", "message-1", receipt_handle)
 
 
 @pytest.fixture
@@ -75,10 +75,22 @@ def test_what_came_from_no_queue(inbox: Inbox, is_visible: Callable[[], bool]) -
     assert not is_visible()
 
 
+@pytest.mark.parametrize(("seconds", "arrives"), [(0, True), (900, False)])
+def test_a_message_is_sent(aws: EmbeddedStack, queue: Queue, seconds: int, arrives: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """A message that is sent arrives as it is, now or after its delay."""
+    body = '{"name": "Größe <&> 🙂"}'
+    SqsQueue(lambda: aws.sqs, queue.url).send(body, seconds)
+    messages = aws.sqs.receive_message(QueueUrl=queue.url).get("Messages", [])
+    assert [message["Body"] for message in messages] == [body] * arrives
+
+
 def test_a_refusal_of_sqs(aws: EmbeddedStack, queue: Queue) -> None:
     """What SQS refuses is an error that names the call."""
+    adapter = SqsQueue(lambda: aws.sqs, queue.url)
     with pytest.raises(AwsCallFailed, match="SQS ChangeMessageVisibility failed"):
-        SqsQueue(lambda: aws.sqs, queue.url).hold_back(delivery("none of its"), 0)
+        adapter.hold_back(delivery("none of its"), 0)
+    with pytest.raises(AwsCallFailed, match="SQS SendMessage failed"):
+        SqsQueue(lambda: aws.sqs, f"{queue.url}-none").send("{}", 0)
 
 
 def test_the_client_is_made_when_it_is_needed(aws: EmbeddedStack, queue: Queue) -> None:

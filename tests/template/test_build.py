@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 BUILT = CHECKOUT / ".aws-sam" / "build"
 DEPENDENCIES = BUILT / "DependenciesLayer" / "python"
 RETIREMENT = BUILT / "RetirementLayer" / "python" / "retirement"
-FUNCTION = BUILT / "RetireFunction"
+FUNCTIONS = {"retire": BUILT / "RetireFunction", "schedule": BUILT / "ScheduleFunction"}
 
 UNCHECKED_HASH = 0b01  # flags of a byte-code file, PEP 552
 ENVIRONMENT = {
@@ -32,7 +32,14 @@ ENVIRONMENT = {
     "PROTECTED_DATAMARTS": "",
     "MAX_RETIREMENTS_PER_DAY": "25",
     "RETRY_DELAYS": "60,300,900,2700,7200",
+    "REMINDER_LEAD_TIME": "24",
     "REQUESTS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/requests",
+    "SCHEDULING_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/scheduling",
+    "REQUESTS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:123456789012:requests",
+    "SCHEDULING_QUEUE_ARN": "arn:aws:sqs:eu-central-1:123456789012:scheduling",
+    "FAILURES_QUEUE_ARN": "arn:aws:sqs:eu-central-1:123456789012:failures",
+    "SCHEDULE_GROUP_NAME": "retirements",
+    "TIMER_ROLE_ARN": "arn:aws:iam::123456789012:role/timers",
     "EVIDENCE_BUCKET_NAME": "evidence",
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:results",
@@ -57,9 +64,9 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def run(code: str) -> str:
+def run(code: str, function: str = "retire") -> str:
     """Run Python code as Lambda would: on the built files and the standard library alone. Return what it printed."""
-    path = f"{FUNCTION}:{RETIREMENT.parent}:{DEPENDENCIES}"
+    path = f"{FUNCTIONS[function]}:{RETIREMENT.parent}:{DEPENDENCIES}"
     finished = subprocess.run(  # noqa: S603  # our own interpreter, code of this file
         [sys.executable, "-S", "-s", "-B", "-c", code],
         env=ENVIRONMENT | {"PYTHONPATH": path},
@@ -98,12 +105,14 @@ def test_schemas_are_real_files() -> None:
 
 
 def test_the_package_is_complete() -> None:
-    """The retirement layer and the function hold our modules as they are in the repository, and nothing else."""
+    """The retirement layer and the functions hold our modules as they are in the repository, and nothing else."""
     source = CHECKOUT / "layers" / "retirement" / "python" / "retirement"
-    assert {file.name: file.read_bytes() for file in RETIREMENT.glob("*.py")} == {
-        file.name: file.read_bytes() for file in source.glob("*.py")
+    assert {file.relative_to(RETIREMENT): file.read_bytes() for file in RETIREMENT.rglob("*.py")} == {
+        file.relative_to(source): file.read_bytes() for file in source.rglob("*.py")
     }, "the sources are newer than the build: run `make build`"
-    assert {entry.name for entry in FUNCTION.iterdir()} == {"app.py", "__pycache__"}
+    for name, function in FUNCTIONS.items():
+        assert {entry.name for entry in function.iterdir()} == {"app.py", "__pycache__"}
+        assert (function / "app.py").read_bytes() == (CHECKOUT / "functions" / name / "app.py").read_bytes()
 
 
 def test_every_module_has_byte_code() -> None:
@@ -115,11 +124,18 @@ def test_every_module_has_byte_code() -> None:
     assert {int.from_bytes(file.read_bytes()[4:8], "little") for file in compiled} == {UNCHECKED_HASH}
 
 
-def test_the_function_starts_on_the_artifact_alone() -> None:
-    """The entry point imports, with every client set up, on nothing but the built files; none of them is a tool's."""
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_starts_on_the_artifact_alone(function: str) -> None:
+    """An entry point imports, with every client set up, on nothing but the built files; none of them is a tool's."""
     foreign = {"click", "rich", "pygments", "pydantic", "jsonschema", "pytest"}
-    loaded = run(f"import sys, app; print(callable(app.handler), sorted({foreign} & sys.modules.keys()))")
+    loaded = run(f"import sys, app; print(callable(app.handler), sorted({foreign} & sys.modules.keys()))", function)
     assert loaded == "True []\n"
+
+
+def test_scheduling_knows_no_databrain() -> None:
+    """The schedule function imports nothing that it has no use for: it starts cold, too."""
+    loaded = run("import sys, app; print(sorted({'httpx', 'tenacity', 'boto3'} & sys.modules.keys()))", "schedule")
+    assert loaded == "['boto3']\n"
 
 
 def test_the_clients_know_what_is_in_use() -> None:

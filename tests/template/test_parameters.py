@@ -27,19 +27,24 @@ DEFAULTS = {
     "MaxRetirementsPerDay": 25,
     "MaximumConcurrency": 5,
     "RetryDelays": "60,300,900,2700,7200",
+    "ReminderLeadTime": "24",
     "AlarmTopicArn": "",
     "LogRetentionInDays": 90,
     "PermissionsBoundaryArn": "",
 }
 OUTPUTS = {
     "RetireFunctionName": {"Ref": "RetireFunction"},
+    "ScheduleFunctionName": {"Ref": "ScheduleFunction"},
     "RequestsQueueUrl": {"Ref": "Requests"},
+    "SchedulingQueueUrl": {"Ref": "Scheduling"},
+    "ScheduleGroupName": {"Ref": "ScheduleGroup"},
     "FailuresQueueUrl": {"Ref": "Failures"},
     "ResultsTopicArn": {"Ref": "ResultsTopic"},
     "EvidenceBucketName": {"Ref": "EvidenceBucket"},
     "EventBusName": {"Ref": "EventBusName"},
 }
-VARIABLES: dict[str, str | dict[str, str]] = {
+Variables = dict[str, str | dict[str, Any]]
+VARIABLES: Variables = {
     "ENVIRONMENT_NAME": {"Ref": "EnvironmentName"},
     "MODE": {"Ref": "Mode"},
     "DATABRAIN_BASE_URL": {"Ref": "DatabrainBaseUrl"},
@@ -55,6 +60,24 @@ VARIABLES: dict[str, str | dict[str, str]] = {
     "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
     "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
     "COORDINATION_TABLE_NAME": {"Ref": "CoordinationTable"},
+    "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
+    "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
+    "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+}
+SCHEDULE_VARIABLES: Variables = {
+    "ENVIRONMENT_NAME": {"Ref": "EnvironmentName"},
+    "BACKUP_BY_DEFAULT": {"Ref": "BackupByDefault"},
+    "RETRY_DELAYS": {"Ref": "RetryDelays"},
+    "REMINDER_LEAD_TIME": {"Ref": "ReminderLeadTime"},
+    "SCHEDULING_QUEUE_URL": {"Ref": "Scheduling"},
+    "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
+    "SCHEDULING_QUEUE_ARN": {"Fn::GetAtt": ["Scheduling", "Arn"]},
+    "REQUESTS_QUEUE_ARN": {"Fn::GetAtt": ["Requests", "Arn"]},
+    "FAILURES_QUEUE_ARN": {"Fn::GetAtt": ["Failures", "Arn"]},
+    "SCHEDULE_GROUP_NAME": {"Ref": "ScheduleGroup"},
+    "TIMER_ROLE_ARN": {"Fn::GetAtt": ["TimerRole", "Arn"]},
+    "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
     "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
     "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
     "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
@@ -124,6 +147,10 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("EmbedMapUri", "s3://our.maps-2026/databrain/prod/Umsätze_(1).json"),
         ("RetryDelays", "0,0,0,0,0"),
         ("RetryDelays", "60,300,900,2700,42999"),
+        ("ReminderLeadTime", ""),
+        ("ReminderLeadTime", "1"),
+        ("ReminderLeadTime", "168"),
+        ("ReminderLeadTime", "8784"),
         ("EnvironmentName", "eu.prod-1"),
         ("EventBusName", "aws.partner/example.com/cleanup"),
         ("ServiceTokenSecretArn", SECRET_ARN),
@@ -162,6 +189,9 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
         ("EmbedMapUri", "s3://maps/*"),
         ("EmbedMapUri", "s3://maps/embeds?.json"),
         ("EmbedMapUri", "s3://maps/two words.json"),
+        ("ReminderLeadTime", "0"),
+        ("ReminderLeadTime", "8785"),
+        ("ReminderLeadTime", "1 day"),
         ("EnvironmentName", ""),
         ("EnvironmentName", "prod eu"),
         ("EventBusName", "arn:aws:events:eu-central-1:123456789012:event-bus/default"),
@@ -186,10 +216,12 @@ def test_outputs(written: Node) -> None:
     assert all(output["Description"] for output in written["Outputs"].values())
 
 
-def test_environment_variables(written: Node) -> None:
-    """The function's environment holds its settings and nothing else."""
-    function = written["Resources"]["RetireFunction"]["Properties"]
-    assert function["Environment"]["Variables"] == VARIABLES
+@pytest.mark.parametrize(
+    ("function", "variables"), [("RetireFunction", VARIABLES), ("ScheduleFunction", SCHEDULE_VARIABLES)]
+)
+def test_environment_variables(written: Node, function: str, variables: Variables) -> None:
+    """A function's environment holds its settings and nothing else."""
+    assert written["Resources"][function]["Properties"]["Environment"]["Variables"] == variables
 
 
 def test_defaults_are_settings(written: Node) -> None:

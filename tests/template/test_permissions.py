@@ -10,22 +10,41 @@ from layers.dependencies.trim import OPERATIONS
 Node = dict[str, Any]
 OfType = Callable[[str], dict[str, Node]]
 
-ACTIONS = {
-    "sqs:ReceiveMessage": ["Requests"],
-    "sqs:DeleteMessage": ["Requests"],
-    "sqs:GetQueueAttributes": ["Requests"],
-    "sqs:ChangeMessageVisibility": ["Requests"],
-    "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
-    "kms:Decrypt": ["ServiceTokenKeyArn"],
-    "s3:ListBucket": ["EvidenceBucket"],
-    "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
-    "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "EmbedMapUri"],
-    "dynamodb:PutItem": ["CoordinationTable"],
-    "dynamodb:DeleteItem": ["CoordinationTable"],
-    "dynamodb:GetItem": ["CoordinationTable"],
-    "dynamodb:UpdateItem": ["CoordinationTable"],
-    "sns:Publish": ["ResultsTopic"],
+ACTIONS: dict[str, dict[str, list[str]]] = {
+    "RetireFunctionRole": {
+        "sqs:ReceiveMessage": ["Requests"],
+        "sqs:DeleteMessage": ["Requests"],
+        "sqs:GetQueueAttributes": ["Requests"],
+        "sqs:ChangeMessageVisibility": ["Requests"],
+        "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
+        "kms:Decrypt": ["ServiceTokenKeyArn"],
+        "s3:ListBucket": ["EvidenceBucket"],
+        "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
+        "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "EmbedMapUri"],
+        "dynamodb:PutItem": ["CoordinationTable"],
+        "dynamodb:DeleteItem": ["CoordinationTable"],
+        "dynamodb:GetItem": ["CoordinationTable"],
+        "dynamodb:UpdateItem": ["CoordinationTable"],
+        "sns:Publish": ["ResultsTopic"],
+    },
+    "ScheduleFunctionRole": {
+        "sqs:ReceiveMessage": ["Scheduling"],
+        "sqs:DeleteMessage": ["Scheduling"],
+        "sqs:GetQueueAttributes": ["Scheduling"],
+        "sqs:ChangeMessageVisibility": ["Scheduling"],
+        "sqs:SendMessage": ["Requests"],
+        "scheduler:CreateSchedule": ["schedule/${ScheduleGroup}/*"],
+        "scheduler:UpdateSchedule": ["schedule/${ScheduleGroup}/*"],
+        "scheduler:DeleteSchedule": ["schedule/${ScheduleGroup}/*"],
+        "iam:PassRole": ["TimerRole"],
+        "s3:ListBucket": ["EvidenceBucket"],
+        "s3:PutObject": ["retirements/*", "rejected/*"],
+        "s3:GetObject": ["retirements/*", "rejected/*"],
+        "sns:Publish": ["ResultsTopic"],
+    },
+    "TimerRole": {"sqs:SendMessage": ["Requests", "Scheduling", "Failures"]},
 }
+FUNCTION_ROLES = [name for name in ACTIONS if name.endswith("FunctionRole")]
 # What SAM attaches by itself, the name of the second depends on the partition.
 ATTACHED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
 
@@ -61,6 +80,8 @@ def target(resource: Node) -> str:
             return str(name)
         case {"Fn::Sub": str(text)} if text.startswith("${EvidenceBucket.Arn}/"):
             return text.removeprefix("${EvidenceBucket.Arn}/")
+        case {"Fn::Sub": str(text)} if text.startswith("arn:${AWS::Partition}:scheduler:"):
+            return text.removeprefix("arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:")
         case {"Fn::Sub": ["arn:${AWS::Partition}:s3:::${Path}", {"Path": {"Fn::Select": [1, split]}}]}:
             separator, uri = split["Fn::Split"]
             assert separator == "s3://"
@@ -68,15 +89,19 @@ def target(resource: Node) -> str:
     raise AssertionError(f"expected a reference to one resource, found {resource}")
 
 
-def test_the_function_may_do_exactly_this(of_type: OfType) -> None:
-    """The role grants each action that the function needs on the one thing it needs it for."""
-    granted: dict[str, list[str]] = {}
-    for role in of_type("AWS::IAM::Role").values():
-        for statement in statements(role):
-            assert statement["Effect"] == "Allow"
-            for action in as_list(statement["Action"]):
-                granted.setdefault(action, []).extend(target(part) for part in as_list(statement["Resource"]))
-    assert granted == ACTIONS
+def granted(role: Node) -> dict[str, list[str]]:
+    """What a role may do, and with what."""
+    found: dict[str, list[str]] = {}
+    for statement in statements(role):
+        assert statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"]):
+            found.setdefault(action, []).extend(target(part) for part in as_list(statement["Resource"]))
+    return found
+
+
+def test_each_role_may_do_exactly_this(of_type: OfType) -> None:
+    """Each role grants each action that is needed on the one thing that it is needed for."""
+    assert {name: granted(role) for name, role in of_type("AWS::IAM::Role").items()} == ACTIONS
 
 
 def test_what_is_called_is_what_is_allowed() -> None:
@@ -89,8 +114,10 @@ def test_what_is_called_is_what_is_allowed() -> None:
     renamed = {"s3:HeadBucket": "s3:ListBucket"}  # IAM's name for it
     called_by_lambda = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
     called_by_secrets_manager = {"kms:Decrypt"}
+    asked_by_scheduler = {"iam:PassRole"}
+    allowed = {action for name in FUNCTION_ROLES for action in ACTIONS[name]}
     assert {renamed.get(action, action) for action in required} == (
-        ACTIONS.keys() - called_by_lambda - called_by_secrets_manager
+        allowed - called_by_lambda - called_by_secrets_manager - asked_by_scheduler
     )
 
 
@@ -104,7 +131,9 @@ def test_no_statement_of_ours_is_for_everything(of_type: OfType) -> None:
 
 def test_sam_attaches_two_policies(of_type: OfType) -> None:
     """Beside our statements a role has the policies for logs and traces, and no others."""
-    for role in of_type("AWS::IAM::Role").values():
+    roles = of_type("AWS::IAM::Role")
+    assert not [name for name in roles.keys() - FUNCTION_ROLES if "ManagedPolicyArns" in roles[name]["Properties"]]
+    for role in (roles[name] for name in FUNCTION_ROLES):
         attached = {policy.partition(":policy/")[2] for policy in role["Properties"]["ManagedPolicyArns"]}
         assert len(attached) == 2
         assert attached <= ATTACHED
@@ -151,9 +180,26 @@ def test_the_map_is_for_who_has_one(deployed: Node) -> None:
     assert target(statement["Resource"]) == "EmbedMapUri"
 
 
-def test_a_missing_object_can_be_told(of_type: OfType) -> None:
+def test_only_timers_get_their_role(of_type: OfType) -> None:
+    """The role of the timers goes to EventBridge Scheduler alone, and only for the timers of this stack's group."""
+    (passing,) = [
+        s for s in statements(of_type("AWS::IAM::Role")["ScheduleFunctionRole"]) if s["Action"] == "iam:PassRole"
+    ]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    (trust,) = of_type("AWS::IAM::Role")["TimerRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert (trust["Principal"], trust["Action"]) == ({"Service": "scheduler.amazonaws.com"}, "sts:AssumeRole")
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "aws:SourceArn": {"Fn::GetAtt": ["ScheduleGroup", "Arn"]},
+            "aws:SourceAccount": {"Ref": "AWS::AccountId"},
+        }
+    }
+
+
+@pytest.mark.parametrize("name", ["RetireFunctionRole", "ScheduleFunctionRole"])
+def test_a_missing_object_can_be_told(of_type: OfType, name: str) -> None:
     """The role may list the bucket without a condition: else S3 answers 403 for an object that is not there."""
-    (role,) = of_type("AWS::IAM::Role").values()
+    role = of_type("AWS::IAM::Role")[name]
     (statement,) = [s for s in statements(role) if "s3:ListBucket" in as_list(s["Action"])]
     assert statement["Resource"] == {"Fn::GetAtt": ["EvidenceBucket", "Arn"]}
     assert "Condition" not in statement
@@ -163,6 +209,7 @@ def test_a_missing_object_can_be_told(of_type: OfType) -> None:
     ("policy", "action", "resources"),
     [
         ("RequestsPolicy", "sqs:*", ["Requests"]),
+        ("SchedulingPolicy", "sqs:*", ["Scheduling"]),
         ("FailuresPolicy", "sqs:*", ["Failures"]),
         ("EvidenceBucketPolicy", "s3:*", ["EvidenceBucket", "*"]),
         ("ResultsTopicPolicy", "sns:Publish", ["ResultsTopic"]),

@@ -20,76 +20,104 @@ def arn(logical_id: str) -> Node:
     return {"Fn::GetAtt": [logical_id, "Arn"]}
 
 
-def test_the_rule_takes_what_is_meant_for_this_stack(properties: Properties) -> None:
-    """The rule takes the given sources, and an environment that is the stack's own or missing."""
-    rule = properties("RequestedRule")
+# Which queue each rule delivers to, and which events: the rules' patterns alone decide which function gets what.
+RULES: dict[str, tuple[str, str, Node]] = {
+    "RequestedRule": ("Requests", "Datamart Retirement Requested", {"retireAt": [{"exists": False}]}),
+    "ScheduledRule": ("Scheduling", "Datamart Retirement Requested", {"retireAt": [{"exists": True}]}),
+    "CancelledRule": ("Scheduling", "Datamart Retirement Cancelled", {}),
+}
+OWN_SOURCES = ["datamart-retirement.webhook", "datamart-retirement.sweep"]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_takes_what_is_meant_for_this_stack(properties: Properties, name: str) -> None:
+    """A rule takes the given sources and the stack's own, and an environment that is the stack's own or missing."""
+    rule, (_, detail_type, detail) = properties(name), RULES[name]
     assert rule["EventBusName"] == {"Ref": "EventBusName"}
+    given = {"Fn::Join": [",", {"Ref": "EventSources"}]}
     assert rule["EventPattern"] == {
-        "source": {"Ref": "EventSources"},
-        "detail-type": ["Datamart Retirement Requested"],
-        "detail": {"environment": [{"Ref": "EnvironmentName"}, {"exists": False}]},
+        "source": {"Fn::Split": [",", {"Fn::Join": [",", [given, *OWN_SOURCES]]}]},
+        "detail-type": [detail_type],
+        "detail": {"environment": [{"Ref": "EnvironmentName"}, {"exists": False}], **detail},
     }
 
 
-def test_the_rule_loses_nothing(properties: Properties) -> None:
-    """The rule tries for a day to reach the queue, and parks in Failures what it cannot deliver."""
-    (target,) = properties("RequestedRule")["Targets"]
-    assert target["Arn"] == arn("Requests")
+def test_every_rule_is_tested(of_type: Callable[[str], dict[str, Node]]) -> None:
+    """There is no other rule."""
+    assert of_type("AWS::Events::Rule").keys() == RULES.keys()
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_loses_nothing(properties: Properties, name: str) -> None:
+    """A rule tries for a day to reach its queue, and parks in Failures what it cannot deliver."""
+    (target,) = properties(name)["Targets"]
+    assert target["Arn"] == arn(RULES[name][0])
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": DAY}
     assert target["DeadLetterConfig"] == {"Arn": arn("Failures")}
     assert "InputTransformer" not in target
     assert "InputPath" not in target
 
 
-def test_requests_wait_for_six_receives(properties: Properties) -> None:
+QUEUES = {"Requests": "Retire", "Scheduling": "Schedule"}
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_requests_wait_for_six_receives(properties: Properties, name: str) -> None:
     """A message is received six times, after a crash six function time-outs after the one before, and is then kept."""
-    queue, function = properties("Requests"), properties("RetireFunction")
+    queue, function = properties(name), properties(f"{QUEUES[name]}Function")
     assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("Failures"), "maxReceiveCount": MOST_RECEIVES}
     assert MOST_RECEIVES == 6
 
 
-def test_both_queues_keep_what_they_hold(deployed: Node) -> None:
-    """Both queues keep a message for 14 days, encrypted, and outlive the stack."""
-    for name in ("Requests", "Failures"):
+def test_queues_keep_what_they_hold(deployed: Node, of_type: Callable[[str], dict[str, Node]]) -> None:
+    """Every queue keeps a message for 14 days, encrypted, and outlives the stack."""
+    assert of_type("AWS::SQS::Queue").keys() == {*QUEUES, "Failures"}
+    for name in (*QUEUES, "Failures"):
         queue = deployed["Resources"][name]
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * DAY
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
         assert (queue["DeletionPolicy"], queue["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
-@pytest.mark.parametrize("queue", ["Requests", "Failures"])
-def test_the_rule_alone_is_let_in(properties: Properties, queue: str) -> None:
-    """A queue's policy allows one thing: that this rule sends."""
+@pytest.mark.parametrize("queue", [*QUEUES, "Failures"])
+def test_the_rules_alone_are_let_in(properties: Properties, queue: str) -> None:
+    """A queue's policy allows one thing: that the rules send which deliver there, or park there."""
     policy = properties(f"{queue}Policy")
     assert policy["Queues"] == [{"Ref": queue}]
     (allowed,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
     assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
     assert allowed["Action"] == "sqs:SendMessage"
     assert allowed["Resource"] == arn(queue)
-    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": arn("RequestedRule")}}
+    rules = [arn(name) for name, (target, *_) in RULES.items() if queue in {target, "Failures"}]
+    source = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert (source if isinstance(source, list) else [source]) == rules
 
 
-def test_one_request_an_invocation(deployed: Node) -> None:
+@pytest.mark.parametrize("queue", QUEUES)
+def test_one_request_an_invocation(deployed: Node, queue: str) -> None:
     """An invocation gets one message, and no more run at once than the parameter says."""
-    mapping = deployed["Resources"]["RequestsMapping"]["Properties"]
-    assert mapping["EventSourceArn"] == arn("Requests")
-    assert mapping["FunctionName"] == {"Ref": "RetireFunction"}
+    mapping = deployed["Resources"][f"{queue}Mapping"]["Properties"]
+    assert mapping["EventSourceArn"] == arn(queue)
+    assert mapping["FunctionName"] == {"Ref": f"{QUEUES[queue]}Function"}
     assert mapping["BatchSize"] == 1
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
 
 
-def test_the_log_group_comes_first(deployed: Node) -> None:
-    """Nothing invokes the function before its log group is there, with its retention."""
-    assert deployed["Resources"]["RequestsMapping"]["DependsOn"] == "RetireLogGroup"
-    log_group = deployed["Resources"]["RetireLogGroup"]["Properties"]
-    assert log_group["LogGroupName"] == {"Fn::Sub": "/aws/lambda/${RetireFunction}"}
+@pytest.mark.parametrize("queue", QUEUES)
+def test_the_log_group_comes_first(deployed: Node, queue: str) -> None:
+    """Nothing invokes a function before its log group is there, with its retention."""
+    name = QUEUES[queue]
+    assert deployed["Resources"][f"{queue}Mapping"]["DependsOn"] == f"{name}LogGroup"
+    log_group = deployed["Resources"][f"{name}LogGroup"]["Properties"]
+    assert log_group["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{{name}Function}}"}
     assert log_group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
 
 
-def test_the_function(properties: Properties) -> None:
-    """One small function on ARM, packed as a zip file, with a minute's time and traces, and no reserved concurrency."""
-    function = properties("RetireFunction")
+@pytest.mark.parametrize("name", QUEUES.values())
+def test_the_functions_of_queues(properties: Properties, name: str) -> None:
+    """A small function on ARM, packed as a zip file, with a minute's time and traces, and no reserved concurrency."""
+    function = properties(f"{name}Function")
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
     assert (function["Timeout"], function["MemorySize"]) == (60, 512)
     assert function["TracingConfig"] == {"Mode": "Active"}
@@ -97,11 +125,12 @@ def test_the_function(properties: Properties) -> None:
     assert not {"PackageType", "SnapStart", "ReservedConcurrentExecutions", "VpcConfig"} & function.keys()
 
 
-def test_the_layers_are_the_functions(deployed: Node, of_type: Callable[[str], dict[str, Node]]) -> None:
-    """Both layers are for the function's runtime and architecture, and byte code is compiled for that runtime."""
-    function = deployed["Resources"]["RetireFunction"]["Properties"]
+@pytest.mark.parametrize("name", QUEUES.values())
+def test_the_layers_are_the_functions(deployed: Node, of_type: Callable[[str], dict[str, Node]], name: str) -> None:
+    """Both layers are for a function's runtime and architecture, and byte code is compiled for that runtime."""
+    function = deployed["Resources"][f"{name}Function"]["Properties"]
     layers = of_type("AWS::Lambda::LayerVersion")
-    assert function["Layers"] == [{"Ref": name} for name in layers]
+    assert function["Layers"] == [{"Ref": layer} for layer in layers]
     for layer in layers.values():
         assert layer["Properties"]["CompatibleRuntimes"] == [function["Runtime"]]
         assert layer["Properties"]["CompatibleArchitectures"] == function["Architectures"]

@@ -37,12 +37,29 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
+    *(
+        (
+            "scheduler",
+            f"{operation}_schedule",
+            {
+                "Name": "n",
+                "GroupName": "g",
+                "ScheduleExpression": "at(2026-03-01T12:00:00)",
+                "FlexibleTimeWindow": {"Mode": "OFF"},
+                "Target": {"Arn": "a", "RoleArn": "arn:aws:iam::123456789012:role/r", "Input": "{}"},
+                "ClientToken": "t",  # else a random one
+            },
+        )
+        for operation in ("create", "update")
+    ),
+    ("scheduler", "delete_schedule", {"Name": "n", "GroupName": "g", "ClientToken": "t"}),
     ("sns", "publish", {"TopicArn": "arn:aws:sns:eu-central-1:123456789012:t", "Message": "m", "Subject": "s"}),
     (
         "sqs",
         "change_message_visibility",
         {"QueueUrl": "https://sqs.eu-central-1.amazonaws.com/1/q", "ReceiptHandle": "h", "VisibilityTimeout": 60},
     ),
+    ("sqs", "send_message", {"QueueUrl": "https://sqs.eu-central-1.amazonaws.com/1/q", "MessageBody": "m"}),
 ]
 
 

@@ -25,11 +25,6 @@ class Schedule:
     retire_at: datetime
     kept: StoredObject
 
-    @property
-    def rank(self) -> tuple[datetime, str]:
-        """Of two that were asked for, the higher one stands, in whatever order they are delivered."""
-        return self.requested_at, self.event_id
-
     @classmethod
     def of(cls, number: int, kept: StoredObject) -> "Schedule":
         """Read a kept one.

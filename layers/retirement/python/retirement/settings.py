@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +15,9 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 # Seconds. SQS ends the invisibility of a message 12 hours after it was received (SQS developer guide, "Visibility
 # timeout"), and the attempt took some of them. The template says the same.
 LONGEST_DELAY = 42_999
+
+# Hours: a year. No retirement is scheduled farther ahead.
+LONGEST_LEAD = 8_784
 
 
 class Mode(StrEnum):
@@ -93,6 +97,48 @@ class RetireSettings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """All settings of the schedule function."""
+
+    environment_name: str
+    backup_by_default: bool
+    retry_delays: tuple[int, ...]  # seconds before receives 2 to 6
+    reminder_lead_time: timedelta | None
+    scheduling_queue_url: str
+    requests_queue_url: str
+    scheduling_queue_arn: str
+    requests_queue_arn: str
+    failures_queue_arn: str
+    schedule_group_name: str
+    timer_role_arn: str
+    evidence_bucket_name: str
+    results_topic_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "ScheduleSettings":
+        """Read and check every variable.
+
+        Raises:
+            ConfigurationError: one is missing, empty or wrong; the message names it.
+        """
+        return cls(
+            environment_name=_text(environment, "ENVIRONMENT_NAME"),
+            backup_by_default=_boolean(environment, "BACKUP_BY_DEFAULT"),
+            retry_delays=_delays(environment, "RETRY_DELAYS"),
+            reminder_lead_time=_hours(environment, "REMINDER_LEAD_TIME"),
+            scheduling_queue_url=_text(environment, "SCHEDULING_QUEUE_URL"),
+            requests_queue_url=_text(environment, "REQUESTS_QUEUE_URL"),
+            scheduling_queue_arn=_arn(environment, "SCHEDULING_QUEUE_ARN"),
+            requests_queue_arn=_arn(environment, "REQUESTS_QUEUE_ARN"),
+            failures_queue_arn=_arn(environment, "FAILURES_QUEUE_ARN"),
+            schedule_group_name=_text(environment, "SCHEDULE_GROUP_NAME"),
+            timer_role_arn=_arn(environment, "TIMER_ROLE_ARN"),
+            evidence_bucket_name=_text(environment, "EVIDENCE_BUCKET_NAME"),
+            results_topic_arn=_arn(environment, "RESULTS_TOPIC_ARN"),
+        )
+
+
 def _text(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "").strip()
     if not value:
@@ -140,6 +186,18 @@ def _delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
             f"0 to {LONGEST_DELAY}, with commas in between"
         )
     return tuple(delays)
+
+
+def _hours(environment: Mapping[str, str], name: str) -> timedelta | None:
+    """Empty is none."""
+    if name not in environment:
+        raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
+    value = environment[name].strip()
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= LONGEST_LEAD):
+        raise ConfigurationError(f"{name} is {value!r}: expected whole hours, 1 to {LONGEST_LEAD}, or nothing")
+    return timedelta(hours=int(value))
 
 
 def _s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:

@@ -1,0 +1,24 @@
+"""Schedules retirements: takes a dated request or a cancellation from the queue, and returns its result."""
+
+from collections.abc import Mapping
+
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.canonical import Json
+from retirement.intake import receive
+from retirement.scheduling import schedule
+from retirement.wiring.invocation import LambdaContext
+from retirement.wiring.schedule import Wiring
+
+logger = Logger()
+metrics = Metrics()
+wiring = Wiring(logger, metrics)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handler(event: object, context: LambdaContext) -> Mapping[str, Json]:
+    """Set, move or cancel one date; an exception sends the event back to the queue."""
+    ports = wiring.ports(context)
+    delivery = receive(event, context.aws_request_id, ports.clock.now())
+    return schedule(delivery, wiring.settings, ports)

@@ -1,0 +1,263 @@
+"""When a retirement is carried out: now, at a date, at another one, or not at all.
+
+The evidence bucket alone decides. Each date that was asked for is kept as `schedule-{n}.json`, and the last one stands.
+A timer is set to it, and whoever sets one looks afterwards whether another date or a cancellation came meanwhile.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+from math import ceil
+from typing import TypeAlias, cast
+
+from retirement.canonical import Document, ordered_json, parse_json
+from retirement.deliveries import (
+    ANOTHER_ATTEMPT,
+    Attempt,
+    answered,
+    end_as_cancelled,
+    given_up,
+    insist,
+    publish,
+    publish_receipt,
+    require_same_request,
+)
+from retirement.errors import AttemptInterrupted, InvalidRequest
+from retirement.intake import parse_asked
+from retirement.intents import Intent
+from retirement.keys import cancellation_failure_file_name, reminder_file_name, schedule_file_name
+from retirement.ports import SchedulePorts, Timer
+from retirement.requests import Cancellation, Delivery, Request
+from retirement.results import Outcome, Reason, shortened
+from retirement.schedules import Schedule, kept_schedules
+from retirement.settings import ScheduleSettings
+from retirement.timestamps import format_timestamp
+
+# What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
+# Less than the time by which the retire function takes a request early.
+SOON = timedelta(seconds=50)
+
+CHANGE_OF_MIND = (
+    "To move it, ask again with another retireAt; to take it back, send a Datamart Retirement Cancelled with this "
+    "retirementId."
+)
+
+_Attempt: TypeAlias = Attempt[Request, ScheduleSettings, SchedulePorts]
+_Cancelling: TypeAlias = Attempt[Cancellation, ScheduleSettings, SchedulePorts]
+
+
+def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts) -> Document:
+    """Set the date of a retirement, move it, remind of it, or cancel the retirement.
+
+    Returns:
+        The result as it was published; of a request that is due and was handed on to the retire function, none: `{}`.
+
+    Raises:
+        RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
+    """
+    return answered(partial(_schedule, delivery, settings, ports), delivery, settings, ports)
+
+
+def _schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts, started_at: datetime) -> Document:
+    asked = parse_asked(delivery, environment=settings.environment_name, backup_by_default=settings.backup_by_default)
+    ports.telemetry.about(asked)
+    ports.telemetry.step("request", kind=type(asked).__name__, requestedBy=asked.requested_by)
+    match asked:
+        case Cancellation():
+            cancelling = Attempt(asked, delivery, settings, ports, started_at)
+            if delivery.is_last:
+                return insist(partial(_conclude_cancelling, cancelling), ports.clock)
+            return _cancel(cancelling)
+        case Request():
+            attempt = Attempt(asked, delivery, settings, ports, started_at)
+            if delivery.is_last:
+                return insist(partial(_conclude, attempt), ports.clock)
+            return _set_date(attempt)
+
+
+# ---- A date --------------------------------------------------------------------------------------------------------
+
+
+def _set_date(attempt: _Attempt) -> Document:
+    receipt = attempt.read("receipt.json")
+    if receipt is not None:
+        return publish_receipt(attempt, receipt, again=True)
+    cancelled = attempt.read("cancelled.json")
+    if cancelled is not None:
+        return end_as_cancelled(attempt, cancelled, intent=_intent(attempt))
+
+    schedules = kept_schedules(attempt.read)
+    if not schedules and _is_soon(attempt.request.retire_at, attempt):
+        _hand_on(attempt.delivery.body, attempt.request.retire_at, attempt)
+        return {}
+    dates = _with_this(schedules, attempt)
+
+    standing = dates[-1]
+    _set_timers(standing, attempt)
+    while newer := kept_schedules(attempt.read, after=standing.number):
+        standing = newer[-1]
+        _set_timers(standing, attempt)
+    # who cancels or retires writes first and looks then: one of the two sees the other
+    cancelled = attempt.read("cancelled.json")
+    if cancelled is not None:
+        _clear_timers(attempt)
+        return end_as_cancelled(attempt, cancelled, intent=_intent(attempt))
+    is_new = len(schedules) < len(dates) == standing.number
+    if is_new and _intent(attempt) is not None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    if _is_due_soon(standing, attempt):
+        return _remind(standing, attempt)
+    return publish(standing.kept.body, attempt.ports, again=not is_new)
+
+
+def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
+    """The dates, with this request's at the end if it is the one that stands now."""
+    request = attempt.request
+    if schedules:
+        require_same_request(request, schedules[0].kept.content_hash)
+        last = schedules[-1]
+        is_known = request.event_id in {known.event_id for known in schedules}
+        if is_known or request.requested_at < last.requested_at or request.retire_at == last.retire_at:
+            return schedules  # delivered again, or late, or nothing new
+    number = len(schedules) + 1
+    retire_at = request.retire_at or request.requested_at
+    moved = f", instead of {format_timestamp(schedules[-1].retire_at)}" if schedules else ""
+    result = attempt.result(
+        Outcome.SCHEDULED,
+        f"The retirement is decided on and carried out at {format_timestamp(retire_at)}{moved}. {CHANGE_OF_MIND}",
+        attempt.ports.clock.now(),
+        retire_at=retire_at,
+    )
+    text = attempt.with_event(result)
+    kept = attempt.ports.evidence.create(attempt.key(schedule_file_name(number)), text, request.content_hash)
+    if kept.body != text:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    attempt.ports.telemetry.step("schedule", number=number, retireAt=format_timestamp(retire_at))
+    return [*schedules, Schedule.of(number, kept)]
+
+
+def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
+    timers, asked = attempt.ports.timers, attempt.request
+    if _is_soon(standing.retire_at, attempt):
+        _clear_timers(attempt)
+        _hand_on(standing.event, standing.retire_at, attempt)
+        return
+    remind_at = _remind_at(standing, attempt)
+    if remind_at is not None and not _is_soon(remind_at, attempt):
+        timers.set(Timer.REMIND, asked, remind_at, standing.event)
+    elif standing.number > 1:
+        timers.clear(Timer.REMIND, asked)
+    timers.set(Timer.RETIRE, asked, standing.retire_at, standing.event)
+    if _is_soon(standing.retire_at, attempt, within=timedelta()):  # it was slow
+        _hand_on(standing.event, standing.retire_at, attempt)
+
+
+def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
+    for timer in Timer:
+        attempt.ports.timers.clear(timer, attempt.request)
+
+
+def _hand_on(event: str, retire_at: datetime | None, attempt: _Attempt) -> None:
+    """Send an event to the retire function, to be received when it is due."""
+    left = timedelta() if retire_at is None else retire_at - attempt.ports.clock.now()
+    attempt.ports.outbox.send(event, max(0, ceil(left.total_seconds())))
+    attempt.ports.telemetry.step("hand on")
+
+
+def _is_soon(moment: datetime | None, attempt: _Attempt, within: timedelta = SOON) -> bool:
+    return moment is None or moment <= attempt.ports.clock.now() + within
+
+
+# ---- A reminder ----------------------------------------------------------------------------------------------------
+
+
+def _remind_at(standing: Schedule, attempt: _Attempt) -> datetime | None:
+    """None where the date was set so late that the result `scheduled` is the reminder."""
+    lead = attempt.settings.reminder_lead_time
+    if lead is None or standing.retire_at - lead <= standing.scheduled_at + SOON:
+        return None
+    return standing.retire_at - lead
+
+
+def _is_due_soon(standing: Schedule, attempt: _Attempt) -> bool:
+    """The timer sends the event of the schedule again, and so does who sends it again from `Failures`."""
+    remind_at = _remind_at(standing, attempt)
+    return remind_at is not None and remind_at <= attempt.ports.clock.now() < standing.retire_at
+
+
+def _remind(standing: Schedule, attempt: _Attempt) -> Document:
+    key = attempt.key(reminder_file_name(standing.number))
+    result = attempt.result(
+        Outcome.SCHEDULED,
+        f"The retirement is due at {format_timestamp(standing.retire_at)}. {CHANGE_OF_MIND}",
+        attempt.ports.clock.now(),
+        reason=Reason.DUE_SOON,
+        retire_at=standing.retire_at,
+    )
+    earlier = attempt.ports.evidence.read(key)
+    kept = earlier or attempt.ports.evidence.create(key, ordered_json(result))
+    return publish(kept.body, attempt.ports, again=earlier is not None)
+
+
+def _conclude(attempt: _Attempt) -> Document:
+    receipt = attempt.read("receipt.json")
+    if receipt is not None:
+        return publish_receipt(attempt, receipt, again=True)
+    raise given_up(attempt, _intent(attempt), None)
+
+
+# ---- A cancellation ------------------------------------------------------------------------------------------------
+
+
+def _cancel(attempt: _Cancelling) -> Document:
+    """Take a retirement back; it stands also where the request comes later.
+
+    Raises:
+        InvalidRequest: the retirement had ended before.
+        AttemptInterrupted: a delete may have been sent, or will be: the receipt tells, and the next delivery reads it.
+    """
+    ports = attempt.ports
+    receipt = attempt.read("receipt.json")
+    if receipt is not None:
+        return _publish_cancelled(receipt.body, attempt)
+    result = attempt.result(
+        Outcome.CANCELLED,
+        "The retirement is not carried out, and neither is a request for it that comes later. If the datamart is to go "
+        "after all, ask under a new retirementId.",
+        ports.clock.now(),
+    )
+    cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
+    if _intent(attempt) is not None:
+        raise AttemptInterrupted(
+            "The retirement had set out to delete before it was cancelled: its own result tells which was first."
+        )
+    _clear_timers(attempt)
+    schedules = kept_schedules(attempt.read)
+    if not schedules:
+        return publish(cancelled.body, ports)
+    told = {key: value for key, value in cast("Document", parse_json(cancelled.body)).items() if key != "event"}
+    content_hash = schedules[0].kept.content_hash
+    ended = ports.evidence.create(attempt.key("receipt.json"), ordered_json(told), content_hash)
+    return _publish_cancelled(ended.body, attempt)
+
+
+def _conclude_cancelling(attempt: _Cancelling) -> Document:
+    receipt = attempt.read("receipt.json")
+    if receipt is not None:
+        return _publish_cancelled(receipt.body, attempt)
+    raise given_up(attempt, _intent(attempt), None, cancellation_failure_file_name)
+
+
+def _publish_cancelled(receipt: str, attempt: _Cancelling) -> Document:
+    told = cast("dict[str, str]", parse_json(receipt))
+    if told["outcome"] != Outcome.CANCELLED:
+        raise InvalidRequest(
+            f"The retirement {shortened(attempt.request.retirement_id)} of this datamart had ended as "
+            f"{told['outcome']} at {told['finishedAt']}, before it was cancelled",
+            Reason.ALREADY_ENDED,
+        )
+    return publish(receipt, attempt.ports)
+
+
+def _intent(attempt: _Attempt | _Cancelling) -> Intent | None:
+    kept = attempt.read("intent.json")
+    return None if kept is None else Intent.from_json(kept.body)

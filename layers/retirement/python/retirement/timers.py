@@ -1,0 +1,96 @@
+"""The timers, on EventBridge Scheduler."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from retirement.canonical import canonical_json, sha256_hex
+from retirement.errors import AwsCallFailed
+from retirement.ports import Timer
+from retirement.requests import Asked
+
+if TYPE_CHECKING:
+    from mypy_boto3_scheduler.client import EventBridgeSchedulerClient
+    from mypy_boto3_scheduler.type_defs import CreateScheduleInputTypeDef
+
+# Delivery is tried for a day, the most there is (EventBridge Scheduler API reference, RetryPolicy).
+_RETRIES = 185
+_RETRY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where timers send to, and as whom: ARNs."""
+
+    queues: Mapping[Timer, str]
+    failures: str
+    role: str
+
+
+class SchedulerTimers:
+    """One-time schedules in a group of this stack's, which are deleted after they went off.
+
+    They go off in the minute after their time (EventBridge Scheduler user guide, "One-time schedules").
+    """
+
+    def __init__(self, scheduler: "EventBridgeSchedulerClient", group: str, targets: Targets) -> None:
+        self._scheduler = scheduler
+        self._group = group
+        self._targets = targets
+
+    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
+        """Set or move it.
+
+        Raises:
+            AwsCallFailed: it may have been set or not.
+        """
+        schedule: CreateScheduleInputTypeDef = {
+            "Name": _name(timer, asked),
+            "GroupName": self._group,
+            "ScheduleExpression": f"at({_whole_second(at):%Y-%m-%dT%H:%M:%S})",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "ActionAfterCompletion": "DELETE",
+            "Target": {
+                "Arn": self._targets.queues[timer],
+                "RoleArn": self._targets.role,
+                # "<aws.scheduler...>" would be filled in (user guide, "Adding context attributes"); JSON reads it alike
+                "Input": body.replace("<", "\\u003c"),
+                "RetryPolicy": {"MaximumRetryAttempts": _RETRIES, "MaximumEventAgeInSeconds": _RETRY_SECONDS},
+                "DeadLetterConfig": {"Arn": self._targets.failures},
+            },
+        }
+        try:
+            try:
+                self._scheduler.update_schedule(**schedule)
+            except self._scheduler.exceptions.ResourceNotFoundException:
+                self._scheduler.create_schedule(**schedule)
+        except (ClientError, BotoCoreError) as error:
+            raise AwsCallFailed(f"EventBridge Scheduler could not set a timer: {error}") from error
+
+    def clear(self, timer: Timer, asked: Asked) -> None:
+        """Take it away, if it is there.
+
+        Raises:
+            AwsCallFailed: it may be there or not.
+        """
+        try:
+            self._scheduler.delete_schedule(Name=_name(timer, asked), GroupName=self._group)
+        except self._scheduler.exceptions.ResourceNotFoundException:
+            pass  # it went off, or there was none
+        except (ClientError, BotoCoreError) as error:
+            raise AwsCallFailed(f"EventBridge Scheduler could not clear a timer: {error}") from error
+
+
+def _name(timer: Timer, asked: Asked) -> str:
+    """One for each retirement: at most 64 letters, digits and `-_.` (API reference, CreateSchedule)."""
+    identity = canonical_json([asked.datamart_name, asked.retirement_id])
+    return f"{timer.value}-{sha256_hex(identity)[:40]}"
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """UTC, never earlier."""
+    whole = moment.astimezone(UTC).replace(microsecond=0)
+    return whole if whole == moment else whole + timedelta(seconds=1)

@@ -1,0 +1,53 @@
+"""Where the schedule function is put together, once for an execution environment and again for each invocation."""
+
+import os
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.evidence import S3Evidence
+from retirement.message_queue import SqsQueue
+from retirement.ports import SchedulePorts, Timer
+from retirement.results_topic import SnsResultsTopic
+from retirement.settings import ScheduleSettings
+from retirement.telemetry import PowertoolsTelemetry
+from retirement.timers import SchedulerTimers, Targets
+from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
+
+
+class Wiring:
+    """Everything that outlives an invocation.
+
+    Raises:
+        ConfigurationError: at construction; the message names the setting.
+    """
+
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self.settings = settings = ScheduleSettings.from_environment(os.environ)
+        session = boto3.Session()
+        self._evidence = S3Evidence(session.client("s3", config=AWS), settings.evidence_bucket_name)
+        self._timers = SchedulerTimers(
+            session.client("scheduler", config=AWS),
+            settings.schedule_group_name,
+            Targets(
+                queues={Timer.RETIRE: settings.requests_queue_arn, Timer.REMIND: settings.scheduling_queue_arn},
+                failures=settings.failures_queue_arn,
+                role=settings.timer_role_arn,
+            ),
+        )
+        self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), settings.scheduling_queue_url)
+        self._outbox = SqsQueue(lambda: session.client("sqs", config=AWS), settings.requests_queue_url)
+        self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), settings.results_topic_arn)
+        self._telemetry = PowertoolsTelemetry(logger, metrics, settings.environment_name)
+
+    def ports(self, context: LambdaContext) -> SchedulePorts:
+        """The ports of one invocation."""
+        return SchedulePorts(
+            evidence=self._evidence,
+            timers=self._timers,
+            inbox=self._inbox,
+            outbox=self._outbox,
+            results_topic=self._results_topic,
+            telemetry=self._telemetry,
+            clock=LambdaClock(context),
+        )

@@ -1,0 +1,499 @@
+"""When a retirement is carried out: dates, moves, reminders and cancellations, and what retiring makes of them."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from retirement.errors import AttemptInterrupted, AwsCallFailed, GivenUp
+from retirement.keys import rejected_key
+from retirement.ports import Timer
+from retirement.requests import MOST_RECEIVES
+from retirement.timestamps import format_timestamp
+from tests.fakes import (
+    SETTINGS,
+    START,
+    Call,
+    Crash,
+    CrashAt,
+    FailAt,
+    Parsed,
+    World,
+    cancelled,
+    entry_of,
+    message_id,
+    requested,
+)
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DATE, LATER = START + 7 * DAY, START + 14 * DAY
+RETIRE, REMIND = (Timer.RETIRE, "sales", "offboard-1"), (Timer.REMIND, "sales", "offboard-1")
+FOLDER = "retirements/sales/offboard-1/"
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """With one datamart, `sales`."""
+    world.databrain.datamarts["sales"] = entry_of()
+    return world
+
+
+def dated(at: datetime, event_id: str = "first", asked_at: datetime = START, reason: str = "the tenant left") -> Parsed:
+    """A request for a date."""
+    event = requested(retireAt=format_timestamp(at), reason=reason)
+    return event | {"id": event_id, "time": format_timestamp(asked_at)}
+
+
+def outcomes(results: list[Parsed]) -> list[tuple[str, str | None]]:
+    """In short."""
+    return [(result["outcome"], result["reason"]) for result in results]
+
+
+# ---- A date --------------------------------------------------------------------------------------------------------
+
+
+def test_a_date_is_set(world: World) -> None:
+    """A request for a date is not carried out: it is kept, a timer is set, and the result tells the date."""
+    event = dated(DATE)
+
+    result = world.schedule(event)
+
+    assert (result["outcome"], result["reason"], result["retireAt"]) == ("scheduled", None, "2026-03-08T12:00:00.000Z")
+    assert (result["requestedBy"], result["requestedAt"]) == ("ops@example.com", format_timestamp(START))
+    assert "2026-03-08T12:00:00.000Z" in result["message"]
+    kept = world.kept(f"{FOLDER}schedule-1.json")
+    body = kept.pop("event")
+    assert kept == result
+    assert world.published == [result]
+    assert world.timers.standing == {RETIRE: (DATE, body), REMIND: (DATE - DAY, body)}
+    assert "sales" in world.databrain.datamarts
+    assert f"{FOLDER}receipt.json" not in world.evidence.objects
+
+
+def test_it_is_decided_when_it_is_due(world: World) -> None:
+    """The timer sends the event as it came; then the request is decided, and carried out once."""
+    world.schedule(dated(DATE))
+    world.databrain.datamarts["sales"] = entry_of(label="edited meanwhile")
+
+    came = world.pass_time(LATER)
+
+    assert outcomes(came) == [("scheduled", "due_soon"), ("deleted", None)]
+    assert came[1]["requestedAt"] == format_timestamp(START)
+    assert world.kept(f"{FOLDER}receipt.json") == came[1]
+    assert world.kept(came[1]["backup"]["key"])["datamart"]["datamartTables"][0]["label"] == "edited meanwhile"
+    assert len(world.databrain.permits) == 1
+
+
+def test_recreated_since_it_was_first_asked_for(world: World) -> None:
+    """A datamart that was re-created after the date was first asked for is spared, though it was moved after that."""
+    world.schedule(dated(DATE))
+    world.databrain.datamarts["sales"] = entry_of(created_at=START + DAY)
+    world.clock.advance(2 * 86_400)
+    world.schedule(dated(LATER, "second", START + 2 * DAY))
+
+    came = world.pass_time(LATER + DAY)
+
+    assert outcomes(came)[-1] == ("blocked", "recreated")
+    assert "sales" in world.databrain.datamarts
+
+
+@pytest.mark.parametrize("seconds", [-86_400.0, 0.0, 50.0])
+def test_what_is_due(world: World, seconds: float) -> None:
+    """What is past or due within 50 seconds is handed on at once, to be received when it is due."""
+    event = dated(START + timedelta(seconds=seconds))
+
+    assert world.schedule(event) == {}
+    assert world.timers.standing == {}
+    assert world.evidence.objects == {}
+    assert [after for _, after in world.outbox.sent] == [max(0, int(seconds))]
+    assert outcomes(world.pass_time(START + HOUR)) == [("deleted", None)]
+
+
+def test_what_has_no_date(world: World) -> None:
+    """A request without a date, sent again from Failures, is due."""
+    assert world.schedule(requested()) == {}
+    assert outcomes(world.pass_time(START + HOUR)) == [("deleted", None)]
+
+
+def test_an_offset_and_a_part_of_a_second(world: World) -> None:
+    """A date is what it is, in whatever offset and however exact; a timer goes off at a whole second, not before."""
+    world.schedule(requested(retireAt="2026-03-08T13:00:00.25+01:00"))
+
+    ((at, _),) = [due for key, due in world.timers.standing.items() if key == RETIRE]
+    assert at == DATE + timedelta(seconds=0.25)
+
+
+def test_a_year_ahead(world: World) -> None:
+    """A date more than a year ahead is rejected, and stays so."""
+    event = dated(START + timedelta(days=366, seconds=1))
+
+    result = world.schedule(event)
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "invalid_request")
+    assert "detail.retireAt must be at most 366 days ahead" in result["message"]
+    assert list(world.evidence.objects) == [rejected_key("first")]
+    assert world.timers.standing == {}
+
+
+def test_a_date_ahead_is_not_for_the_retire_function(world: World) -> None:
+    """A request for a date that reaches the retire function is rejected, and the message says where to send it."""
+    result = world.deliver(dated(START + timedelta(seconds=61)))
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "invalid_request")
+    assert "put the request on the event bus" in result["message"]
+
+
+# ---- Another date --------------------------------------------------------------------------------------------------
+
+
+def test_moved(world: World) -> None:
+    """Asked again for another date, it is carried out then, and only then."""
+    world.schedule(dated(DATE))
+    world.clock.advance(60)
+    result = world.schedule(dated(LATER, "second", START + timedelta(minutes=1)))
+
+    assert (result["outcome"], result["retireAt"]) == ("scheduled", format_timestamp(LATER))
+    assert "instead of 2026-03-08T12:00:00.000Z" in result["message"]
+    assert world.pass_time(DATE + DAY) == []
+    assert outcomes(world.pass_time(LATER)) == [("scheduled", "due_soon"), ("deleted", None)]
+
+
+def test_moved_to_now(world: World) -> None:
+    """Moved to a time that is due, it is carried out now, and no timer is left."""
+    world.schedule(dated(DATE))
+    result = world.schedule(dated(START - DAY, "second", START + timedelta(seconds=1)))
+
+    assert result["outcome"] == "scheduled"
+    assert world.timers.standing == {}
+    assert outcomes(world.pass_time(START + HOUR)) == [("deleted", None)]
+    assert world.pass_time(LATER) == []
+
+
+def test_the_same_date_again(world: World) -> None:
+    """Asked again for the date that stands, nothing changes, and the result is the recorded one."""
+    first = world.schedule(dated(DATE))
+    world.clock.advance(60)
+
+    assert world.schedule(dated(DATE, "second", START + timedelta(minutes=1))) == first
+    assert f"{FOLDER}schedule-2.json" not in world.evidence.objects
+
+
+@pytest.mark.parametrize("late", [dated(DATE), dated(DATE - DAY, "never seen", START - HOUR)], ids=["again", "late"])
+def test_out_of_order(world: World, late: Parsed) -> None:
+    """A date that was asked for earlier does not take the place of a later wish, delivered again or late."""
+    world.schedule(dated(DATE))
+    moved = world.schedule(dated(LATER, "second", START + timedelta(minutes=1)))
+
+    assert world.schedule(late) == moved
+    assert world.timers.standing[RETIRE][0] == LATER
+    assert world.results_topic.messages[-1] == world.results_topic.messages[-2]
+
+
+def test_delivered_twice(world: World) -> None:
+    """The same request again gets the recorded result, byte for byte, and leaves one date."""
+    first = world.schedule(dated(DATE))
+    world.clock.advance(500)
+
+    assert world.schedule(dated(DATE)) == first
+    assert len(set(world.results_topic.messages)) == 1
+    assert [key for key in world.evidence.objects if "schedule-" in key] == [f"{FOLDER}schedule-1.json"]
+
+
+def test_other_content(world: World) -> None:
+    """The same identity with other content is rejected, and the date stands."""
+    world.schedule(dated(DATE))
+
+    result = world.schedule(dated(LATER, "second", START + HOUR, reason="another"))
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")
+    assert world.timers.standing[RETIRE][0] == DATE
+
+
+def test_asked_again_without_a_date(world: World) -> None:
+    """The same request without a date is for now; what the timer brings later is the recorded result."""
+    world.schedule(dated(DATE))
+    now = world.deliver(requested())
+
+    came = world.pass_time(DATE)
+
+    assert now["outcome"] == "deleted"
+    assert came == [now, now]  # the reminder's timer, and the other one
+    assert len(world.databrain.permits) == 1
+
+
+def test_asked_again_after_its_end(world: World) -> None:
+    """A retirement that has its receipt is not scheduled again: its result is published again."""
+    receipt = world.deliver(requested())
+
+    assert world.schedule(dated(DATE)) == receipt
+    assert world.timers.standing == {}
+
+
+def test_a_timer_that_went_off_before_the_move(world: World) -> None:
+    """What a timer had sent before the date was moved is not carried out, and answered with the new date."""
+    world.schedule(dated(DATE))
+    _, body = world.timers.standing[RETIRE]
+    world.clock.advance(7 * 86_400)
+    moved = world.schedule(dated(LATER, "second", DATE))
+
+    assert world.deliver_now(body) == moved
+    assert "sales" in world.databrain.datamarts
+    assert f"{FOLDER}receipt.json" not in world.evidence.objects
+
+
+def test_a_timer_that_goes_off_twice(world: World) -> None:
+    """What a timer sends twice is carried out once."""
+    world.schedule(dated(DATE))
+    _, body = world.timers.standing[RETIRE]
+    world.pass_time(DATE)
+
+    assert world.deliver_now(body)["outcome"] == "deleted"
+    assert len(world.databrain.permits) == 1
+
+
+def test_due_while_databrain_is_down(world: World) -> None:
+    """A request that is due while Databrain does not answer goes back to its queue, and is carried out from there."""
+    world.schedule(dated(DATE))
+    _, body = world.timers.standing[RETIRE]
+    world.clock.advance(7 * 86_400)
+    down = FailAt("databrain.find", AwsCallFailed("down"))
+
+    with pytest.raises(AwsCallFailed):
+        world.deliver_now(body, down)
+
+    assert world.inbox.held_back == {"handle-1": SETTINGS.retry_delays[0]}
+    assert world.deliver_now(body)["outcome"] == "deleted"
+
+
+def test_moved_when_it_had_begun(world: World) -> None:
+    """A move that comes after the intent waits for the result of what is under way, and is answered with it."""
+    world.schedule(dated(DATE))
+    _, body = world.timers.standing[RETIRE]
+    world.clock.advance(7 * 86_400)
+    with pytest.raises(Crash):
+        world.deliver_now(body, CrashAt("databrain.delete"))
+
+    with pytest.raises(AttemptInterrupted):
+        world.schedule(dated(LATER, "second", DATE))
+    world.clock.advance(120)
+    deleted = world.deliver_now(body)
+
+    assert deleted["outcome"] == "deleted"
+    assert world.schedule(dated(LATER, "second", DATE)) == deleted
+
+
+def test_a_timer_that_is_set_too_late(world: World) -> None:
+    """Where the date is past when its timer is set, the event is handed on, too: the timer may never go off."""
+
+    def slow(call: Call) -> object:
+        if call.name == "timers.set":
+            world.clock.advance(55)
+        return call.proceed()
+
+    world.schedule(dated(START + timedelta(seconds=51)), slow)
+
+    assert len(world.outbox.sent) == 1
+    assert outcomes(world.pass_time(LATER)) == [("deleted", None)] * 2
+    assert len(world.databrain.permits) == 1
+
+
+# ---- Reminders -----------------------------------------------------------------------------------------------------
+
+
+def test_reminder(world: World) -> None:
+    """The reminder is `scheduled`, `due_soon`, once, and kept; sent again, it is the same to the byte."""
+    world.schedule(dated(DATE))
+    _, body = world.timers.standing[REMIND]
+
+    (reminder,) = world.pass_time(DATE - HOUR)
+
+    assert (reminder["outcome"], reminder["reason"]) == ("scheduled", "due_soon")
+    assert reminder["retireAt"] == format_timestamp(DATE)
+    assert world.kept(f"{FOLDER}reminder-1.json") == reminder
+    assert world.schedule(body) == reminder
+
+
+@pytest.mark.parametrize("lead", [None, timedelta(hours=200)])
+def test_no_reminder(world: World, lead: timedelta | None) -> None:
+    """There is none where the stack asks for none, or where the date is nearer than that anyway."""
+    world.schedule_settings = replace(world.schedule_settings, reminder_lead_time=lead)
+
+    world.schedule(dated(DATE))
+
+    assert REMIND not in world.timers.standing
+    assert outcomes(world.pass_time(DATE)) == [("deleted", None)]
+
+
+def test_reminder_of_a_date_that_was_moved(world: World) -> None:
+    """A move takes the earlier date's reminder along, or away where it would come too late."""
+    world.schedule(dated(DATE))
+    world.schedule(dated(START + HOUR, "second", START + timedelta(minutes=1)))
+
+    assert REMIND not in world.timers.standing
+    assert outcomes(world.pass_time(LATER)) == [("deleted", None)]
+
+
+def test_event_that_comes_again_after_the_date(world: World) -> None:
+    """The event of a date that is past, sent again from Failures, is handed on and reminds of nothing."""
+    world.schedule(dated(DATE))
+    world.timers.standing.clear()  # it went off, and the retirement was given up
+    world.clock.advance(8 * 86_400)
+
+    assert outcomes([world.schedule(dated(DATE))]) == [("scheduled", None)]
+    assert outcomes(world.pass_time(LATER)) == [("deleted", None)]
+
+
+# ---- Cancellations -------------------------------------------------------------------------------------------------
+
+
+def test_cancelled(world: World) -> None:
+    """A cancellation takes the timers away, ends the retirement with a receipt, and is published once."""
+    world.schedule(dated(DATE))
+
+    result = world.schedule(cancelled())
+
+    assert (result["outcome"], result["reason"]) == ("cancelled", None)
+    assert (result["requestedBy"], result["requestReason"]) == ("owner@example.com", "still needed")
+    assert world.timers.standing == {}
+    assert world.kept(f"{FOLDER}receipt.json") == result
+    kept = world.kept(f"{FOLDER}cancelled.json")
+    assert kept.pop("event")
+    assert kept == result
+    assert world.pass_time(LATER) == []
+    assert outcomes(world.published) == [("scheduled", None), ("cancelled", None)]
+
+
+def test_cancelled_before_it_was_asked_for(world: World) -> None:
+    """A cancellation that comes before its request stands: neither a date nor now is carried out."""
+    first = world.schedule(cancelled())
+
+    dated_result, due = world.schedule(dated(DATE)), world.deliver(requested())
+
+    assert first["outcome"] == dated_result["outcome"] == "cancelled"
+    assert due == dated_result
+    assert "owner@example.com cancelled it" in dated_result["message"]
+    assert world.timers.standing == {}
+    assert "sales" in world.databrain.datamarts
+
+
+def test_cancelled_before_a_request_for_now(world: World) -> None:
+    """A request that waits in its queue while it is cancelled ends as cancelled, without a look at Databrain."""
+    world.schedule(cancelled())
+
+    result = world.deliver(requested())
+
+    assert result["outcome"] == "cancelled"
+    assert world.kept(f"{FOLDER}receipt.json") == result
+    assert not [call for call in world.calls if call.startswith("databrain.")]
+
+
+def test_cancelled_when_a_timer_had_gone_off(world: World) -> None:
+    """A cancellation that is there before the delete wins, even right after the intent."""
+    world.schedule(dated(DATE))
+    _, body = world.timers.standing[RETIRE]
+    world.clock.advance(7 * 86_400)
+    with pytest.raises(Crash):
+        world.deliver_now(body, CrashAt("coordination.record_failure"))
+    with pytest.raises(AttemptInterrupted):
+        world.schedule(cancelled())
+    world.clock.advance(120)
+
+    result = world.deliver_now(body)
+
+    assert result["outcome"] == "cancelled"
+    assert "sales" in world.databrain.datamarts
+    assert world.databrain.permits == []
+    assert world.schedule(cancelled()) == result
+
+
+def test_cancelled_too_late(world: World) -> None:
+    """A cancellation of what has ended is rejected, says how it ended, and changes nothing."""
+    world.deliver(requested())
+
+    result = world.schedule(cancelled())
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "already_ended")
+    assert "had ended as deleted at 2026-03-01T12:00:00.000Z" in result["message"]
+    assert f"{FOLDER}cancelled.json" not in world.evidence.objects
+    assert world.kept(f"{FOLDER}receipt.json")["outcome"] == "deleted"
+
+
+def test_cancelled_twice(world: World) -> None:
+    """A second cancellation, delivered again or by somebody else, gets the first one's result."""
+    world.schedule(dated(DATE))
+    first = world.schedule(cancelled())
+    world.clock.advance(60)
+
+    assert world.schedule(cancelled()) == first
+    assert world.schedule(cancelled() | {"id": "another"}) == first
+
+
+@pytest.mark.parametrize(
+    ("detail", "message"),
+    [
+        ({"retirementId": ...}, "detail must have the field retirementId"),
+        ({"reason": ...}, "detail must have the field reason"),
+        ({"dryRun": True}, 'detail must not have the unknown field "dryRun"'),
+        ({"environment": "staging"}, "detail.environment is \"staging\", and this stack's is 'prod'"),
+        ({"retirementId": "../x"}, "detail.retirementId must be"),
+    ],
+)
+def test_invalid_cancellation(world: World, detail: Parsed, message: str) -> None:
+    """A cancellation that is not valid is rejected with the field named, and cancels nothing."""
+    world.schedule(dated(DATE))
+
+    result = world.schedule(cancelled(**detail))
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "invalid_request")
+    assert result["message"].startswith(message)
+    assert RETIRE in world.timers.standing
+
+
+def test_no_event_at_all(world: World) -> None:
+    """What is no JSON is rejected here, too."""
+    assert world.schedule("{")["outcome"] == "rejected"
+    assert list(world.evidence.objects) == [rejected_key(message_id("{"))]
+
+
+# ---- The last receive ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", [dated(DATE), cancelled()], ids=["date", "cancellation"])
+def test_given_up(world: World, event: Parsed) -> None:
+    """What fails is held back, longer each time; the last receive publishes `failed`, and SQS moves the message."""
+    is_dated = "retireAt" in event["detail"]
+    down = FailAt("timers.set" if is_dated else "timers.clear", AwsCallFailed("throttled"))
+    for receive_count in range(1, MOST_RECEIVES):
+        with pytest.raises(AwsCallFailed):
+            world.schedule(event, down, receive_count=receive_count)
+    assert tuple(world.inbox.held_back.values()) == SETTINGS.retry_delays
+
+    with pytest.raises(GivenUp):
+        world.schedule(event, down, receive_count=MOST_RECEIVES)
+
+    assert world.inbox.held_back[f"handle-{MOST_RECEIVES}"] == 0
+    failure = world.kept(f"{FOLDER}{'' if is_dated else 'cancellation-'}failure-1.json")
+    assert failure.pop("event")
+    assert (failure["outcome"], failure["reason"]) == ("failed", "internal_error")
+    assert world.published == [failure]
+    again = world.schedule(event)  # sent again from Failures
+    assert again["outcome"] == ("scheduled" if is_dated else "cancelled")
+
+
+def test_last_receive_of_what_has_ended(world: World) -> None:
+    """The last receive publishes the receipt that is there by now."""
+    receipt = world.deliver(requested())
+
+    assert world.schedule(dated(DATE), receive_count=MOST_RECEIVES) == receipt
+
+
+def test_last_receive_of_a_cancellation_in_doubt(world: World) -> None:
+    """Where an intent is there and no receipt ever comes, the cancellation is given up as `unconfirmed`."""
+    with pytest.raises(Crash):
+        world.deliver(requested(), CrashAt("databrain.delete"))
+
+    with pytest.raises(GivenUp):
+        world.schedule(cancelled(), receive_count=MOST_RECEIVES)
+
+    assert (world.published[-1]["outcome"], world.published[-1]["reason"]) == ("failed", "unconfirmed")
+    assert f"{FOLDER}cancellation-failure-1.json" in world.evidence.objects
