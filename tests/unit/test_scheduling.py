@@ -104,7 +104,7 @@ def test_what_is_due(world: World, seconds: float) -> None:
 
     assert world.schedule(event) == {}
     assert world.timers.standing == {}
-    assert world.evidence.objects == {}
+    assert world.published == []
     assert [after for _, after in world.outbox.sent] == [max(0, int(seconds))]
     assert outcomes(world.pass_time(START + HOUR)) == [("deleted", None)]
 
@@ -161,12 +161,24 @@ def test_moved(world: World) -> None:
 def test_moved_to_now(world: World) -> None:
     """Moved to a time that is due, it is carried out now, and no timer is left."""
     world.schedule(dated(DATE))
-    result = world.schedule(dated(START - DAY, "second", START + timedelta(seconds=1)))
 
-    assert result["outcome"] == "scheduled"
+    assert world.schedule(dated(START - DAY, "second", START + timedelta(seconds=1))) == {}
     assert world.timers.standing == {}
     assert outcomes(world.pass_time(START + HOUR)) == [("deleted", None)]
     assert world.pass_time(LATER) == []
+
+
+@pytest.mark.parametrize("seconds", [60.0, 0.0, -3_600.0])
+def test_moved_when_it_is_due(world: World, seconds: float) -> None:
+    """A date that is due cannot be moved any more, since it may be under way: the wish is rejected, and says so."""
+    world.schedule(dated(DATE))
+    world.clock.advance((DATE - START).total_seconds() - seconds)
+
+    result = world.schedule(dated(LATER, "second", DATE))
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "already_due")
+    assert "was due at 2026-03-08T12:00:00.000Z" in result["message"]
+    assert f"{FOLDER}schedule-2.json" not in world.evidence.objects
 
 
 def test_the_same_date_again(world: World) -> None:
@@ -229,12 +241,12 @@ def test_asked_again_after_its_end(world: World) -> None:
     assert world.timers.standing == {}
 
 
-def test_a_timer_that_went_off_before_the_move(world: World) -> None:
-    """What a timer had sent before the date was moved is not carried out, and answered with the new date."""
+def test_a_timer_that_goes_off_all_the_same(world: World) -> None:
+    """What the timer of a date sends that was moved is not carried out, and answered with the date that stands."""
     world.schedule(dated(DATE))
     _, body = world.timers.standing[RETIRE]
+    moved = world.schedule(dated(LATER, "second", START + HOUR))
     world.clock.advance(7 * 86_400)
-    moved = world.schedule(dated(LATER, "second", DATE))
 
     assert world.deliver_now(body) == moved
     assert "sales" in world.databrain.datamarts
@@ -263,23 +275,6 @@ def test_due_while_databrain_is_down(world: World) -> None:
 
     assert world.inbox.held_back == {"handle-1": SETTINGS.retry_delays[0]}
     assert world.deliver_now(body)["outcome"] == "deleted"
-
-
-def test_moved_when_it_had_begun(world: World) -> None:
-    """A move that comes after the intent waits for the result of what is under way, and is answered with it."""
-    world.schedule(dated(DATE))
-    _, body = world.timers.standing[RETIRE]
-    world.clock.advance(7 * 86_400)
-    with pytest.raises(Crash):
-        world.deliver_now(body, CrashAt("databrain.delete"))
-
-    with pytest.raises(AttemptInterrupted):
-        world.schedule(dated(LATER, "second", DATE))
-    world.clock.advance(120)
-    deleted = world.deliver_now(body)
-
-    assert deleted["outcome"] == "deleted"
-    assert world.schedule(dated(LATER, "second", DATE)) == deleted
 
 
 def test_a_timer_that_is_set_too_late(world: World) -> None:
@@ -339,7 +334,7 @@ def test_event_that_comes_again_after_the_date(world: World) -> None:
     world.timers.standing.clear()  # it went off, and the retirement was given up
     world.clock.advance(8 * 86_400)
 
-    assert outcomes([world.schedule(dated(DATE))]) == [("scheduled", None)]
+    assert world.schedule(dated(DATE)) == {}
     assert outcomes(world.pass_time(LATER)) == [("deleted", None)]
 
 

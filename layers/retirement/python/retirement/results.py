@@ -48,6 +48,7 @@ class Reason(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     RETIREMENT_ID_REUSED = "retirement_id_reused"
+    ALREADY_DUE = "already_due"
     ALREADY_ENDED = "already_ended"
 
     DATABRAIN_UNAUTHORIZED = "databrain_unauthorized"

@@ -35,6 +35,8 @@ from retirement.timestamps import format_timestamp
 # What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
 # Less than the time by which the retire function takes a request early.
 SOON = timedelta(seconds=50)
+# A date that is so near cannot be moved any more: before it is kept that it was, the retire function may have begun.
+SETTLED = timedelta(seconds=60)
 
 CHANGE_OF_MIND = (
     "To move it, ask again with another retireAt; to take it back, send a Datamart Retirement Cancelled with this "
@@ -49,7 +51,7 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
     """Set the date of a retirement, move it, remind of it, or cancel the retirement.
 
     Returns:
-        The result as it was published; of a request that is due and was handed on to the retire function, none: `{}`.
+        The result as it was published; none (`{}`) of what is due and was handed on to the retire function.
 
     Raises:
         RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
@@ -78,17 +80,20 @@ def _schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePor
 
 
 def _set_date(attempt: _Attempt) -> Document:
+    """Keep the date, if it is the one that stands now, and set the timers to the one that stands.
+
+    Raises:
+        InvalidRequest: the identity was spent on another request, or what stands is due already.
+        AttemptInterrupted: it was cancelled when a delete could have been sent: the retire function ends it.
+    """
     receipt = attempt.read("receipt.json")
     if receipt is not None:
         return publish_receipt(attempt, receipt, again=True)
     cancelled = attempt.read("cancelled.json")
     if cancelled is not None:
-        return end_as_cancelled(attempt, cancelled, intent=_intent(attempt))
+        return end_as_cancelled(attempt, cancelled, intent=None)
 
     schedules = kept_schedules(attempt.read)
-    if not schedules and _is_soon(attempt.request.retire_at, attempt):
-        _hand_on(attempt.delivery.body, attempt.request.retire_at, attempt)
-        return {}
     dates = _with_this(schedules, attempt)
 
     standing = dates[-1]
@@ -100,13 +105,12 @@ def _set_date(attempt: _Attempt) -> Document:
     cancelled = attempt.read("cancelled.json")
     if cancelled is not None:
         _clear_timers(attempt)
-        return end_as_cancelled(attempt, cancelled, intent=_intent(attempt))
-    is_new = len(schedules) < len(dates) == standing.number
-    if is_new and _intent(attempt) is not None:
-        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+        return end_as_cancelled(attempt, cancelled, intent=None)
+    if _is_soon(standing.retire_at, attempt):
+        return {}
     if _is_due_soon(standing, attempt):
         return _remind(standing, attempt)
-    return publish(standing.kept.body, attempt.ports, again=not is_new)
+    return publish(standing.kept.body, attempt.ports, again=not len(schedules) < len(dates) == standing.number)
 
 
 def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
@@ -118,6 +122,12 @@ def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
         is_known = request.event_id in {known.event_id for known in schedules}
         if is_known or request.requested_at < last.requested_at or request.retire_at == last.retire_at:
             return schedules  # delivered again, or late, or nothing new
+        if _is_soon(last.retire_at, attempt, within=SETTLED):
+            raise InvalidRequest(
+                f"The retirement was due at {format_timestamp(last.retire_at)} and is being carried out, so it cannot "
+                "be moved any more: cancel it, or ask under a new retirementId",
+                Reason.ALREADY_DUE,
+            )
     number = len(schedules) + 1
     retire_at = request.retire_at or request.requested_at
     moved = f", instead of {format_timestamp(schedules[-1].retire_at)}" if schedules else ""
@@ -138,8 +148,9 @@ def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
 def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
     timers, asked = attempt.ports.timers, attempt.request
     if _is_soon(standing.retire_at, attempt):
-        _clear_timers(attempt)
-        _hand_on(standing.event, standing.retire_at, attempt)
+        if standing.number > 1:
+            _clear_timers(attempt)
+        _hand_on(standing, attempt)
         return
     remind_at = _remind_at(standing, attempt)
     if remind_at is not None and not _is_soon(remind_at, attempt):
@@ -148,7 +159,7 @@ def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
         timers.clear(Timer.REMIND, asked)
     timers.set(Timer.RETIRE, asked, standing.retire_at, standing.event)
     if _is_soon(standing.retire_at, attempt, within=timedelta()):  # it was slow
-        _hand_on(standing.event, standing.retire_at, attempt)
+        _hand_on(standing, attempt)
 
 
 def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
@@ -156,15 +167,15 @@ def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
         attempt.ports.timers.clear(timer, attempt.request)
 
 
-def _hand_on(event: str, retire_at: datetime | None, attempt: _Attempt) -> None:
-    """Send an event to the retire function, to be received when it is due."""
-    left = timedelta() if retire_at is None else retire_at - attempt.ports.clock.now()
-    attempt.ports.outbox.send(event, max(0, ceil(left.total_seconds())))
+def _hand_on(standing: Schedule, attempt: _Attempt) -> None:
+    """Send the event to the retire function, to be received when it is due."""
+    left = standing.retire_at - attempt.ports.clock.now()
+    attempt.ports.outbox.send(standing.event, max(0, ceil(left.total_seconds())))
     attempt.ports.telemetry.step("hand on")
 
 
-def _is_soon(moment: datetime | None, attempt: _Attempt, within: timedelta = SOON) -> bool:
-    return moment is None or moment <= attempt.ports.clock.now() + within
+def _is_soon(moment: datetime, attempt: _Attempt, within: timedelta = SOON) -> bool:
+    return moment <= attempt.ports.clock.now() + within
 
 
 # ---- A reminder ----------------------------------------------------------------------------------------------------
