@@ -181,7 +181,8 @@ class Scene:
     def messages(self) -> Counter[str]:
         """How many requests wait: `visible`, `in flight` (at work, or failed and not yet due again), or `given up`."""
         counts: Counter[str] = Counter()
-        for queue, visible in (("RequestsQueueUrl", "visible"), ("FailuresQueueUrl", "given up")):
+        places = {"RequestsQueueUrl": "visible", "SchedulingQueueUrl": "visible", "FailuresQueueUrl": "given up"}
+        for queue, visible in places.items():
             attributes = self.stack.sqs.get_queue_attributes(
                 QueueUrl=self.stack.outputs[queue],
                 AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],

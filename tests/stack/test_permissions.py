@@ -1,72 +1,21 @@
-"""Each permission of the deployed role is needed: where one is missing and all others are there, something fails.
+"""Each permission of the retire function's role is needed: where one is missing, something fails.
 
 (The role has `kms:Decrypt` only where a key is given, which it is not here: that one is the template tests' matter.)
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.stack.role import Role
 from tests.stack.scene import MAP_KEY, PARAMETERS, JsonObject, Scene
 
-Without = Callable[[str], AbstractContextManager[None]]
-
 
 @pytest.fixture
-def role(scene: Scene) -> str:
-    """The ARN of the function's role."""
-    name = scene.stack.outputs["RetireFunctionName"]
-    return scene.stack.lambda_.get_function_configuration(FunctionName=name)["Role"]
-
-
-@pytest.fixture
-def policies(scene: Scene, role: str) -> dict[str, JsonObject]:
-    """The role's own policies by name, each statement split into single permissions, which are their Sids."""
-
-    def split(statement: JsonObject) -> Iterator[JsonObject]:
-        for action in _as_list(statement["Action"]):
-            for resource in _as_list(statement["Resource"]):
-                where = resource.split("/", maxsplit=1)[1:] if action in {"s3:GetObject", "s3:PutObject"} else []
-                yield {**statement, "Sid": " ".join([action, *where]), "Action": action, "Resource": resource}
-
-    def document(name: str) -> Any:  # noqa: ANN401 -- the stubs have no type for a policy
-        return scene.stack.iam.get_role_policy(RoleName=_name(role), PolicyName=name)["PolicyDocument"]
-
-    return {
-        name: {**document(name), "Statement": [part for whole in document(name)["Statement"] for part in split(whole)]}
-        for name in scene.stack.iam.list_role_policies(RoleName=_name(role))["PolicyNames"]
-    }
-
-
-@pytest.fixture
-def without(scene: Scene, role: str, policies: dict[str, JsonObject]) -> Without:
-    """Run the function without one permission, from a cold start."""
-
-    def put(left_out: str | None) -> None:
-        for name, policy in policies.items():
-            left = [
-                {key: value for key, value in permission.items() if key != "Sid"}
-                for permission in policy["Statement"]
-                if permission["Sid"] != left_out
-            ]
-            document = json.dumps({**policy, "Statement": left})
-            scene.stack.iam.put_role_policy(RoleName=_name(role), PolicyName=name, PolicyDocument=document)
-
-    @contextmanager
-    def leave_out(permission: str) -> Iterator[None]:
-        put(permission)
-        try:
-            with scene.stack.settings():
-                yield
-        finally:
-            put(None)
-
-    return leave_out
+def role(scene: Scene) -> Role:
+    """The retire function's."""
+    return Role(scene.stack, "RetireFunctionName")
 
 
 def request(scene: Scene) -> JsonObject:
@@ -139,59 +88,35 @@ NOT_SHOWN_BY_MINISTACK = [
 ]
 
 
-def test_each_permission_has_its_test(policies: dict[str, JsonObject]) -> None:
+def test_each_permission_has_its_test(role: Role) -> None:
     """The role has the permissions that are tested here, and no others."""
-    granted = [permission["Sid"] for policy in policies.values() for permission in policy["Statement"]]
-    assert sorted(granted) == sorted([*SHOWN_BY_FAILURES, RELEASE_OF_THE_LOCK, *NOT_SHOWN_BY_MINISTACK])
+    assert sorted(role.permissions) == sorted([*SHOWN_BY_FAILURES, RELEASE_OF_THE_LOCK, *NOT_SHOWN_BY_MINISTACK])
 
 
 @pytest.mark.parametrize("permission", SHOWN_BY_FAILURES)
-def test_the_function_fails_without(scene: Scene, without: Without, permission: str) -> None:
+def test_the_function_fails_without(scene: Scene, role: Role, permission: str) -> None:
     """Without the permission the attempt fails, and the error names the call."""
     event_for, expected = SHOWN_BY_FAILURES[permission]
     event = event_for(scene)
-    with without(permission):
+    with role.without(permission):
         invocation = scene.stack.invoke(event)
     assert invocation.error
     assert re.match(expected, invocation.payload["errorMessage"])
     assert re.search("AccessDenied|AuthorizationError", invocation.payload["errorMessage"])
 
 
-def test_the_lock_stays_without(scene: Scene, without: Without) -> None:
+def test_the_lock_stays_without(scene: Scene, role: Role) -> None:
     """Without the permission to delete items the lock of a retirement that has its result stays until it expires."""
     with_it, without_it = scene.datamart(), scene.datamart()
     assert scene.stack.invoke(scene.event(with_it)).payload["outcome"] == "deleted"
-    with without(RELEASE_OF_THE_LOCK):
+    with role.without(RELEASE_OF_THE_LOCK):
         assert scene.stack.invoke(scene.event(without_it)).payload["outcome"] == "deleted"
     assert (scene.is_locked(with_it), scene.is_locked(without_it)) == (False, True)
 
 
 @pytest.mark.parametrize("permission", NOT_SHOWN_BY_MINISTACK)
-def test_the_role_may_not_without(
-    scene: Scene, role: str, policies: dict[str, JsonObject], without: Without, permission: str
-) -> None:
+def test_the_role_may_not_without(role: Role, permission: str) -> None:
     """The role may do it, by IAM's own judgement, and only by this permission."""
-    (resource,) = (
-        granted["Resource"]
-        for policy in policies.values()
-        for granted in policy["Statement"]
-        if granted["Sid"] == permission
-    )
-
-    def decision() -> str:
-        response = scene.stack.iam.simulate_principal_policy(
-            PolicySourceArn=role, ActionNames=[permission], ResourceArns=[resource]
-        )
-        return response["EvaluationResults"][0]["EvalDecision"]
-
-    assert decision() == "allowed"
-    with without(permission):
-        assert decision() == "implicitDeny"
-
-
-def _name(role: str) -> str:
-    return role.rsplit("/", 1)[-1]
-
-
-def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 -- IAM takes one value or a list of them
-    return value if isinstance(value, list) else [value]
+    assert role.decision(permission) == "allowed"
+    with role.without(permission):
+        assert role.decision(permission) == "implicitDeny"
