@@ -54,6 +54,11 @@ embed-map: $(DEV)/.ready ## List every embed in FILE, to be filled in: SECRET_AR
 		--secret-arn "$(or $(SECRET_ARN),$(error SECRET_ARN is missing: the ARN of the secret with the service token))" \
 		$(if $(API),--api "$(API)")
 
+.PHONY: report
+report: FILE := report.html
+report: $(DEV)/.ready ## Write FILE=report.html about an evidence bucket: BUCKET=..., or that of the stack that `make local` runs
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tools.report "$(FILE)" $(if $(BUCKET),--bucket "$(BUCKET)")
+
 lint: $(DEV)/.ready ## Check style, types, the package's inner borders, the template and the pinned packages
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .

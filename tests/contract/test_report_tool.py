@@ -1,0 +1,133 @@
+"""`make report`, against the S3 of MiniStack."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.emulator import REGION
+from local.stack import EmbeddedStack, StackError
+from retirement.keys import retirement_key
+from tests.contract.hostile_names import HOSTILE_NAMES
+from tests.estates import BACKUP_FILE, NOW, KeptEvidence
+from tools.report import main, write_report
+from tools.reporting.bucket import BucketRefused, S3Bucket
+from tools.reporting.estate import Listed, Unreadable, read_estate
+
+pytestmark = pytest.mark.xdist_group("ministack")
+
+
+@pytest.fixture
+def bucket(aws: EmbeddedStack) -> str:
+    """An empty bucket."""
+    name = f"evidence-{uuid4()}"
+    aws.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the page goes."""
+    return tmp_path / "report.html"
+
+
+def keep(aws: EmbeddedStack, bucket: str, evidence: KeptEvidence) -> None:
+    """Put evidence into the bucket."""
+    for key, body in evidence.bodies.items():
+        aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def test_the_bucket_is_read_as_it_is(aws: EmbeddedStack, bucket: str) -> None:
+    """What is read from S3 is what is kept there, whatever the names, and empty objects too."""
+    evidence = KeptEvidence()
+    for name in HOSTILE_NAMES:
+        evidence.deletion(name)
+    evidence.put("empty", b"")
+    keep(aws, bucket, evidence)
+    found, kept = read_estate(S3Bucket(aws.s3, bucket), NOW), read_estate(evidence, NOW)
+    assert {entry.datamart_name: (entry.state, entry.stands) for entry in found.retirements} == {
+        entry.datamart_name: (entry.state, entry.stands) for entry in kept.retirements
+    }
+    assert found.troubles == kept.troubles
+    assert found.objects == len(evidence.bodies)
+
+
+def test_every_page_of_the_list_is_read(aws: EmbeddedStack, bucket: str) -> None:
+    """More objects than S3 lists at once are all found."""
+    for number in range(1_001):
+        aws.s3.put_object(Bucket=bucket, Key=f"plans/sales/{number}.json", Body=b"{}")
+    assert len(list(S3Bucket(aws.s3, bucket).objects())) == 1_001
+
+
+def test_only_the_beginning_is_read(aws: EmbeddedStack, bucket: str) -> None:
+    """Of a large object no more is read than was asked for."""
+    aws.s3.put_object(Bucket=bucket, Key="large", Body=b"0123456789" * 100)
+    reader = S3Bucket(aws.s3, bucket)
+    (large,) = reader.objects()
+    assert reader.read(large, 15) == b"012345678901234"
+    assert len(reader.read(large, 5_000)) == 1_000
+
+
+def test_what_vanishes_meanwhile(aws: EmbeddedStack, bucket: str) -> None:
+    """An object that was listed and is gone does not end the report."""
+    with pytest.raises(Unreadable, match="NoSuchKey"):
+        S3Bucket(aws.s3, bucket).read(Listed("gone", 10, NOW), 10)
+
+
+def test_a_page_is_written(aws: EmbeddedStack, bucket: str, file: Path) -> None:
+    """The page holds what the bucket holds, in the file that was named, and the bucket is as it was."""
+    evidence = KeptEvidence()
+    evidence.deletion("Größe 数据 🙂")
+    evidence.put(retirement_key("sales", "r1", BACKUP_FILE), b'{"note":"' + b"n" * 300_000 + b'"}')
+    keep(aws, bucket, evidence)
+    estate = write_report(aws.s3, bucket, file)
+    html = file.read_text(encoding="utf-8")
+    assert [entry.state for entry in estate.retirements] == ["no_result", "deleted"]
+    assert "Größe 数据 🙂" in html
+    assert "Its backup is s3://" in html
+    assert "{&#34;note&#34;:&#34;nnn" in html
+    assert {entry.key for entry in S3Bucket(aws.s3, bucket).objects()} == evidence.bodies.keys()
+
+
+def test_a_bucket_that_is_not_there(aws: EmbeddedStack, file: Path) -> None:
+    """A bucket that cannot be listed is named, and no page is written."""
+    with pytest.raises(BucketRefused, match=r"s3://no-such-bucket cannot be listed: .*NoSuchBucket"):
+        write_report(aws.s3, "no-such-bucket", file)
+    assert not file.exists()
+
+
+def test_a_bucket_in_an_account(
+    aws: EmbeddedStack,
+    bucket: str,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With a bucket's name, it is read with the credentials of the caller."""
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    evidence = KeptEvidence()
+    evidence.deletion("sales")
+    evidence.reject("e1")
+    evidence.put("notes.txt", b"")
+    keep(aws, bucket, evidence)
+    assert main([str(file), "--bucket", bucket]) == 0
+    assert file.read_text().startswith("<!DOCTYPE html>")
+    assert capsys.readouterr().out == f"{file}: 1 retirement, 1 rejected event, 1 object to look at\n"
+
+
+def test_the_stack_that_is_running(
+    aws: EmbeddedStack, bucket: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a bucket's name, it is that of the stack that runs here."""
+    monkeypatch.setattr("tools.report.EmbeddedStack.running", lambda: aws)
+    monkeypatch.setitem(aws.__dict__, "outputs", {"EvidenceBucketName": bucket})
+    assert main([str(file)]) == 0
+    assert f"s3://{bucket}" in file.read_text()
+
+
+def test_no_stack_is_running(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without either, it says how to get one."""
+    monkeypatch.setattr("local.stack.RUNNING", tmp_path / "running.json")
+    with pytest.raises(StackError, match="make local"):
+        main([str(file)])

@@ -1,0 +1,314 @@
+"""What the report reads out of an evidence bucket."""
+
+import json
+from typing import Any
+
+import pytest
+
+from retirement.keys import plan_key, retirement_key
+from tests.contract.hostile_names import HOSTILE_NAMES
+from tests.estates import BACKUP_FILE, NOW, PLAN_ID, KeptEvidence, result
+from tools.reporting.estate import LARGEST_STATEMENT, Estate, Kind, Retirement, read_estate
+
+
+@pytest.fixture
+def evidence() -> KeptEvidence:
+    """An empty bucket."""
+    return KeptEvidence()
+
+
+def read(evidence: KeptEvidence) -> Estate:
+    """What the report makes of it."""
+    return read_estate(evidence, NOW)
+
+
+def only(evidence: KeptEvidence) -> Retirement:
+    """The only retirement there, with nothing to be said against it."""
+    estate = read(evidence)
+    assert estate.troubles == ()
+    (retirement,) = estate.retirements
+    return retirement
+
+
+def test_empty_bucket(evidence: KeptEvidence) -> None:
+    """A bucket without objects is an estate without retirements."""
+    estate = read(evidence)
+    assert (estate.retirements, estate.rejections, estate.troubles, estate.objects) == ((), (), (), 0)
+
+
+def test_deletion(evidence: KeptEvidence) -> None:
+    """A deletion has its receipt, intent, plan and backup, in that order, and what the receipt tells."""
+    evidence.deletion("sales", dependents={"foundCount": 2, "undeterminedCount": 1})
+    retirement = only(evidence)
+    assert (retirement.datamart_name, retirement.retirement_id, retirement.state) == (
+        "sales",
+        "offboard-acme",
+        "deleted",
+    )
+    assert [paper.kind for paper in retirement.papers] == [Kind.RECEIPT, Kind.INTENT, Kind.PLAN, Kind.BACKUP]
+    assert retirement.stands is not None
+    assert retirement.at == retirement.stands.finished_at
+    assert (retirement.stands.confirmed_by, retirement.stands.environment) == ("response", "prod")
+    assert (retirement.stands.embeds_found, retirement.stands.embeds_undetermined) == (2, 1)
+    assert retirement.set_out
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names(evidence: KeptEvidence, name: str) -> None:
+    """A datamart has the name that the documents tell, however its key spells or shortens it."""
+    evidence.deletion(name)
+    assert only(evidence).datamart_name == name
+
+
+def test_newest_first(evidence: KeptEvidence) -> None:
+    """Retirements and rejected events are in the order of their ends, the newest first."""
+    for ago in (3, 1, 2):
+        evidence.tell("sales", retirementId=f"r{ago}", ago=ago)
+        evidence.reject(f"e{ago}", ago=ago)
+    estate = read(evidence)
+    assert [retirement.retirement_id for retirement in estate.retirements] == ["r1", "r2", "r3"]
+    assert [rejection.event_id for rejection in estate.rejections] == ["e1", "e2", "e3"]
+
+
+# ---- What stands ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", ["deleted", "blocked", "cancelled", "an_outcome_to_come"])
+def test_a_receipt_stands(evidence: KeptEvidence, outcome: str) -> None:
+    """A receipt says where a retirement stands, whatever else was written, before it or after it."""
+    evidence.tell("sales", outcome=outcome, ago=2)
+    evidence.tell("sales", "failure-1.json", outcome="failed", ago=1)
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=0)
+    evidence.tell("sales", "cancelled.json", outcome="cancelled", ago=0)
+    retirement = only(evidence)
+    assert retirement.state == outcome
+    assert [failure.outcome for failure in retirement.failures] == ["failed"]
+
+
+def test_a_cancellation_stands(evidence: KeptEvidence) -> None:
+    """Without a receipt, a cancelled retirement is cancelled, whenever it was scheduled or given up."""
+    evidence.tell("sales", "cancelled.json", outcome="cancelled", ago=1)
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=0)
+    evidence.tell("sales", "failure-1.json", outcome="failed", ago=0)
+    assert only(evidence).state == "cancelled"
+
+
+def test_the_highest_schedule_stands(evidence: KeptEvidence) -> None:
+    """Of several schedules the one with the highest number stands, and a reminder does not change it."""
+    for number, day in ((1, 3), (2, 5), (9, 7), (10, 4)):
+        at = f"2026-12-0{day}T08:00:00+02:00"
+        evidence.tell("sales", f"schedule-{number}.json", outcome="scheduled", retireAt=at, ago=20 - number)
+    evidence.tell("sales", "reminder-1.json", outcome="scheduled", reason="due_soon", retireAt="2026-12-01T00:00:00Z")
+    retirement = only(evidence)
+    assert retirement.state == "scheduled"
+    assert retirement.stands is not None
+    assert retirement.stands.retire_at is not None
+    assert retirement.stands.retire_at.isoformat() == "2026-12-04T06:00:00+00:00"
+
+
+@pytest.mark.parametrize(("failed", "scheduled", "stands"), [(1, 2, "failed"), (2, 1, "scheduled"), (1, 1, "failed")])
+def test_the_later_one_stands(evidence: KeptEvidence, failed: int, scheduled: int, stands: str) -> None:
+    """Of a failure and a schedule the later one stands: either may have come of the other."""
+    evidence.tell("sales", "failure-1.json", outcome="failed", ago=failed)
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=scheduled)
+    assert only(evidence).state == stands
+
+
+def test_the_last_failure_stands(evidence: KeptEvidence) -> None:
+    """What was given up again failed for the last reason, and every giving-up is kept in mind."""
+    for number in (1, 2, 10):
+        evidence.tell("sales", f"failure-{number}.json", outcome="failed", reason=f"reason {number}", ago=20 - number)
+    retirement = only(evidence)
+    assert retirement.stands is not None
+    assert retirement.stands.reason == "reason 10"
+    assert [failure.reason for failure in retirement.failures] == ["reason 10", "reason 2", "reason 1"]
+
+
+def test_under_way(evidence: KeptEvidence) -> None:
+    """An intent alone is a retirement without a result, under the name that it tells."""
+    evidence.put(retirement_key("n" * 700, "r1", "intent.json"), {"datamart": {"name": "n" * 700}})
+    retirement = only(evidence)
+    assert (retirement.state, retirement.datamart_name, retirement.at) == ("no_result", "n" * 700, NOW)
+    assert retirement.set_out
+
+
+def test_a_backup_alone(evidence: KeptEvidence) -> None:
+    """A backup alone is a retirement that has not set out to delete, under the name in its key."""
+    evidence.put(retirement_key("Größe 数据", "r1", BACKUP_FILE), {})
+    retirement = only(evidence)
+    assert (retirement.state, retirement.datamart_name, retirement.set_out) == ("no_result", "Größe 数据", False)
+
+
+def test_only_what_is_needed_is_read(evidence: KeptEvidence) -> None:
+    """Where there is a receipt, neither plan nor backup nor intent nor schedule is read to tell where it stands."""
+    evidence.deletion("sales")
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled")
+    read(evidence)
+    assert evidence.reads == [retirement_key("sales", "offboard-acme", "receipt.json")]
+
+
+# ---- What is broken, missing or unknown ----------------------------------------------------------------------------
+
+WHOLE = result("sales", retirementId="r1")
+
+
+def without(field: str) -> bytes:
+    """A receipt that lacks a field."""
+    return json.dumps({key: value for key, value in WHOLE.items() if key != field}).encode()
+
+
+def with_field(**fields: Any) -> bytes:  # noqa: ANN401 -- any JSON
+    """A receipt with other fields."""
+    return json.dumps(WHOLE | fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"", "It is no JSON: "),
+        (b"{", "It is no JSON: "),
+        (b'{"outcome": NaN}', "It is no JSON: NaN is no JSON"),
+        (b'{"outcome": "a", "outcome": "b"}', "It is no JSON: an object holds one key twice"),
+        (b"[" * 100_000, "It is no JSON: it is nested deeper than 100 levels"),
+        (b'"\xff"', "It is no JSON: "),
+        (b"[]", "It is no JSON object."),
+        (without("outcome"), "Its field outcome is missing."),
+        (without("message"), "Its field message is missing."),
+        (with_field(outcome=["deleted"]), "Its field outcome is no text."),
+        (with_field(requestedBy=7), "Its field requestedBy is no text."),
+        (with_field(finishedAt="yesterday"), "Its field finishedAt is no time."),
+        (with_field(finishedAt="0001-01-01T00:00:00+10:00"), "Its field finishedAt is no time."),
+        (with_field(backup="s3://"), "Its field backup is no object."),
+        (with_field(backup={"key": "k", "sha256": "s"}), "Its field backup.bytes is missing."),
+        (with_field(datamartName="marketing"), "It names another retirement than its key."),
+        (with_field(retirementId=None), "It names another retirement than its key."),
+        (b" " * LARGEST_STATEMENT + b"{}", f"It has {LARGEST_STATEMENT + 2} bytes, "),
+    ],
+)
+def test_a_broken_receipt(evidence: KeptEvidence, body: bytes, what: str) -> None:
+    """A broken receipt is named with what is wrong with it, proves nothing, and keeps nothing else from view."""
+    key = evidence.put(retirement_key("sales", "r1", "receipt.json"), body)
+    evidence.tell("sales", "cancelled.json", outcome="cancelled", retirementId="r1")
+    evidence.deletion("marketing")
+    estate = read(evidence)
+    (trouble,) = estate.troubles
+    assert trouble.key == key
+    assert trouble.what.startswith(what)
+    assert {entry.datamart_name: entry.state for entry in estate.retirements} == {
+        "sales": "unreadable",
+        "marketing": "deleted",
+    }
+
+
+def test_a_broken_failure_beside_a_receipt(evidence: KeptEvidence) -> None:
+    """What is broken beside a receipt is named; the receipt stands."""
+    evidence.deletion("sales")
+    key = evidence.put(retirement_key("sales", "offboard-acme", "failure-1.json"), b"{")
+    estate = read(evidence)
+    assert [trouble.key for trouble in estate.troubles] == [key]
+    assert estate.retirements[0].state == "deleted"
+
+
+def test_a_broken_cancellation(evidence: KeptEvidence) -> None:
+    """Where a cancellation cannot be read, nobody is told that the retirement is still scheduled."""
+    evidence.put(retirement_key("sales", "offboard-acme", "cancelled.json"), b"{")
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled")
+    estate = read(evidence)
+    assert len(estate.troubles) == 1
+    assert estate.retirements[0].state == "unreadable"
+
+
+def test_a_broken_intent(evidence: KeptEvidence) -> None:
+    """An intent that is broken is named, and the retirement has the name in its key."""
+    evidence.put(retirement_key("sales 2026", "r1", "intent.json"), b"{")
+    estate = read(evidence)
+    assert len(estate.troubles) == 1
+    assert estate.retirements[0].datamart_name == "sales 2026"
+
+
+def test_a_broken_rejection(evidence: KeptEvidence) -> None:
+    """The receipt of a rejected event that is broken is named, and the event is still listed."""
+    key = evidence.put("rejected/e%201/receipt.json", b"{")
+    estate = read(evidence)
+    assert [trouble.key for trouble in estate.troubles] == [key]
+    assert [(rejection.event_id, rejection.told) for rejection in estate.rejections] == [("e 1", None)]
+
+
+def test_what_s3_does_not_give_out(evidence: KeptEvidence) -> None:
+    """An object that S3 does not give out, because it was archived, is named."""
+    evidence.tell("sales")
+    evidence.locked = set(evidence.bodies)
+    estate = read(evidence)
+    assert [trouble.what for trouble in estate.troubles] == ["S3 does not give it out: InvalidObjectState."]
+    assert estate.retirements[0].state == "unreadable"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "notes.txt",
+        "retirements/sales/receipt.json",
+        "retirements/sales/r1/receipt.json.bak",
+        "retirements/sales/r1/failure-0.json",
+        "retirements/sales/r1/schedule-01.json",
+        "retirements/sales/r1/backup-XYZ.json",
+        "retirements/sales/r1/more/receipt.json",
+        "plans/p1.json",
+        "rejected/receipt.json",
+        "sweeps/report.json",
+        "<script>alert(1)</script>",
+    ],
+)
+def test_unknown_objects(evidence: KeptEvidence, key: str) -> None:
+    """An object that nothing here writes is named."""
+    evidence.put(key, b"{}")
+    estate = read(evidence)
+    assert [trouble.key for trouble in estate.troubles] == [key]
+    assert (estate.retirements, estate.rejections) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "key", ["sweeps/asked/a1.json", "sweeps/2026-11-20T00%3A00Z-a1/report.json", "plans/sales/p1.json"]
+)
+def test_what_is_no_retirement(evidence: KeptEvidence, key: str) -> None:
+    """What sweeps leave, and plans that no result names, are as they should be."""
+    evidence.put(key, b"{")
+    estate = read(evidence)
+    assert (estate.troubles, estate.retirements) == ((), ())
+
+
+def test_a_missing_backup(evidence: KeptEvidence) -> None:
+    """A receipt that names a backup is taken by its word only where that backup is there."""
+    evidence.deletion("sales")
+    key = retirement_key("sales", "offboard-acme", BACKUP_FILE)
+    del evidence.bodies[key]
+    (trouble,) = read(evidence).troubles
+    assert trouble.key == key
+    assert "names this backup" in trouble.what
+
+
+def test_a_backup_of_another_size(evidence: KeptEvidence) -> None:
+    """A backup that is not as large as its receipt says is named."""
+    evidence.deletion("sales")
+    evidence.put(retirement_key("sales", "offboard-acme", BACKUP_FILE), b"{}")
+    (trouble,) = read(evidence).troubles
+    assert trouble.what.startswith("This backup has 2 bytes, and its receipt says ")
+
+
+def test_a_missing_plan(evidence: KeptEvidence) -> None:
+    """A plan that a result names and that is not there is named."""
+    evidence.deletion("sales")
+    key = plan_key("sales", PLAN_ID)
+    del evidence.bodies[key]
+    (trouble,) = read(evidence).troubles
+    assert trouble.key == key
+    assert "names this plan" in trouble.what
+
+
+def test_long_texts_are_cut(evidence: KeptEvidence) -> None:
+    """What a document tells is kept as far as a limit goes."""
+    evidence.tell("sales", message="m" * 1_000_000, outcome="o" * 1_000_000)
+    retirement = only(evidence)
+    assert retirement.stands is not None
+    assert len(retirement.stands.message) < 3_000
+    assert len(retirement.state) < 200

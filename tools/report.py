@@ -1,0 +1,62 @@
+"""Write one self-contained HTML file about an evidence bucket: what was retired, blocked, given up, scheduled, and why.
+
+Read-only, and it needs nothing but the bucket: `s3:ListBucket` on it, `s3:GetObject` on its objects.
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError
+
+from local.stack import EmbeddedStack, StackError
+from retirement.results import in_words
+from tools.reporting.bucket import BucketRefused, S3Bucket
+from tools.reporting.estate import Estate, read_estate
+from tools.reporting.page import render
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def write_report(s3: "S3Client", bucket_name: str, path: Path) -> Estate:
+    """Write the page, and return what it is about. Nothing is written where the bucket cannot be read.
+
+    Raises:
+        BucketRefused: the bucket cannot be listed or read.
+    """
+    bucket = S3Bucket(s3, bucket_name)
+    estate = read_estate(bucket, datetime.now(UTC))
+    path.write_text(render(estate, bucket), encoding="utf-8", newline="\n")
+    return estate
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page of a bucket, or of the stack that `make local` runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="the page to write")
+    parser.add_argument(
+        "--bucket", help="EvidenceBucketName of a stack in AWS; without it the stack that is running here"
+    )
+    options = parser.parse_args(arguments)
+    if options.bucket:
+        s3, bucket = boto3.client("s3"), options.bucket
+    else:
+        stack = EmbeddedStack.running()
+        s3, bucket = stack.s3, stack.outputs["EvidenceBucketName"]
+    estate = write_report(s3, bucket, options.file)
+    print(
+        f"{options.file}: {in_words(len(estate.retirements), 'retirement')}, "
+        f"{in_words(len(estate.rejections), 'rejected event')}, {in_words(len(estate.troubles), 'object')} to look at"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (BucketRefused, BotoCoreError, StackError, OSError) as error:
+        sys.exit(f"No report: {error}")

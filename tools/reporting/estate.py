@@ -1,0 +1,430 @@
+"""What the evidence bucket tells: where each retirement stands, rejected events, and what nobody can understand."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from operator import attrgetter
+from typing import Protocol
+from urllib.parse import unquote
+
+from retirement.canonical import Document, Json, parse_json
+from retirement.keys import plan_key, retirement_key
+from retirement.timestamps import parse_timestamp
+
+MIB = 1024 * 1024
+LARGEST_STATEMENT = 4 * MIB  # bytes; a failure keeps the event as it came, a megabyte at most
+MOST_FAILURES = 20  # of one retirement, the latest
+LONGEST_TEXT = 2_000  # characters of a document's field
+LONGEST_CODE = 100  # of an outcome, a reason, an environment
+READERS = 8  # at once; the client's pool has ten connections
+
+# Where a retirement stands that no document tells an outcome of.
+NO_RESULT = "no_result"
+UNREADABLE = "unreadable"
+SCHEDULED = "scheduled"
+
+
+class Kind(StrEnum):
+    """What an object is evidence of, in the order in which one reads a retirement."""
+
+    RECEIPT = "receipt"
+    CANCELLED = "cancelled"
+    INTENT = "intent"
+    PLAN = "plan"
+    BACKUP = "backup"
+    FAILURE = "failure"
+    SCHEDULE = "schedule"
+    REMINDER = "reminder"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as the bucket lists it; `size` in bytes."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Unreadable(Exception):
+    """One object cannot be read or understood, for this reason, which is a sentence; the others can."""
+
+
+class Bucket(Protocol):
+    """The evidence, read only."""
+
+    @property
+    def name(self) -> str:
+        """The bucket's name."""
+
+    def objects(self) -> Iterator[Listed]:
+        """List every object."""
+
+    def read(self, listed: Listed, most: int) -> bytes:
+        """Read an object's first bytes, at most so many.
+
+        Raises:
+            Unreadable: there is none now, or it is not given out.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One document of a retirement; `number` where there may be several of its kind, else 0."""
+
+    kind: Kind
+    number: int
+    listed: Listed
+
+    @property
+    def file_name(self) -> str:
+        """The last part of its key."""
+        return self.listed.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup as a result names it; `size` in bytes."""
+
+    key: str
+    size: int
+    sha256: str
+    version_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What one document tells: the fields of a result, texts cut to `LONGEST_TEXT`."""
+
+    datamart_name: str | None
+    retirement_id: str | None
+    environment: str
+    outcome: str
+    reason: str | None
+    message: str
+    requested_by: str | None
+    request_reason: str | None
+    requested_at: datetime
+    finished_at: datetime
+    retire_at: datetime | None
+    confirmed_by: str | None
+    plan_id: str | None
+    backup: Backup | None
+    embeds_found: int | None
+    embeds_undetermined: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """One retirement. `state` is the outcome that stands, `NO_RESULT` or `UNREADABLE`; `at` is when that came about.
+
+    `stands` is what is told of it now, None where nothing is. `failures` are its givings-up, the latest first, also
+    those that it got over. `papers` are in the order in which one reads them.
+    """
+
+    datamart_name: str
+    retirement_id: str
+    state: str
+    at: datetime
+    stands: Statement | None
+    failures: tuple[Statement, ...]
+    papers: tuple[Paper, ...]
+
+    @property
+    def set_out(self) -> bool:
+        """Whether a delete may have been sent."""
+        return any(paper.kind is Kind.INTENT for paper in self.papers)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One event that was no valid request; `told` is None where its receipt cannot be read."""
+
+    event_id: str
+    at: datetime
+    told: Statement | None
+    listed: Listed
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Trouble:
+    """Something in the bucket that a person has to look at."""
+
+    key: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """All that the bucket tells, the newest first."""
+
+    bucket: str
+    read_at: datetime
+    objects: int
+    retirements: tuple[Retirement, ...]
+    rejections: tuple[Rejection, ...]
+    troubles: tuple[Trouble, ...]
+
+    def standing(self, *states: str) -> list[Retirement]:
+        """The retirements that stand so."""
+        return [retirement for retirement in self.retirements if retirement.state in states]
+
+    @property
+    def environments(self) -> list[str]:
+        """The environments that the documents name."""
+        told = [retirement.stands for retirement in self.retirements] + [event.told for event in self.rejections]
+        return sorted({statement.environment for statement in told if statement is not None})
+
+
+# The layout of the bucket (docs/architecture.md, README "What is kept").
+_OF_A_RETIREMENT = re.compile(
+    r"(?P<folder>retirements/[^/]+/[^/]+)/"
+    r"(?:(?P<one>receipt|cancelled|intent)|(?P<many>failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
+    r"|backup-[0-9a-f]{16})\.json"
+)
+_PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
+_REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
+_SWEEP = re.compile(r"sweeps/(?:asked/[^/]+|[^/]+/report)\.json")
+_CUT_SEGMENT = re.compile(r"(?P<kept>.+)~[0-9a-f]{32}")  # retirement.keys shortens long names so
+
+_READING_ORDER = list(Kind)
+
+
+def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
+    """Read what tells where each retirement stands. What is broken or unknown becomes a `Trouble`."""
+    folders: dict[str, list[Paper]] = {}
+    plans: dict[str, Listed] = {}
+    rejected: list[Listed] = []
+    troubles: list[Trouble] = []
+    objects = 0
+    for listed in bucket.objects():
+        objects += 1
+        if match := _OF_A_RETIREMENT.fullmatch(listed.key):
+            folders.setdefault(match["folder"], []).append(_paper(match, listed))
+        elif _PLAN.fullmatch(listed.key):
+            plans[listed.key] = listed
+        elif _REJECTED.fullmatch(listed.key):
+            rejected.append(listed)
+        elif not _SWEEP.fullmatch(listed.key):
+            troubles.append(Trouble(listed.key, "This project writes no object of such a name."))
+    with ThreadPoolExecutor(READERS) as pool:
+        retirements = list(pool.map(lambda folder: _Folder(bucket, plans, *folder).read(), folders.items()))
+        rejections = list(pool.map(lambda listed: _rejection(bucket, listed), rejected))
+    for _, found in (*retirements, *rejections):
+        troubles.extend(found)
+    return Estate(
+        bucket=bucket.name,
+        read_at=read_at,
+        objects=objects,
+        retirements=tuple(sorted((entry for entry, _ in retirements), key=attrgetter("at"), reverse=True)),
+        rejections=tuple(sorted((entry for entry, _ in rejections), key=attrgetter("at"), reverse=True)),
+        troubles=tuple(sorted(troubles)),
+    )
+
+
+class _Folder:
+    """The papers of one retirement, while they are read."""
+
+    def __init__(self, bucket: Bucket, plans: Mapping[str, Listed], key: str, papers: list[Paper]) -> None:
+        self._bucket = bucket
+        self._plans = plans
+        self._key = key
+        self._papers = papers
+        self._troubles: list[Trouble] = []
+
+    def read(self) -> tuple[Retirement, list[Trouble]]:
+        failures = self._told(Kind.FAILURE, MOST_FAILURES)
+        stands = self._standing(failures)
+        _, segment, retirement_id = self._key.split("/")
+        name = stands.datamart_name if stands else next((failure.datamart_name for failure in failures), None)
+        state = stands.outcome if stands else UNREADABLE if self._troubles else NO_RESULT
+        at = stands.finished_at if stands else max(paper.listed.modified for paper in self._papers)
+        retirement = Retirement(
+            datamart_name=name or self._intended_name() or _decoded(segment),
+            retirement_id=retirement_id,
+            state=state,
+            at=at,
+            stands=stands,
+            failures=tuple(failures),
+            papers=tuple(sorted([*self._papers, *self._plan(stands)], key=_reading_order)),
+        )
+        if stands and stands.backup:
+            self._look_for(stands.backup)
+        return retirement, self._troubles
+
+    def _standing(self, failures: Sequence[Statement]) -> Statement | None:
+        """The receipt, else the cancellation, else the later of schedule and failure; None where one is unreadable."""
+        if receipt := self._told(Kind.RECEIPT):
+            return receipt[0]
+        known = self._told(Kind.CANCELLED) or [*failures, *self._told(Kind.SCHEDULE)]
+        return None if self._troubles else max(known, key=attrgetter("finished_at"), default=None)
+
+    def _told(self, kind: Kind, most: int = 1) -> list[Statement]:
+        """The statements of a kind, at most so many, the latest first."""
+        told = []
+        for paper in sorted(self._of(kind), key=attrgetter("number"), reverse=True)[:most]:
+            try:
+                statement = _statement(_document(self._bucket, paper.listed))
+                _check_place(statement, paper)
+            except Unreadable as error:
+                self._troubles.append(Trouble(paper.listed.key, str(error)))
+            else:
+                told.append(statement)
+        return told
+
+    def _of(self, kind: Kind) -> list[Paper]:
+        return [paper for paper in self._papers if paper.kind is kind]
+
+    def _intended_name(self) -> str | None:
+        """Of a retirement that has come to no statement yet."""
+        for paper in self._of(Kind.INTENT):
+            try:
+                datamart = _document(self._bucket, paper.listed).get("datamart")
+            except Unreadable as error:
+                self._troubles.append(Trouble(paper.listed.key, str(error)))
+            else:
+                return _optional_text(datamart, "name") if isinstance(datamart, Mapping) else None
+        return None
+
+    def _plan(self, stands: Statement | None) -> list[Paper]:
+        if stands is None or stands.plan_id is None or stands.datamart_name is None:
+            return []
+        key = plan_key(stands.datamart_name, stands.plan_id)
+        if key not in self._plans:
+            self._troubles.append(Trouble(key, f"{self._key} names this plan, and it is not in the bucket."))
+            return []
+        return [Paper(Kind.PLAN, 0, self._plans[key])]
+
+    def _look_for(self, backup: Backup) -> None:
+        sizes = {paper.listed.key: paper.listed.size for paper in self._of(Kind.BACKUP)}
+        if backup.key not in sizes:
+            self._troubles.append(Trouble(backup.key, f"{self._key} names this backup, and it is not in the bucket."))
+        elif sizes[backup.key] != backup.size:
+            self._troubles.append(
+                Trouble(backup.key, f"This backup has {sizes[backup.key]} bytes, and its receipt says {backup.size}.")
+            )
+
+
+def _rejection(bucket: Bucket, listed: Listed) -> tuple[Rejection, list[Trouble]]:
+    event_id = unquote(listed.key.split("/")[1])
+    try:
+        told = _statement(_document(bucket, listed))
+    except Unreadable as error:
+        return Rejection(event_id, listed.modified, None, listed), [Trouble(listed.key, str(error))]
+    return Rejection(event_id, told.finished_at, told, listed), []
+
+
+def _paper(match: re.Match[str], listed: Listed) -> Paper:
+    kind = Kind(match["one"] or match["many"] or Kind.BACKUP)
+    return Paper(kind, int(match["number"] or 0), listed)
+
+
+def _reading_order(paper: Paper) -> tuple[int, int, str]:
+    return _READING_ORDER.index(paper.kind), -paper.number, paper.listed.key
+
+
+def _decoded(segment: str) -> str:
+    """The name as far as its key tells it."""
+    cut = _CUT_SEGMENT.fullmatch(segment)
+    return f"{unquote(cut['kept'])}..." if cut else unquote(segment)
+
+
+def _document(bucket: Bucket, listed: Listed) -> Document:
+    """A document, parsed.
+
+    Raises:
+        Unreadable: it cannot be read, or is none.
+    """
+    if listed.size > LARGEST_STATEMENT:
+        raise Unreadable(f"It has {listed.size} bytes, and no such document has more than {LARGEST_STATEMENT}.")
+    try:
+        document = parse_json(bucket.read(listed, LARGEST_STATEMENT))
+    except ValueError as error:
+        raise Unreadable(f"It is no JSON: {error}") from None
+    if not isinstance(document, Mapping):
+        raise Unreadable("It is no JSON object.")
+    return document
+
+
+def _statement(document: Document) -> Statement:
+    """What a document tells.
+
+    Raises:
+        Unreadable: a field is missing, or of another type.
+    """
+    retire_at = _optional_text(document, "retireAt")
+    dependents = document.get("dependents")
+    return Statement(
+        datamart_name=_optional_text(document, "datamartName"),
+        retirement_id=_optional_text(document, "retirementId"),
+        environment=_text(document, "environment", LONGEST_CODE),
+        outcome=_text(document, "outcome", LONGEST_CODE),
+        reason=_optional_text(document, "reason", LONGEST_CODE),
+        message=_text(document, "message"),
+        requested_by=_optional_text(document, "requestedBy"),
+        request_reason=_optional_text(document, "requestReason"),
+        requested_at=_time(document, "requestedAt"),
+        finished_at=_time(document, "finishedAt"),
+        retire_at=None if retire_at is None else _time(document, "retireAt"),
+        confirmed_by=_optional_text(document, "confirmedBy"),
+        plan_id=_optional_text(document, "planId"),
+        backup=_backup(document.get("backup")),
+        embeds_found=_count(dependents, "foundCount"),
+        embeds_undetermined=_count(dependents, "undeterminedCount"),
+    )
+
+
+def _check_place(statement: Statement, paper: Paper) -> None:
+    """A document is evidence of the retirement that it names, and of no other.
+
+    Raises:
+        Unreadable: it lies somewhere else.
+    """
+    name, retirement_id = statement.datamart_name, statement.retirement_id
+    if (
+        name is None
+        or retirement_id is None
+        or retirement_key(name, retirement_id, paper.file_name) != paper.listed.key
+    ):
+        raise Unreadable("It names another retirement than its key.")
+
+
+def _backup(value: Json) -> Backup | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise Unreadable("Its field backup is no object.")
+    size = _count(value, "bytes")
+    if size is None:
+        raise Unreadable("Its field backup.bytes is missing.")
+    return Backup(_text(value, "key"), size, _text(value, "sha256"), _optional_text(value, "versionId"))
+
+
+def _text(document: Document, field: str, most: int = LONGEST_TEXT) -> str:
+    value = _optional_text(document, field, most)
+    if value is None:
+        raise Unreadable(f"Its field {field} is missing.")
+    return value
+
+
+def _optional_text(document: Document, field: str, most: int = LONGEST_TEXT) -> str | None:
+    value = document.get(field)
+    if value is not None and not isinstance(value, str):
+        raise Unreadable(f"Its field {field} is no text.")
+    return value if value is None or len(value) <= most else f"{value[:most]}..."
+
+
+def _time(document: Document, field: str) -> datetime:
+    text = _text(document, field)
+    try:
+        return parse_timestamp(text)
+    except ValueError:
+        raise Unreadable(f"Its field {field} is no time.") from None
+
+
+def _count(document: Json, field: str) -> int | None:
+    value = document.get(field) if isinstance(document, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
