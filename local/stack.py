@@ -24,6 +24,7 @@ from local.emulator import ACCESS_KEY_ID, CHECKOUT, REGION, SECRET_ACCESS_KEY, E
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iam import IAMClient
@@ -181,6 +182,11 @@ class EmbeddedStack:
     def cloudformation(self) -> "CloudFormationClient":
         """An administrator's CloudFormation client; the others alike."""
         return self._session.client("cloudformation", **self._options)
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """CloudWatch."""
+        return self._session.client("cloudwatch", **self._options)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":

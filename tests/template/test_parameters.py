@@ -29,6 +29,7 @@ DEFAULTS = {
     "RetryDelays": "60,300,900,2700,7200",
     "ReminderLeadTime": "24",
     "AlarmTopicArn": "",
+    "RunbooksUrl": "",
     "LogRetentionInDays": 90,
     "PermissionsBoundaryArn": "",
 }
@@ -42,6 +43,7 @@ OUTPUTS = {
     "ResultsTopicArn": {"Ref": "ResultsTopic"},
     "EvidenceBucketName": {"Ref": "EvidenceBucket"},
     "EventBusName": {"Ref": "EventBusName"},
+    "DashboardName": {"Ref": "Dashboard"},
 }
 Variables = dict[str, str | dict[str, Any]]
 VARIABLES: Variables = {
@@ -159,6 +161,8 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("ServiceTokenKeyArn", f"arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"),
         ("ServiceTokenKeyArn", f"arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-{KEY_ID.replace('-', '')}"),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:on-call"),
+        ("RunbooksUrl", ""),
+        ("RunbooksUrl", "https://git.example.com/~ops/datamart-retirement/-/blob/main/docs/runbooks"),
         ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/teams/Boundary"),
         ("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess"),
     ],
@@ -171,6 +175,11 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
+        ("RunbooksUrl", "http://git.example.com/runbooks"),
+        ("RunbooksUrl", "https://git.example.com/runbooks/"),
+        ("RunbooksUrl", "https://git.example.com/runbooks?a=b"),
+        ("RunbooksUrl", 'https://git.example.com/")'),
+        ("RunbooksUrl", "docs/runbooks"),
         ("DatabrainBaseUrl", "http://api.usedatabrain.com"),
         ("DatabrainBaseUrl", "http://localhost.example.com"),
         ("DatabrainBaseUrl", "http://127.0.0.1.example.com"),
