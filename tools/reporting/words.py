@@ -42,6 +42,8 @@ REASONS: Mapping[str, str] = {
     "dependents_undetermined": "nothing told whether embeds use it",
     "invalid_request": "it does not follow the contract",
     "retirement_id_reused": "its retirementId was spent on another request",
+    "already_due": "its time had come, so it could not be moved any more",
+    "already_ended": "the retirement had ended before it was cancelled",
     "databrain_unauthorized": "Databrain refused the service token",
     "databrain_unavailable": "Databrain did not answer, or answered with errors",
     "databrain_unexpected": "Databrain's answers were not as documented",
