@@ -11,7 +11,8 @@ from typing import Any
 from local.databrain.faults import RouteId
 from retirement.requests import MOST_RECEIVES
 from retirement.settings import DatabrainApi, Mode, RetireSettings, UndeterminedEmbeds
-from tests.fakes import SETTINGS, START, requested
+from retirement.timestamps import format_timestamp
+from tests.fakes import SETTINGS, START, cancelled, requested
 from tests.faults.stage import (
     LOCK_EXPIRY,
     READS,
@@ -101,6 +102,10 @@ class Scenario:
         return self.settings.mode is Mode.PLAN or bool(self.detail.get("dryRun"))
 
 
+# Within the minute by which a request may be early.
+DUE = format_timestamp(START + timedelta(seconds=55))
+
+
 _LEGACY = replace(SETTINGS, databrain_api=DatabrainApi.LEGACY)
 
 SCENARIOS = {
@@ -147,6 +152,14 @@ SCENARIOS = {
         Scenario("dry run", detail={"dryRun": True}, crashes=tuple(Crashes)),
         Scenario("dry run, no createdAt", detail={"dryRun": True}, lists_created_at=False),
         Scenario("plan mode", settings=replace(SETTINGS, mode=Mode.PLAN)),
+        Scenario(
+            "its date has come",
+            detail={"retireAt": DUE},
+            prepare=lambda stage: stage.schedule(requested(retireAt=DUE)),
+            orders=(Order.SINGLE, Order.LATE, Order.CONCURRENT, Order.RECREATED, Order.GIVEN_UP),
+            crashes=(Crashes.NONE, Crashes.AFTER),
+        ),
+        Scenario("it was cancelled", prepare=lambda stage: stage.schedule(cancelled()), is_forbidden=True),
         Scenario("protected", settings=replace(SETTINGS, protected_datamarts=("SAL*",)), is_forbidden=True),
         Scenario("not retirable", settings=replace(SETTINGS, retirable_datamarts=("tenant-*",)), is_forbidden=True),
         Scenario("limit reached", settings=replace(SETTINGS, max_retirements_per_day=0), is_forbidden=True),

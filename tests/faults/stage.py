@@ -34,15 +34,17 @@ from retirement.databrain import DatabrainClient
 from retirement.errors import AwsCallFailed
 from retirement.intake import receive
 from retirement.keys import retirement_key
-from retirement.ports import RetirePorts
+from retirement.ports import RetirePorts, SchedulePorts
 from retirement.requests import MOST_RECEIVES, Delivery
 from retirement.results import Reason
+from retirement.scheduling import schedule
 from retirement.service_token import ServiceToken
 from retirement.settings import DatabrainApi, RetireSettings
 from retirement.timestamps import format_timestamp, parse_timestamp
 from retirement.workflow import retire
 from tests.fakes import (
     INVOCATION_SECONDS,
+    SCHEDULE_SETTINGS,
     SETTINGS,
     START,
     Call,
@@ -52,6 +54,7 @@ from tests.fakes import (
     FakeEvidence,
     FakeQueue,
     FakeResultsTopic,
+    FakeTimers,
     LogicalClock,
     Parsed,
     RecordingTelemetry,
@@ -329,6 +332,20 @@ class Stage:
         )
         self.endings.append(ending)
         return ending
+
+    def schedule(self, event: Event) -> None:
+        """Have a date set, or a retirement cancelled, before anything strikes."""
+        ports = SchedulePorts(
+            evidence=self.evidence,
+            timers=FakeTimers(),
+            inbox=self.inbox,
+            outbox=FakeQueue(),
+            results_topic=self.results_topic,
+            telemetry=self.telemetry,
+            clock=self.clock,
+        )
+        delivery = receive(from_queue(event, self.clock.now(), 1), "scheduling", self.clock.now())
+        schedule(delivery, SCHEDULE_SETTINGS, ports)
 
     # ---- What people do --------------------------------------------------------------------------------------------
 
