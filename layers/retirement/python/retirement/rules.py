@@ -1,15 +1,13 @@
 """The decisions, as pure functions: refusals first, each saying what to do next."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from fnmatch import fnmatchcase
-from unicodedata import normalize
 
 from retirement.canonical import Document
 from retirement.dependents import Dependents, Verdict, folded
 from retirement.drift import drift
+from retirement.globs import first_match
 from retirement.intents import Intent
 from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
@@ -121,7 +119,7 @@ def close_names(name: str, listing: Listing) -> list[str]:
 
 
 def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
-    glob = _first_match(request.datamart_name, settings.protected_datamarts)
+    glob = first_match(request.datamart_name, settings.protected_datamarts)
     if glob is None:
         return None
     return Refusal(
@@ -131,22 +129,13 @@ def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
 
 
 def _not_retirable(request: Request, settings: RetireSettings) -> Refusal | None:
-    if _first_match(request.datamart_name, settings.retirable_datamarts) is not None:
+    if first_match(request.datamart_name, settings.retirable_datamarts) is not None:
         return None
     return Refusal(
         Reason.NOT_RETIRABLE,
         "The stack's RetirableDatamarts does not allow a datamart of this name to be deleted. If it should, have the "
         f"parameter changed, {ASK_AGAIN}.",
     )
-
-
-def _first_match(name: str, globs: Sequence[str]) -> str | None:
-    return next((glob for glob in globs if fnmatchcase(_comparable(name), _comparable(glob))), None)
-
-
-def _comparable(text: str) -> str:
-    """Case-folded, and in one Unicode form: a name that looks protected is."""
-    return normalize("NFC", text.casefold())
 
 
 def _ambiguous_name(snapshot: Snapshot) -> Refusal | None:
