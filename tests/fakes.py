@@ -109,7 +109,11 @@ class FakeDatabrain:
         return Snapshot(name, listing.created_at[name], self.datamarts[name], self.semantic_layers.get(name), listing)
 
     def list_datamarts(self) -> Listing:
-        return Listing({name: _created_at(entry) for name, entry in self.datamarts.items()})
+        return Listing({name: _told(entry, "createdAt") for name, entry in self.datamarts.items()})
+
+    def list_datamarts_with_updates(self) -> Listing:
+        updated_at = {name: _told(entry, "updatedAt") for name, entry in self.datamarts.items()}
+        return replace(self.list_datamarts(), updated_at=updated_at)
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
         return self.embeds, self.embed_failures
@@ -128,8 +132,8 @@ class FakeDatabrain:
         return deletion.answer
 
 
-def _created_at(entry: Document) -> datetime | None:
-    told = entry.get("createdAt")
+def _told(entry: Document, time: str) -> datetime | None:
+    told = entry.get(time)
     return None if told is None else parse_timestamp(cast("str", told))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from local.databrain.state import Databrain as Server
 from retirement.databrain import DatabrainClient
 from retirement.dependents import EmbedListing
 from retirement.errors import DatabrainUnexpected
-from retirement.ports import Databrain, DeleteEffect
+from retirement.ports import Databrain, DatamartLists, DeleteEffect
 from retirement.settings import DatabrainApi
 from retirement.snapshot import Absent, Listing, Snapshot
 from tests.contract.hostile_names import HOSTILE_NAMES
@@ -28,11 +29,15 @@ LATER = datetime(2024, 5, 1, tzinfo=UTC)
 LAYER: JsonObject = {"tables": [], "feedback": None, "completionScore": 0, "lastUpdated": CREATED_AT}
 
 
+class Port(Databrain, DatamartLists, Protocol):
+    """All that one client does."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A port, and how somebody else creates a datamart behind it, from a seed's entry: it goes to the end."""
 
-    port: Databrain
+    port: Port
     create: Callable[[JsonObject], None]
 
 
@@ -85,6 +90,16 @@ def test_the_list(subject: Subject) -> None:
         subject.create(datamart(name))
     listing = subject.port.list_datamarts()
     assert list(listing.created_at.items()) == [("sales", CREATED), ("marketing", CREATED), ("finance", CREATED)]
+
+
+def test_the_list_with_updates(subject: Subject) -> None:
+    """With it comes the time of the last update, where it is wanted, and without it none."""
+    subject.create(datamart("sales", updatedAt="2024-05-01T00:00:00Z"))
+    subject.create(datamart("marketing"))
+    listing = subject.port.list_datamarts_with_updates()
+    assert listing == Listing({"sales": CREATED, "marketing": CREATED}, {"sales": LATER, "marketing": CREATED})
+    assert list(listing.created_at) == ["sales", "marketing"]
+    assert subject.port.list_datamarts().updated_at == {}
 
 
 def test_what_is_found(subject: Subject) -> None:

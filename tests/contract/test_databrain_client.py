@@ -215,6 +215,25 @@ class TestListDatamarts:
         assert names_in(client.list_datamarts()) == numbered(95)
         assert telemetry.counts[Metric.DATABRAIN_WALKS] == 2
 
+    def test_updates_come_with_the_names(
+        self, databrain: Databrain, client: DatabrainClient, api: DatabrainApi
+    ) -> None:
+        """When each datamart was last updated is told in the same request, where the server tells it."""
+        databrain.organisation = organisation_of(seed(*numbered(30)))
+        told = datetime(2024, 1, 15, 10, 30, tzinfo=UTC) if api is DatabrainApi.CURRENT else None
+        listing = client.list_datamarts_with_updates()
+        assert listing.updated_at == dict.fromkeys(numbered(30), told)
+        assert listing.created_at == dict.fromkeys(numbered(30), told)
+        assert len(databrain.requests) == 1
+
+    @pytest.mark.parametrize("updated_at", [None, 1705314600, "yesterday", "2024-01-15T10:30:00", {}])
+    def test_an_update_that_is_no_time(self, databrain: Databrain, client: DatabrainClient, updated_at: object) -> None:
+        """An update that is not told clearly is unknown: no retirement fails by it."""
+        item = {"name": "sales", "createdAt": "2024-01-15T10:30:00Z", "updatedAt": updated_at}
+        databrain.faults.replace([{"route": "list_datamarts", "fault": "wrong_shape", "body": {"data": [item]}}])
+        assert client.list_datamarts_with_updates().updated_at == {"sales": None}
+        assert names_in(client.list_datamarts()) == ["sales"]
+
 
 class TestListEmbeds:
     """`list_embeds`: every embed of every data app, and which datamart it uses, if anything tells."""

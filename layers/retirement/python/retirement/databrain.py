@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -67,7 +67,9 @@ KEPT_FROM_WAITING = 5.0
 KEPT_FROM_READING = 2.0
 
 _REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+# updatedAt only where it is asked for: two walks that are to agree would differ by it.
 _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
+_DATED_KEYS = _LISTED_KEYS | {"updatedAt"}
 _CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
 
 
@@ -190,7 +192,7 @@ class DatabrainClient:
         page = list(listing.created_at).index(name) // PAGE_SIZE + 1
         with ThreadPoolExecutor(max_workers=2) as pool:
             layer = pool.submit(self._semantic_layer, name)
-            entry = _entry_of(route, name, self._datamarts(page=page, expand=True)) or self._walk_for(name)
+            entry = _entry_of(route, name, self._datamarts(page=page, keep=None)) or self._walk_for(name)
             semantic_layer = layer.result()
         if entry is None:
             raise DatabrainUnexpected("Databrain lists the datamart's name and no page of the list holds it; try again")
@@ -198,12 +200,14 @@ class DatabrainClient:
 
     def list_datamarts(self) -> Listing:
         """List the names, fresh."""
-        route = self._routes.list_datamarts
-        entries = self._whole(route, lambda page: self._datamarts(page=page, expand=False))
-        listing = Listing({_text(route, entry, "name"): _created_at(route, entry) for entry in entries})
-        if len(listing.created_at) != len(entries):
-            raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
-        return listing
+        return self._listing(self._entries_of_all(_LISTED_KEYS))
+
+    def list_datamarts_with_updates(self) -> Listing:
+        """The same, with updatedAt; one that is no clear time counts as not told."""
+        entries = self._entries_of_all(_DATED_KEYS)
+        listing = self._listing(entries)
+        updates = (_told_time(entry, "updatedAt") for entry in entries)
+        return replace(listing, updated_at=dict(zip(listing.created_at, updates, strict=True)))
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
         """List the embeds of all data apps, each with a key of its own, and what failed on the way.
@@ -260,20 +264,30 @@ class DatabrainClient:
 
     # ---- Datamarts -------------------------------------------------------------------------------------------------
 
-    def _datamarts(self, *, page: int | None, expand: bool) -> Sequence[Document]:
-        """One page of the list, or all of it. Only names and times are kept unless it is expanded."""
+    def _listing(self, entries: Sequence[Document]) -> Listing:
+        route = self._routes.list_datamarts
+        listing = Listing({_text(route, entry, "name"): _created_at(route, entry) for entry in entries})
+        if len(listing.created_at) != len(entries):
+            raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
+        return listing
+
+    def _entries_of_all(self, keep: frozenset[str]) -> Sequence[Document]:
+        return self._whole(self._routes.list_datamarts, lambda page: self._datamarts(page=page, keep=keep))
+
+    def _datamarts(self, *, page: int | None, keep: frozenset[str] | None) -> Sequence[Document]:
+        """One page of the list, or all of it; expanded where all keys are kept."""
         route = self._routes.list_datamarts
         fields = _paging(route, page)
-        if not route.takes_body and not expand:
+        if not route.takes_body and keep is not None:
             fields["expandDetails"] = "false"
-        entries = _entries(route, self._read(route, fields, keep=None if expand else _LISTED_KEYS))
+        entries = _entries(route, self._read(route, fields, keep=keep))
         if any(len(_text(route, entry, "name")) > LONGEST_NAME for entry in entries):
             raise DatabrainUnexpected(f"{route.path}: expected names of at most {LONGEST_NAME} characters")
         return entries
 
     def _walk_for(self, name: str) -> Document | None:
         route = self._routes.list_datamarts
-        pages = self._walk(route, lambda page: self._datamarts(page=page, expand=True))
+        pages = self._walk(route, lambda page: self._datamarts(page=page, keep=None))
         return next((entry for page in pages if (entry := _entry_of(route, name, page)) is not None), None)
 
     def _semantic_layer(self, name: str) -> Document | None:
@@ -629,10 +643,10 @@ def _told_datamart(item: Document) -> str | None:
     return next((name for name in names if name), None)
 
 
-def _told_time(entry: Document) -> datetime | None:
+def _told_time(entry: Document, field_name: str = "createdAt") -> datetime | None:
     """When a list says that a datamart or an embed was created; None where it does not say so clearly."""
     try:
-        return parse_timestamp(_optional_text(entry, "createdAt") or "")
+        return parse_timestamp(_optional_text(entry, field_name) or "")
     except ValueError:
         return None
 

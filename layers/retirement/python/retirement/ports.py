@@ -73,6 +73,16 @@ class Databrain(Protocol):
         """
 
 
+class DatamartLists(Protocol):
+    """What a sweep reads of the API, and nothing that changes anything there."""
+
+    def list_datamarts_with_updates(self) -> Listing:
+        """List the names, fresh, with all times that are told."""
+
+    def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
+        """As `Databrain` does."""
+
+
 class Evidence(Protocol):
     """The evidence bucket: nothing in it is ever overwritten."""
 

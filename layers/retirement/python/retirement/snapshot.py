@@ -1,7 +1,7 @@
 """What Databrain showed of a datamart at one moment, and the hashes that tell one state from another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -14,9 +14,13 @@ _VOLATILE_LAYER = frozenset({"lastUpdated", "completionScore"})
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All datamarts that the token sees, in Databrain's order: name -> createdAt, None where it is not told."""
+    """All datamarts that the token sees, in Databrain's order: name -> createdAt, None where it is not told.
+
+    `updated_at` is the same of updatedAt, and empty where nobody asked for it.
+    """
 
     created_at: Mapping[str, datetime | None]
+    updated_at: Mapping[str, datetime | None] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         return name in self.created_at
