@@ -151,6 +151,9 @@ class FakeEvidence:
     def read(self, key: str) -> StoredObject | None:
         return self.objects.get(key)
 
+    def list(self, prefix: str) -> Iterator[str]:
+        yield from sorted(key for key in self.objects if key.startswith(prefix))
+
 
 class FakeCoordination:
     """A table whose expired locks count as free."""

@@ -109,6 +109,17 @@ class TestEvidence:
         assert evidence.create(key, '{"by":"third"}') == first
         assert evidence.read(key) == first
 
+    def test_the_list(self, evidence: Evidence) -> None:
+        """All keys that begin so are listed, in their order, and no others."""
+        folder = f"sweeps/{uuid4()}"
+        keys = [f"{folder}/asked/{name}.json" for name in ("a-1", "a-10", "a-2", "b b+ü%2F", "z")]
+        for key in reversed(keys):
+            evidence.create(key, "{}")
+        evidence.create(f"{folder}/asked.json", "{}")
+        assert list(evidence.list(f"{folder}/asked/")) == keys
+        assert list(evidence.list(f"{folder}/asked/a-1")) == keys[:2]
+        assert list(evidence.list(f"{folder}/nothing/")) == []
+
     def test_eight_at_once(self, evidence: Evidence, key: str) -> None:
         """Of several at once one is first, and all are told the same."""
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -173,6 +184,14 @@ class TestS3Evidence:
             s3_evidence.create(key, body)
         assert len(aws.s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]) == 1
 
+    def test_a_long_list(self, s3_evidence: S3Evidence, aws: EmbeddedStack, bucket: str) -> None:
+        """More keys than fit into one answer of S3 are listed all the same, each once."""
+        folder = f"sweeps/{uuid4()}/"
+        keys = [f"{folder}{number:04}" for number in range(1_001)]
+        for key in keys:
+            aws.s3.put_object(Bucket=bucket, Key=key, Body=b"")
+        assert list(s3_evidence.list(folder)) == keys
+
     def test_no_bucket(self, aws: EmbeddedStack, key: str) -> None:
         """A bucket that is missing is an error, and never an object that is missing."""
         nowhere = S3Evidence(aws.s3, f"nowhere-{uuid4()}")
@@ -180,6 +199,8 @@ class TestS3Evidence:
             nowhere.create(key, "{}")
         with pytest.raises(AwsCallFailed, match=f"S3 GetObject s3://nowhere-.*{key} failed: .*NoSuchBucket"):
             nowhere.read(key)
+        with pytest.raises(AwsCallFailed, match=r"S3 ListObjectsV2 s3://nowhere-.*/sweeps/ failed: .*NoSuchBucket"):
+            list(nowhere.list("sweeps/"))
 
     def test_no_permission(self, stranger: "S3Client", bucket: str, key: str) -> None:
         """A 403 is an error, and never an object that is missing."""
@@ -188,3 +209,5 @@ class TestS3Evidence:
             evidence.create(key, "{}")
         with pytest.raises(AwsCallFailed, match="AccessDenied"):
             evidence.read(key)
+        with pytest.raises(AwsCallFailed, match="AccessDenied"):
+            list(evidence.list("sweeps/"))

@@ -182,3 +182,33 @@ def test_cut_short(stub: Stubber, evidence: S3Evidence) -> None:
 
     with pytest.raises(AwsCallFailed):
         evidence.read(KEY)
+
+
+# ---- The list ------------------------------------------------------------------------------------------------------
+
+
+def page(*keys: str, after: str | None = None, more: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An answer of ListObjectsV2, and what it is asked with; `more` is the token of the next one."""
+    asked = {"Bucket": "evidence", "Prefix": "sweeps/"} | ({} if after is None else {"ContinuationToken": after})
+    answer: dict[str, Any] = {"IsTruncated": more is not None}
+    answer |= {"Contents": [{"Key": key} for key in keys]} if keys else {}
+    return answer | ({} if more is None else {"NextContinuationToken": more}), asked
+
+
+def test_pages(stub: Stubber, evidence: S3Evidence) -> None:
+    """Page follows page, an empty one too, until S3 says that it was the last."""
+    stub.add_response("list_objects_v2", *page("sweeps/a", "sweeps/b", more="1"))
+    stub.add_response("list_objects_v2", *page(after="1", more="2"))
+    stub.add_response("list_objects_v2", *page("sweeps/c", after="2"))
+
+    assert list(evidence.list("sweeps/")) == ["sweeps/a", "sweeps/b", "sweeps/c"]
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket", "SlowDown"])
+def test_list_fails_in_between(stub: Stubber, evidence: S3Evidence, code: str) -> None:
+    """A list that breaks off is an error, and never a short list."""
+    stub.add_response("list_objects_v2", *page("sweeps/a", more="1"))
+    stub.add_client_error("list_objects_v2", code)
+
+    with pytest.raises(AwsCallFailed, match="ListObjectsV2 s3://evidence/sweeps/"):
+        list(evidence.list("sweeps/"))

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,6 +12,7 @@ from retirement.stored_object import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2RequestTypeDef
 
 _CONTENT_HASH = "request"  # the name of the metadata
 _MOST_CONFLICTS = 3
@@ -71,6 +73,24 @@ class S3Evidence:
         return StoredObject(
             self._bucket, key, answer.get("VersionId"), body, answer.get("Metadata", {}).get(_CONTENT_HASH)
         )
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin so, in their order (S3 API reference, ListObjectsV2: 1,000 in an answer).
+
+        Raises:
+            AwsCallFailed: in between, too: not all of them could be listed.
+        """
+        request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
+            try:
+                answer = self._s3.list_objects_v2(**request)
+            except (ClientError, BotoCoreError) as error:
+                raise self._failed("ListObjectsV2", prefix, error) from error
+            for entry in answer.get("Contents", []):
+                yield entry["Key"]
+            if not answer["IsTruncated"]:
+                return
+            request["ContinuationToken"] = answer["NextContinuationToken"]
 
     def _existing(self, key: str) -> StoredObject:
         found = self.read(key)

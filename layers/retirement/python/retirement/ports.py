@@ -1,5 +1,6 @@
 """What the workflow needs of the world. Each protocol has one adapter, and a fake that passes the same tests."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,6 +99,13 @@ class Evidence(Protocol):
 
         Raises:
             AwsCallFailed: it could not be read. A 403 is an error and never "there is none".
+        """
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin so, in their order; those that are created meanwhile may be among them.
+
+        Raises:
+            AwsCallFailed: in between, too: not all of them could be listed.
         """
 
 
