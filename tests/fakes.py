@@ -244,6 +244,27 @@ class FakeTimers:
         self.standing.pop((timer, asked.datamart_name, asked.retirement_id), None)
 
 
+@dataclass(frozen=True, slots=True)
+class PutEvent:
+    """An event as it was put on the bus."""
+
+    source: str
+    detail_type: str
+    detail: Parsed
+    time: datetime | None = None
+
+
+class FakeEventBus:
+    """Keeps what is put on it, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[PutEvent] = []
+
+    def put(self, *, source: str, detail_type: str, detail: Document, time: datetime | None = None) -> str:
+        self.events.append(PutEvent(source, detail_type, parse_json(ordered_json(detail)), time))
+        return f"event-{len(self.events)}"
+
+
 class FakeResultsTopic:
     """Keeps each message as it would be sent."""
 
@@ -345,8 +366,8 @@ class _Interfered:
 
     def __getattr__(self, method: str) -> Callable[..., object]:
         target = getattr(self._port, method)
-        return lambda *arguments: self._calls.pass_on(
-            f"{self._port_name}.{method}", arguments, lambda: target(*arguments)
+        return lambda *arguments, **named: self._calls.pass_on(
+            f"{self._port_name}.{method}", (*arguments, *named.values()), lambda: target(*arguments, **named)
         )
 
 

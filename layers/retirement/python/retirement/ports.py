@@ -196,6 +196,17 @@ class Timers(Protocol):
         """
 
 
+class EventBus(Protocol):
+    """The bus that requests arrive on."""
+
+    def put(self, *, source: str, detail_type: str, detail: Document, time: datetime | None = None) -> str:
+        """Put an event on it and return its id; without a time of its own it is of now.
+
+        Raises:
+            AwsCallFailed: the bus did not take it, or it is not known.
+        """
+
+
 class ResultsTopic(Protocol):
     """Where results are published."""
 
