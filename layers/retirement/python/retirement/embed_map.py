@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from retirement.canonical import Json, parse_json
 from retirement.dependents import NO_DATAMART, EmbedMap
-from retirement.errors import AwsCallFailed, ConfigurationError
+from retirement.errors import ConfigurationError
+from retirement.owners_file import read_owners_file
 from retirement.results import shortened
 from retirement.settings import S3Location
 
@@ -38,20 +37,8 @@ class S3EmbedMap:
         """
         if self._location is None:
             return None
-        where = f"EmbedMapUri: s3://{self._location.bucket}/{self._location.key}"
-        try:
-            answer = self._s3.get_object(Bucket=self._location.bucket, Key=self._location.key)
-            if answer["ContentLength"] > SIZE_LIMIT:
-                raise ConfigurationError(f"{where} is larger than {SIZE_LIMIT} bytes")
-            body = answer["Body"].read()
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in {"NoSuchKey", "NoSuchBucket", "AccessDenied"}:
-                raise ConfigurationError(f"{where} cannot be read ({code}): put the map there, or clear it") from None
-            raise AwsCallFailed(f"{where} could not be read: {code}") from error
-        except BotoCoreError as error:
-            raise AwsCallFailed(f"{where} could not be read: {error}") from error
-        return EmbedMap(_datamart_names(where, body), answer["LastModified"])
+        file = read_owners_file(self._s3, "EmbedMapUri", self._location, SIZE_LIMIT)
+        return EmbedMap(_datamart_names(file.where, file.body), file.written_at)
 
 
 def _datamart_names(where: str, body: bytes) -> dict[str, str]:
