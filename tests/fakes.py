@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from retirement.backup import DeletePermit
 from retirement.canonical import Document, ordered_json, parse_json, sha256_hex
 from retirement.dependents import Embed, EmbedListing, EmbedMap
-from retirement.errors import DatabrainError, DatabrainUnexpected
+from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
 from retirement.keys import retirement_key
 from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts, SchedulePorts, Timer
@@ -27,6 +27,7 @@ from retirement.scheduling import schedule
 from retirement.settings import DatabrainApi, Mode, RetireSettings, ScheduleSettings, UndeterminedEmbeds
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
+from retirement.sweep_policy import PolicyFile
 from retirement.timestamps import format_timestamp, parse_timestamp
 from retirement.workflow import retire
 
@@ -214,6 +215,19 @@ class FakeEmbedMap:
 
     def read(self) -> EmbedMap | None:
         return self.embed_map
+
+
+class FakeSweepPolicy:
+    """The file, if it is there."""
+
+    def __init__(self, body: bytes | None = None) -> None:
+        self.body = body
+
+    def read(self) -> PolicyFile:
+        where = "SweepPolicyUri: s3://policies/sweep.json"
+        if self.body is None:
+            raise ConfigurationError(f"{where} cannot be read (NoSuchKey)")
+        return PolicyFile(where, self.body, f"version-{sha256_hex(self.body.decode(errors='replace'))[:8]}")
 
 
 class FakeQueue:

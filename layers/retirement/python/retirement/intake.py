@@ -179,8 +179,9 @@ def _is_sqs(record: object) -> bool:
 
 
 @cache
-def _schema(detail_type: str) -> dict[str, Any]:
-    file_name = f"{detail_type.lower().replace(' ', '-')}.json"
+def schema(title: str) -> dict[str, Any]:
+    """The published schema of that title."""
+    file_name = f"{title.lower().replace(' ', '-')}.json"
     return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
 
 
@@ -191,9 +192,9 @@ def _validated(body: str, detail_type: str, environment: str) -> tuple[Document,
     except ValueError as error:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
     try:
-        validate(event=cast("dict[str, Any]", event), schema=_schema(detail_type))
+        validate(event=cast("dict[str, Any]", event), schema=schema(detail_type))
     except SchemaValidationError as error:
-        raise InvalidRequest(_explained(error)) from None
+        raise InvalidRequest(explained(error)) from None
     valid = cast("Mapping[str, Document]", event)
     meant = valid["detail"]["environment"]
     if meant != environment:
@@ -204,9 +205,9 @@ def _validated(body: str, detail_type: str, environment: str) -> tuple[Document,
     return valid, valid["detail"]
 
 
-def _explained(error: SchemaValidationError) -> str:
+def explained(error: SchemaValidationError, whole: str = "the event") -> str:
     """One sentence with the field, the rule and what came, from the validator's finding."""
-    field = ".".join((error.path or [])[1:]) or "the event"
+    field = ".".join((error.path or [])[1:]) or whole
     value, definition = error.value, error.definition or {}
     if error.rule == "required" and isinstance(value, dict):
         missing = [name for name in error.rule_definition or [] if name not in value]
@@ -215,7 +216,7 @@ def _explained(error: SchemaValidationError) -> str:
         known = definition.get("properties", {})
         unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))[:SHOWN_FIELDS]]
         return f"{field} must not have the unknown field {', '.join(unknown)}"
-    expected = "a JSON object" if field == "the event" else definition["description"]
+    expected = "a JSON object" if field == whole else definition["description"]
     return f"{field} must be {expected}; it is {_brief(value)}"
 
 
@@ -234,7 +235,7 @@ def _timestamp(field: str, value: Json) -> datetime:
 
 
 def _default_id(event_id: str) -> str:
-    allowed: str = _schema(REQUESTED)["properties"]["detail"]["properties"]["retirementId"]["pattern"]
+    allowed: str = schema(REQUESTED)["properties"]["detail"]["properties"]["retirementId"]["pattern"]
     return event_id if re.fullmatch(allowed, event_id) else sha256_hex(event_id)
 
 

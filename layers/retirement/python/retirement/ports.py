@@ -15,6 +15,7 @@ from retirement.requests import Asked, Delivery, Request
 from retirement.results import Reason
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
+from retirement.sweep_policy import PolicyFile
 
 
 class DeleteEffect(Enum):
@@ -145,6 +146,18 @@ class EmbedMapSource(Protocol):
 
         Raises:
             ConfigurationError: the map is missing, broken or of another shape.
+            AwsCallFailed: it could not be read.
+        """
+
+
+class SweepPolicySource(Protocol):
+    """The policy that the owner keeps."""
+
+    def read(self) -> PolicyFile:
+        """Read the file as it is now, whatever it holds.
+
+        Raises:
+            ConfigurationError: it is missing, too large, or not for this role.
             AwsCallFailed: it could not be read.
         """
 
