@@ -139,6 +139,48 @@ class ScheduleSettings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """All settings of the sweep function."""
+
+    environment_name: str
+    databrain_base_url: str
+    databrain_api: DatabrainApi
+    service_token_secret_arn: str
+    embed_map: S3Location | None
+    retirable_datamarts: tuple[str, ...]
+    protected_datamarts: tuple[str, ...]
+    policy: S3Location
+    max_per_sweep: int
+    max_sweep_percent: int
+    event_bus_name: str
+    evidence_bucket_name: str
+    results_topic_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "SweepSettings":
+        """Read and check every variable.
+
+        Raises:
+            ConfigurationError: one is missing, empty or wrong; the message names it.
+        """
+        return cls(
+            environment_name=_text(environment, "ENVIRONMENT_NAME"),
+            databrain_base_url=_base_url(environment, "DATABRAIN_BASE_URL"),
+            databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
+            service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
+            embed_map=_s3_location(environment, "EMBED_MAP_URI"),
+            retirable_datamarts=_globs(environment, "RETIRABLE_DATAMARTS"),
+            protected_datamarts=_globs(environment, "PROTECTED_DATAMARTS"),
+            policy=_named_s3_location(environment, "SWEEP_POLICY_URI"),
+            max_per_sweep=_count(environment, "MAX_PER_SWEEP"),
+            max_sweep_percent=_percent(environment, "MAX_SWEEP_PERCENT"),
+            event_bus_name=_text(environment, "EVENT_BUS_NAME"),
+            evidence_bucket_name=_text(environment, "EVIDENCE_BUCKET_NAME"),
+            results_topic_arn=_arn(environment, "RESULTS_TOPIC_ARN"),
+        )
+
+
 def _text(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "").strip()
     if not value:
@@ -232,3 +274,19 @@ def _base_url(environment: Mapping[str, str], name: str) -> str:
     if url.username or url.password or url.query or url.fragment:
         raise ConfigurationError(f"{name} must have no user, password, query or fragment")
     return value.rstrip("/")
+
+
+def _percent(environment: Mapping[str, str], name: str) -> int:
+    value = _count(environment, name)
+    if value > 100:  # noqa: PLR2004  # per cent
+        raise ConfigurationError(f"{name} is {value}: expected a whole number, 0 to 100")
+    return value
+
+
+def _named_s3_location(environment: Mapping[str, str], name: str) -> S3Location:
+    location = _s3_location(environment, name)
+    if location is None:
+        raise ConfigurationError(
+            f"{name} is missing or empty: set it in the function's environment (see template.yaml)"
+        )
+    return location
