@@ -24,7 +24,7 @@ from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts, Sc
 from retirement.requests import Asked, Delivery, Request
 from retirement.results import Reason
 from retirement.scheduling import schedule
-from retirement.settings import DatabrainApi, Mode, RetireSettings, ScheduleSettings, UndeterminedEmbeds
+from retirement.settings import DatabrainApi, Mode, RetireSettings, S3Location, ScheduleSettings, SweepSettings, UndeterminedEmbeds
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
 from retirement.sweep_policy import PolicyFile
@@ -52,6 +52,22 @@ SETTINGS = RetireSettings(
     requests_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
     evidence_bucket_name="evidence",
     coordination_table_name="coordination",
+    results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
+)
+
+SWEEP_SETTINGS = SweepSettings(
+    environment_name="prod",
+    databrain_base_url="https://databrain.test",
+    databrain_api=DatabrainApi.CURRENT,
+    service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
+    embed_map=None,
+    retirable_datamarts=("*",),
+    protected_datamarts=(),
+    policy=S3Location("policies", "sweep.json"),
+    max_per_sweep=25,
+    max_sweep_percent=100,
+    event_bus_name="default",
+    evidence_bucket_name="evidence",
     results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
 )
 

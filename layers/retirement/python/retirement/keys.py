@@ -8,6 +8,8 @@ from retirement.canonical import sha256_hex
 _SEGMENT_LIMIT = 600
 _SEGMENT_KEPT = 560
 
+SWEEPS_ASKED = "sweeps/asked/"
+
 
 def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> str:
     """Of `receipt.json`, `intent.json`, `cancelled.json`, a schedule, a failure or a backup."""
@@ -47,6 +49,16 @@ def plan_key(datamart_name: str, plan_id: str) -> str:
 def rejected_key(event_id: str) -> str:
     """Of the receipt of a rejected event."""
     return f"rejected/{_segment(event_id)}/receipt.json"
+
+
+def sweep_asked_key(retirement_id: str) -> str:
+    """Of what a sweep asked for, as it asked."""
+    return f"{SWEEPS_ASKED}{_segment(retirement_id)}.json"
+
+
+def sweep_report_key(sweep_id: str) -> str:
+    """Of the report of a sweep."""
+    return f"sweeps/{_segment(sweep_id)}/report.json"
 
 
 def _segment(text: str) -> str:
