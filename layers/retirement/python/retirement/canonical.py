@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NoReturn, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -44,6 +45,12 @@ def _to_text(value: Json, *, sort_keys: bool) -> str:
 
 def _escaped(text: str) -> str:
     return _UNSENDABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def fitting(entries: Sequence[Json], most_bytes: int) -> Sequence[Json]:
+    """The first entries of a list, as many as are so many bytes of JSON."""
+    ends = accumulate(len(canonical_json(entry).encode()) + 1 for entry in entries)
+    return [entry for entry, end in zip(entries, ends, strict=True) if end <= most_bytes]
 
 
 def sha256_hex(text: str) -> str:

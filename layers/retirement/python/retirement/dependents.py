@@ -1,13 +1,12 @@
 """Who uses the datamart: three answers for each embed, and *undetermined* is never reported as none."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from itertools import accumulate
 
-from retirement.canonical import Document, Json, canonical_json
+from retirement.canonical import Document, fitting
 
 # In the lists of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
 MOST_SHOWN = 100
@@ -108,21 +107,14 @@ class Dependents:
         """The dependents as results show them, at most 100 in each list."""
         found, undetermined = self.with_verdict(Verdict.USES), self.with_verdict(Verdict.UNDETERMINED)
         return {
-            "found": _fitting([embed.document() for embed in found], EMBED_BYTES),
+            "found": fitting([embed.document() for embed in found[:MOST_SHOWN]], EMBED_BYTES),
             "foundCount": len(found),
-            "undetermined": _fitting([embed.document() for embed in undetermined], EMBED_BYTES),
+            "undetermined": fitting([embed.document() for embed in undetermined[:MOST_SHOWN]], EMBED_BYTES),
             "undeterminedCount": len(undetermined),
-            "notChecked": _fitting([*NEVER_CHECKED, *self.listing.gaps], GAP_BYTES),
+            "notChecked": fitting([*NEVER_CHECKED, *self.listing.gaps][:MOST_SHOWN], GAP_BYTES),
         }
 
 
 def folded(name: str) -> str:
     """A name as a lenient server might compare it: trimmed, case-folded, NFC."""
     return unicodedata.normalize("NFC", name.strip().casefold())
-
-
-def _fitting(entries: Sequence[Json], most_bytes: int) -> Sequence[Json]:
-    """The first entries, at most `MOST_SHOWN` and `most_bytes` of JSON."""
-    shown = entries[:MOST_SHOWN]
-    ends = accumulate(len(canonical_json(entry).encode()) + 1 for entry in shown)
-    return [entry for entry, end in zip(shown, ends, strict=True) if end <= most_bytes]
