@@ -9,7 +9,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Lock
 from typing import Any, TypeAlias, TypeVar, cast
@@ -20,11 +20,19 @@ from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
 from retirement.keys import retirement_key
-from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts, SchedulePorts, Timer
+from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts, SchedulePorts, SweepPorts, Timer
 from retirement.requests import Asked, Delivery, Request
 from retirement.results import Reason
 from retirement.scheduling import schedule
-from retirement.settings import DatabrainApi, Mode, RetireSettings, S3Location, ScheduleSettings, SweepSettings, UndeterminedEmbeds
+from retirement.settings import (
+    DatabrainApi,
+    Mode,
+    RetireSettings,
+    S3Location,
+    ScheduleSettings,
+    SweepSettings,
+    UndeterminedEmbeds,
+)
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
 from retirement.sweep_policy import PolicyFile
@@ -305,6 +313,16 @@ class FakeResultsTopic:
         self.messages.append(ordered_json(result))
 
 
+class FakeReportsTopic:
+    """Keeps each message as it would be sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def publish(self, report: Document) -> None:
+        self.messages.append(ordered_json(report))
+
+
 class RecordingTelemetry:
     """Keeps what it is told."""
 
@@ -339,6 +357,17 @@ class RecordingTelemetry:
     def ended(self, result: Document, *, again: bool) -> None:  # noqa: ARG002  # for the metrics
         self.results.append(result)
 
+    @contextmanager
+    def sweep(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.errors.append(error)
+            raise
+
+    def swept(self, report: Document) -> None:
+        self.results.append(report)
+
 
 # ---- Interference --------------------------------------------------------------------------------------------------
 
@@ -365,17 +394,15 @@ class Crash(BaseException):
     """The invocation ends here: nothing of it goes out any more, not even from a `finally`."""
 
 
-_Ports = TypeVar("_Ports", RetirePorts, SchedulePorts)
+PortsT = TypeVar("PortsT", RetirePorts, SchedulePorts, SweepPorts)
 
 
-def interfered(ports: _Ports, interference: Interference) -> _Ports:
+def interfered(ports: PortsT, interference: Interference) -> PortsT:
     """The same ports, with an interference before each call that goes out."""
     calls = _Calls(interference)
-    outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in _OUTWARD if hasattr(ports, name)}
+    names = [port.name for port in fields(ports) if port.name not in {"telemetry", "clock"}]
+    outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in names}
     return replace(ports, **cast("Any", outward))
-
-
-_OUTWARD = ("databrain", "embed_map", "evidence", "coordination", "inbox", "outbox", "timers", "results_topic")
 
 
 class _Calls:
@@ -580,7 +607,7 @@ class World:
         self.deliveries += 1
         return receive(from_queue(event, sent_at, receive_count), f"invocation-{self.deliveries}", self.clock.now())
 
-    def _recorded(self, ports: _Ports, interferences: Iterable[Interference]) -> tuple[_Ports, list[str]]:
+    def _recorded(self, ports: PortsT, interferences: Iterable[Interference]) -> tuple[PortsT, list[str]]:
         calls: list[str] = []
 
         def recorded(call: Call) -> object:

@@ -10,6 +10,7 @@ import pytest
 
 from retirement.dependents import NO_DATAMART, EmbedListing
 from retirement.intake import schema
+from retirement.sweep_ids import Subject
 from retirement.sweep_policy import SweepRule
 from retirement.sweep_rules import (
     LONGEST_REASON,
@@ -19,12 +20,13 @@ from retirement.sweep_rules import (
     Earlier,
     EmbedUse,
     Finding,
+    Lapsed,
     Standing,
     Step,
     cancellation_of,
     decide,
-    is_taken_back,
     judge,
+    lapsed_of,
     refuse_by_limits,
     request_of,
 )
@@ -272,7 +274,12 @@ FIRST, SECOND = RULE, rule(name="second", names=("*",), retire_after=7 * DAY)
 
 def earlier(standing: Standing, number: int = 1, retire_at: datetime = LATER) -> Earlier:
     """What an earlier sweep asked for, and what has come of it."""
-    return Earlier(number, standing, f"it is {standing.name}", retire_at)
+    return Earlier(f"the {number}.", number, standing, f"it is {standing.name}", retire_at)
+
+
+def id_of(number: int) -> str:
+    """The identity under which the rule asks for the datamart."""
+    return Subject.of("trials", "trial-1", None).retirement_id(number)
 
 
 def decided(*rules: SweepRule, **before: Earlier) -> Decision:
@@ -284,7 +291,8 @@ def test_asked_for_the_first_time() -> None:
     """The first rule that matches asks, for now plus its grace to the second, and the others are named."""
     decision = decide(finding_of(FIRST, SECOND), {}, NOW + timedelta(milliseconds=999))
 
-    assert (decision.step, decision.rule, decision.number) == (Step.ASK, FIRST, 1)
+    assert (decision.step, decision.rule) == (Step.ASK, FIRST)
+    assert decision.retirement_id == id_of(1)
     assert decision.retire_at == NOW + 14 * DAY
     assert decision.also_matched == ("second",)
     assert decision.why == 'named by "trial-*"'
@@ -308,7 +316,7 @@ def test_asked_for_before(standing: Standing, step: Step, is_next: bool, number:
     decision = decided(FIRST, trials=earlier(standing, number))
 
     assert decision.step is step
-    assert decision.number == number + is_next
+    assert decision.retirement_id == id_of(number + is_next)
     assert decision.retire_at == (NOW + 14 * DAY if is_next else LATER)
     assert decision.why == f'named by "trial-*"; it is {standing.name}'
 
@@ -326,7 +334,7 @@ def test_a_date_that_passed_unheard(passed: timedelta, grace: timedelta, step: S
     """Nobody was told of a date that passed unheard: the grace is given once more, where there is to be one."""
     decision = decided(rule(retire_after=grace), trials=earlier(Standing.UNHEARD, 3, NOW - passed))
 
-    assert (decision.step, decision.number) == ((step, 4) if step is Step.ASK else (step, 3))
+    assert (decision.step, decision.retirement_id) == (step, id_of(4 if step is Step.ASK else 3))
     assert decision.retire_at == (NOW + grace if step is Step.ASK else NOW - passed)
 
 
@@ -358,8 +366,15 @@ def test_two_rules(one: Standing | None, other: Standing | None) -> None:
 
 @pytest.mark.parametrize("standing", Standing)
 def test_taken_back(standing: Standing) -> None:
-    """A retirement whose rule no longer matches is taken back while nothing has been done for it."""
-    assert is_taken_back(earlier(standing)) is (standing in {Standing.UNHEARD, Standing.SCHEDULED})
+    """A retirement whose rule no longer matches is taken back while nothing has been done for it, and told why."""
+    finding = finding_of(FIRST, rule(name="second", exempt=("*",)))
+    before = {name: earlier(standing) for name in ("trials", "second", "gone")}
+    lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before)]
+
+    if standing in {Standing.UNHEARD, Standing.SCHEDULED}:
+        assert lapsed == [("second", 'exempt by "*"'), ("gone", finding.why_not("gone"))]
+    else:
+        assert lapsed == []
 
 
 # ---- Limits --------------------------------------------------------------------------------------------------------
@@ -368,7 +383,7 @@ def test_taken_back(standing: Standing) -> None:
 def decisions(**counts: int) -> list[Decision]:
     """So many decisions of each step."""
     return [
-        Decision(Datamart("x", None, None), Step[step.upper()], RULE, 1, LATER, "", ())
+        Decision(Datamart("x", None, None), Step[step.upper()], RULE, "x", LATER, "", ())
         for step, count in counts.items()
         for _ in range(count)
     ]
@@ -418,22 +433,35 @@ def test_max_sweep_percent(matched: int, datamarts: int, percent: int, step: str
 
 def test_the_request() -> None:
     """A request says which rule asks, who answers for it, why, and for when."""
-    assert request_of(decided(FIRST), "sweep-trials-0-1", "prod") == {
+    assert request_of(decided(FIRST), "prod") == {
         "datamartName": "trial-1",
         "environment": "prod",
-        "retirementId": "sweep-trials-0-1",
+        "retirementId": id_of(1),
         "requestedBy": "sweep:trials (growth@example.com)",
         "reason": "trials end after 30 days",
         "retireAt": "2026-03-15T12:00:00.000Z",
     }
 
 
-def test_the_longest_request_and_cancellation() -> None:
-    """The longest texts of a rule fit the limits of the events."""
+def test_the_cancellation() -> None:
+    """A cancellation says which rule takes what back, and why."""
+    finding = finding_of(rule(exempt=("*",)))
+    (lapsed,) = lapsed_of(finding, {"trials": earlier(Standing.SCHEDULED)})
+
+    assert cancellation_of(lapsed, "prod") == {
+        "datamartName": "trial-1",
+        "environment": "prod",
+        "retirementId": "the 1.",
+        "requestedBy": "sweep:trials",
+        "reason": 'It no longer matches the rule trials of the sweep: exempt by "*"',
+    }
+
+
+def test_the_longest_texts() -> None:
+    """The longest texts of a rule, and whatever speaks against it, fit the limits of the events."""
     longest = rule(name="r" * 40, owner="o" * 200, reason="\U0001f642" * LONGEST_REASON)
-    request = request_of(decided(longest), "sweep-trials-0-1", "prod")
-    cancellation = cancellation_of("trial-1", "sweep-trials-0-1", longest.name, "\U0001f642" * 2_000, "prod")
-    for detail in (request, cancellation):
+    lapsed = Lapsed(Datamart("trial-1", None, None), longest.name, earlier(Standing.SCHEDULED), "\U0001f642" * 2_000)
+    for detail in (request_of(decided(longest), "prod"), cancellation_of(lapsed, "prod")):
         assert len(str(detail["requestedBy"])) <= 256
         assert len(str(detail["reason"])) <= LONGEST_REASON
         assert str(detail["requestedBy"]).startswith("sweep:")

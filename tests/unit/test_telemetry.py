@@ -11,6 +11,7 @@ from retirement.errors import DatabrainUnauthorized, DatabrainUnavailable
 from retirement.ports import Metric
 from retirement.telemetry import PowertoolsTelemetry
 from tests.fakes import Parsed
+from tests.sweep_samples import report_of
 from tests.unit.samples import DELIVERY, REQUEST
 
 LAST = replace(DELIVERY, receive_count=6)
@@ -184,6 +185,47 @@ def test_last_attempt_that_succeeds(seen: Seen) -> None:
         seen.telemetry.ended(RESULT, again=False)
 
     assert "FailedRetirements" not in seen.emitted()
+
+
+@pytest.mark.parametrize(("dry_run", "cancelled"), [(False, 2), (True, 0), (None, 0)])
+def test_sweep(seen: Seen, dry_run: bool | None, cancelled: int) -> None:  # noqa: FBT001  # a parameter of the test
+    """A sweep is a line with its counts, and metrics of what it did; what a dry run would take back is not counted."""
+    with seen.telemetry.sweep():
+        seen.telemetry.swept(report_of(asked=3, cancelled=2, dry_run=dry_run).message())
+
+    [line] = seen.lines
+    assert (line["message"], line["sweepId"], line["matched"], line["cancelled"]) == (
+        "reported",
+        "20260301T120000Z-invocation-1",
+        3,
+        2,
+    )
+    emitted = seen.emitted()
+    told = {name: emitted[name][name] for name in ("SweepMatched", "SweepAsked", "SweepCancelled")}
+    assert told == {"SweepMatched": [3.0], "SweepAsked": [3.0], "SweepCancelled": [float(cancelled)]}
+    assert emitted.keys() >= {"Duration", "DatabrainRequests"}
+    assert dimensions_of(emitted["SweepAsked"]) == {"service": "datamart-retirement", "environment": "prod"}
+
+
+def test_failed_sweep(seen: Seen) -> None:
+    """A sweep that fails is an error with its reason, measured too, and no failed retirement."""
+    with seen.telemetry.attempt(LAST):
+        pass
+    seen.emitted()
+    with pytest.raises(DatabrainUnavailable), seen.telemetry.sweep():
+        raise DatabrainUnavailable("HTTP 503")
+
+    line = seen.lines[-1]
+    assert (line["message"], line["level"], line["reason"], line["retryHelps"]) == (
+        "sweep failed",
+        "ERROR",
+        "databrain_unavailable",
+        True,
+    )
+    emitted = seen.emitted()
+    assert "Duration" in emitted
+    assert "FailedRetirements" not in emitted
+    assert "SweepAsked" not in emitted
 
 
 def test_result_published_again(seen: Seen) -> None:

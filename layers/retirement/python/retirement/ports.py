@@ -231,6 +231,17 @@ class ResultsTopic(Protocol):
         """
 
 
+class ReportsTopic(Protocol):
+    """Where the reports of sweeps are published."""
+
+    def publish(self, report: Document) -> None:
+        """Publish.
+
+        Raises:
+            AwsCallFailed: it was not taken.
+        """
+
+
 class Counter(Protocol):
     """Where an adapter counts what it does."""
 
@@ -252,6 +263,19 @@ class Telemetry(Counter, Protocol):
 
     def ended(self, result: Document, *, again: bool) -> None:
         """The request has its result, which is published `again` for a delivery that came again."""
+
+
+class SweepTelemetry(Counter, Protocol):
+    """What an operator sees of a sweep."""
+
+    def sweep(self) -> AbstractContextManager[None]:
+        """Measure one sweep, whatever its end, and report the error that it ends in."""
+
+    def step(self, step: str, **fields: object) -> None:
+        """Log one line."""
+
+    def swept(self, report: Document) -> None:
+        """The sweep has its report."""
 
 
 class AnsweringPorts(Protocol):
@@ -302,4 +326,18 @@ class SchedulePorts:
     outbox: Outbox
     results_topic: ResultsTopic
     telemetry: Telemetry
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPorts:
+    """Everything that a sweep talks to, wired for one invocation."""
+
+    policy: SweepPolicySource
+    databrain: DatamartLists
+    embed_map: EmbedMapSource
+    evidence: Evidence
+    event_bus: EventBus
+    reports_topic: ReportsTopic
+    telemetry: SweepTelemetry
     clock: Clock

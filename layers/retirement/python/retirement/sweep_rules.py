@@ -11,6 +11,7 @@ from retirement.dependents import NO_DATAMART, EmbedListing, folded
 from retirement.globs import first_match
 from retirement.results import in_words, quoted, shortened
 from retirement.settings import SweepSettings
+from retirement.sweep_ids import Subject
 from retirement.sweep_policy import SweepRule
 from retirement.timestamps import format_timestamp
 
@@ -88,6 +89,10 @@ class Finding:
     datamart: Datamart
     matches: tuple[Match, ...]
     misses: tuple[Miss, ...]
+
+    def is_matched_by(self, rule_name: str) -> bool:
+        """Whether that rule matches."""
+        return any(match.rule.name == rule_name for match in self.matches)
 
     def why_not(self, rule_name: str) -> str:
         """Why a rule does not match that once did."""
@@ -176,6 +181,7 @@ class Standing(Enum):
 class Earlier:
     """The last retirement that a rule asked for; `told` is what has come of it in words, `retire_at` its date."""
 
+    retirement_id: str
     number: int
     standing: Standing
     told: str
@@ -194,12 +200,12 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done about a datamart that matches: by which rule, under which number, for which date, and why."""
+    """What is done about a datamart that matches: by which rule, under which identity, for which date, and why."""
 
     datamart: Datamart
     step: Step
     rule: SweepRule
-    number: int
+    retirement_id: str
     retire_at: datetime
     why: str
     also_matched: tuple[str, ...]
@@ -235,14 +241,35 @@ def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> D
 def _decision(
     finding: Finding, match: Match, step: Step, number: int, retire_at: datetime, told: str | None
 ) -> Decision:
-    also_matched = tuple(other.rule.name for other in finding.matches if other is not match)
-    why = match.why if told is None else f"{match.why}; {told}"
-    return Decision(finding.datamart, step, match.rule, number, retire_at, why, also_matched)
+    subject = Subject.of(match.rule.name, finding.datamart.name, finding.datamart.created_at)
+    return Decision(
+        datamart=finding.datamart,
+        step=step,
+        rule=match.rule,
+        retirement_id=subject.retirement_id(number),
+        retire_at=retire_at,
+        why=match.why if told is None else f"{match.why}; {told}",
+        also_matched=tuple(other.rule.name for other in finding.matches if other is not match),
+    )
 
 
-def is_taken_back(earlier: Earlier) -> bool:
-    """Whether a retirement is cancelled whose rule no longer matches; what is at work or over is left alone."""
-    return earlier.standing in {Standing.UNHEARD, Standing.SCHEDULED}
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A retirement that is taken back: its rule no longer matches, and why."""
+
+    datamart: Datamart
+    rule_name: str
+    earlier: Earlier
+    why: str
+
+
+def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier]) -> list[Lapsed]:
+    """What is taken back of one datamart; `earlier` is by the rule's name. What is at work or over is left alone."""
+    return [
+        Lapsed(finding.datamart, rule_name, before, finding.why_not(rule_name))
+        for rule_name, before in earlier.items()
+        if before.standing in {Standing.UNHEARD, Standing.SCHEDULED} and not finding.is_matched_by(rule_name)
+    ]
 
 
 def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: SweepSettings) -> str | None:
@@ -266,24 +293,24 @@ def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: Sw
 # ---- What is sent --------------------------------------------------------------------------------------------------
 
 
-def request_of(decision: Decision, retirement_id: str, environment: str) -> Document:
+def request_of(decision: Decision, environment: str) -> Document:
     """The detail of the event that asks."""
     return {
         "datamartName": decision.datamart.name,
         "environment": environment,
-        "retirementId": retirement_id,
+        "retirementId": decision.retirement_id,
         "requestedBy": f"{SWEPT_BY}{decision.rule.name} ({decision.rule.owner})",
         "reason": decision.rule.reason,
         "retireAt": format_timestamp(decision.retire_at),
     }
 
 
-def cancellation_of(datamart_name: str, retirement_id: str, rule_name: str, why: str, environment: str) -> Document:
+def cancellation_of(lapsed: Lapsed, environment: str) -> Document:
     """The detail of the event that takes back."""
     return {
-        "datamartName": datamart_name,
+        "datamartName": lapsed.datamart.name,
         "environment": environment,
-        "retirementId": retirement_id,
-        "requestedBy": f"{SWEPT_BY}{rule_name}",
-        "reason": f"It no longer matches the rule {rule_name} of the sweep: {why}"[:LONGEST_REASON],
+        "retirementId": lapsed.earlier.retirement_id,
+        "requestedBy": f"{SWEPT_BY}{lapsed.rule_name}",
+        "reason": f"It no longer matches the rule {lapsed.rule_name} of the sweep: {lapsed.why}"[:LONGEST_REASON],
     }

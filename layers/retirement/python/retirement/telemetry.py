@@ -1,10 +1,11 @@
 """What an operator sees: one JSON line a step, and metrics in CloudWatch's embedded format."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from time import perf_counter
+from typing import cast
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
@@ -16,7 +17,7 @@ from retirement.requests import Asked, Delivery
 
 
 class PowertoolsTelemetry:
-    """One instance for the life of the execution environment; `attempt` begins afresh."""
+    """One instance for the life of the execution environment; `attempt` and `sweep` begin afresh."""
 
     def __init__(self, logger: Logger, metrics: Metrics, environment: str) -> None:
         self._logger = logger
@@ -29,20 +30,16 @@ class PowertoolsTelemetry:
     @contextmanager
     def attempt(self, delivery: Delivery) -> Iterator[None]:
         """Measure one attempt, whatever its end, and report the error that it ends in."""
-        began = perf_counter()
-        self._counts = Counter(dict.fromkeys(Metric, 0))
         self._is_last = delivery.is_last
         self._logger.append_keys(receiveCount=delivery.receive_count)
-        self._metrics.add_dimension("environment", self._environment)
-        try:
+        with self._measured(self._failed):
             yield
-        except Exception as error:
-            self._failed(error)
-            raise
-        finally:
-            self._metrics.add_metric("Duration", MetricUnit.Milliseconds, (perf_counter() - began) * 1000)
-            for metric, count in self._counts.items():
-                self._metrics.add_metric(metric, MetricUnit.Count, count)
+
+    @contextmanager
+    def sweep(self) -> Iterator[None]:
+        """Measure one sweep, whatever its end, and report the error that it ends in."""
+        with self._measured(self._sweep_failed):
+            yield
 
     def about(self, asked: Asked) -> None:
         """From here on, every line is about this request."""
@@ -72,6 +69,39 @@ class PowertoolsTelemetry:
         }
         with single_metric("Retirements", MetricUnit.Count, 1, default_dimensions=dimensions):
             pass
+
+    def swept(self, report: Document) -> None:
+        """The sweep has its report; of a dry run nothing is counted but what matched."""
+        counts = cast("Mapping[str, int]", report["counts"])
+        shown = {"sweepId": report["sweepId"], "dryRun": report["dryRun"], "refusal": report["refusal"]}
+        self._logger.info("reported", extra={**shown, **counts})
+        is_dry = report["dryRun"] is not False
+        for metric, count in (
+            ("SweepMatched", counts["matched"]),
+            ("SweepAsked", counts["asked"]),
+            ("SweepCancelled", 0 if is_dry else counts["cancelled"]),
+        ):
+            self._metrics.add_metric(metric, MetricUnit.Count, count)
+
+    @contextmanager
+    def _measured(self, report: Callable[[Exception], None]) -> Iterator[None]:
+        began = perf_counter()
+        self._counts = Counter(dict.fromkeys(Metric, 0))
+        self._metrics.add_dimension("environment", self._environment)
+        try:
+            yield
+        except Exception as error:
+            report(error)
+            raise
+        finally:
+            self._metrics.add_metric("Duration", MetricUnit.Milliseconds, (perf_counter() - began) * 1000)
+            for metric, count in self._counts.items():
+                self._metrics.add_metric(metric, MetricUnit.Count, count)
+
+    def _sweep_failed(self, error: Exception) -> None:
+        """The next sweep does what this one did not."""
+        shown = {"reason": reason_of(error), "retryHelps": isinstance(error, RetirementError) and error.retry_helps}
+        self._logger.error("sweep failed", exc_info=error, extra=shown)
 
     def _failed(self, error: Exception) -> None:
         """The attempt goes back to the queue, or was the last one."""
