@@ -17,7 +17,10 @@ from retirement.requests import Delivery
 from retirement.results import Reason
 from retirement.rules import close_names, refuse_by_name
 from retirement.snapshot import Listing
-from tests.fakes import SETTINGS, START, requested
+from retirement.sweep_intake import MOST_GLOBS, parse_policy
+from retirement.sweep_policy import PolicyFile
+from retirement.sweep_rules import Datamart, EmbedUse, Finding, judge
+from tests.fakes import SETTINGS, START, SWEEP_SETTINGS, requested
 
 ROOT = Path(__file__).parents[2]
 # Seconds of CPU, the start of Python included, on the slowest machine. What is not bounded takes years.
@@ -76,7 +79,22 @@ def names() -> None:
     assert len(close_names("ba" * 97, Listing(listed))) <= 3
 
 
-WORK: Mapping[str, Callable[[], None]] = {work.__name__: work for work in (globs, patterns, unknown_fields, names)}
+def policies() -> None:
+    """As many globs as a policy may have, each slow, and names that match all of each but its end."""
+    rule = {"owner": "o", "reason": "r", "retireAfter": "1 day"}
+    slow = ["*a" * 120 + f"*b{number:03}" for number in range(MOST_GLOBS)]
+    rules = [{**rule, "name": f"r{number}", "names": slow[number * 20 :][:20]} for number in range(50)]
+    body = json.dumps({"formatVersion": "1", "rules": rules}).encode()
+    policy = parse_policy(PolicyFile("SweepPolicyUri", body, None))
+    nothing = EmbedUse({}, (), ())
+    for number in range(1_000):
+        datamart = Datamart("a" * 250 + f"{number:05}", None, None)
+        assert judge(datamart, policy.rules, SWEEP_SETTINGS, nothing, START) == Finding(datamart, (), ())
+
+
+WORK: Mapping[str, Callable[[], None]] = {
+    work.__name__: work for work in (globs, patterns, unknown_fields, names, policies)
+}
 
 
 @pytest.mark.parametrize("work", WORK)
