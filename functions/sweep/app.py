@@ -1,0 +1,21 @@
+"""Sweeps: asks for the retirement of what the owner's policy matches, and returns the report."""
+
+from collections.abc import Mapping
+
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.canonical import Json
+from retirement.sweeping import sweep
+from retirement.wiring.invocation import LambdaContext
+from retirement.wiring.sweep import Wiring
+
+logger = Logger()
+metrics = Metrics()
+wiring = Wiring(logger, metrics)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handler(_event: object, context: LambdaContext) -> Mapping[str, Json]:
+    """Sweep once; what an exception leaves undone the next sweep does."""
+    return sweep(context.aws_request_id, wiring.settings, wiring.ports(context))

@@ -1,0 +1,189 @@
+"""The sweep's entry point and what it wires together."""
+
+import importlib.util
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from retirement.errors import ConfigurationError, DatabrainUnavailable
+from retirement.ports import SweepPorts
+from retirement.settings import S3Location
+from tests.fakes import FailAt, Parsed, interfered
+from tests.sweep_world import RULE, SweepWorld
+from tests.unit.test_app import LAMBDA, Context
+from tests.unit.test_sweep_settings import ENVIRONMENT, MAY_BE_EMPTY
+
+APP = Path(__file__).parents[2] / "functions" / "sweep" / "app.py"
+
+
+def load() -> ModuleType:
+    """The entry point, as new."""
+    spec = importlib.util.spec_from_file_location("sweep_app", APP)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (ENVIRONMENT | LAMBDA | {"MAX_SWEEP_PERCENT": "100"}).items():
+        monkeypatch.setenv(name, value)
+
+
+@dataclass
+class Deployed:
+    """The entry point on fakes, with its real telemetry."""
+
+    app: Any
+    world: SweepWorld
+    capsys: pytest.CaptureFixture[str]
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def lines(self) -> list[Parsed]:
+        """The log."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def metrics(self) -> dict[str, Parsed]:
+        """The metrics, by name."""
+        documents = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if "_aws" in line]
+        return {
+            metric["Name"]: document
+            for document in documents
+            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+        }
+
+
+@pytest.fixture
+def deployed(
+    _configured: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployed]:
+    """With a policy that matches one of two datamarts."""
+    world = SweepWorld()
+    world.rules(RULE | {"names": ["tenant-*"]})
+    world.datamarts("tenant-1", "sales")
+    deployed = Deployed(load(), world, capsys)
+    real: Callable[[Context], SweepPorts] = deployed.app.wiring.ports
+
+    def ports(context: Context) -> SweepPorts:
+        return replace(
+            real(context),
+            policy=world.policy,
+            databrain=world.databrain,
+            embed_map=world.embed_map,
+            evidence=world.evidence,
+            event_bus=world.event_bus,
+            reports_topic=world.reports_topic,
+        )
+
+    monkeypatch.setattr(deployed.app.wiring, "ports", ports)
+    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
+    capsys.readouterr()
+    yield deployed
+    deployed.app.metrics.clear_metrics()
+
+
+def test_entry_point_is_thin() -> None:
+    """An entry point has at most 30 lines and decides nothing."""
+    source = APP.read_text()
+
+    assert len(source.splitlines()) <= 30
+    assert "if " not in source
+
+
+@pytest.mark.usefixtures("_configured")
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - MAY_BE_EMPTY))
+def test_setting_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing setting stops the function at its start, with the setting's name."""
+    monkeypatch.delenv(name)
+
+    with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
+        load()
+
+
+@pytest.mark.parametrize("event", [{}, None, {"source": "aws.scheduler"}, [1], "anything"])
+def test_event(deployed: Deployed, event: object) -> None:
+    """Whatever wakes the function, it sweeps once and returns the report that is published."""
+    report = deployed.app.handler(event, Context())
+
+    assert report["counts"]["asked"] == 1
+    assert deployed.world.reports == [report]
+    assert report["sweepId"].endswith("Z-invocation-1")
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_log_and_metrics(deployed: Deployed) -> None:
+    """Each step is a line, the last one with the counts, and a sweep emits its measures."""
+    deployed.app.handler({}, Context())
+
+    assert [line["message"] for line in deployed.lines] == ["read", "decide", "ask", "reported"]
+    assert deployed.lines[2]["datamartName"] == "tenant-1"
+    assert (deployed.lines[-1]["matched"], deployed.lines[-1]["asked"]) == (1, 1)
+    metrics = deployed.metrics()
+    assert metrics.keys() >= {"Duration", "DatabrainRequests", "SweepMatched", "SweepAsked", "SweepCancelled"}
+    assert metrics["SweepAsked"].items() >= {"service": "datamart-retirement", "environment": "prod"}.items()
+
+
+def test_failure(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that fails raises, so that Lambda counts an error, and says why in the log."""
+    plain = deployed.app.wiring.ports
+    fail = FailAt("databrain.list_datamarts_with_updates", DatabrainUnavailable("GET: HTTP 503"))
+    monkeypatch.setattr(deployed.app.wiring, "ports", lambda context: interfered(plain(context), fail))
+
+    with pytest.raises(DatabrainUnavailable):
+        deployed.app.handler({}, Context())
+    assert deployed.lines[-1]["message"] == "sweep failed"
+    assert deployed.lines[-1]["reason"] == "databrain_unavailable"
+    assert "SweepAsked" not in deployed.metrics()
+
+
+def test_refusal(deployed: Deployed) -> None:
+    """So does one without a policy, which is reported, too."""
+    deployed.world.policy.body = None
+
+    with pytest.raises(ConfigurationError):
+        deployed.app.handler({}, Context())
+    assert [line["message"] for line in deployed.lines] == ["reported", "sweep failed"]
+    assert deployed.lines[0]["refusal"] == deployed.world.reports[-1]["refusal"]
+
+
+@pytest.mark.usefixtures("_configured")
+def test_wired() -> None:
+    """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
+    wiring = load().wiring
+    first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
+
+    assert wiring.settings.policy == S3Location("policies", "databrain/sweep.json")
+    assert first.databrain is not second.databrain
+    assert first.policy is second.policy
+    assert first.embed_map is second.embed_map
+    assert first.evidence is second.evidence
+    assert first.event_bus is second.event_bus
+    assert first.reports_topic is second.reports_topic
+    assert first.telemetry is second.telemetry
+    assert second.clock.remaining() == 1.5
+
+
+@pytest.mark.usefixtures("_configured")
+def test_every_client_has_time_outs() -> None:
+    """No call that goes out can hang for ever."""
+    wiring = load().wiring
+    aws = [
+        wiring._token._secrets_manager,  # noqa: SLF001  # there is no other way to see it
+        wiring._policy._s3,  # noqa: SLF001  # the same
+        wiring._embed_map._s3,  # noqa: SLF001  # the same
+        wiring._evidence._s3,  # noqa: SLF001  # the same
+        wiring._event_bus._events,  # noqa: SLF001  # the same
+        wiring._reports_topic._sns,  # noqa: SLF001  # the same
+    ]
+
+    assert None not in wiring._http.timeout.as_dict().values()  # noqa: SLF001  # the same
+    assert all(client.meta.config.read_timeout <= 5 and client.meta.config.connect_timeout <= 2 for client in aws)
