@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# What the adapters call. The role in template.yaml allows the same, and tests/template holds the two together.
+# What the adapters call. The roles in template.yaml allow the same, and tests/template holds the two together.
 # HeadBucket is botocore's own call, where S3 says that a bucket is in another region.
 OPERATIONS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"DeleteItem", "GetItem", "PutItem", "TransactWriteItems"}),
-    "s3": frozenset({"GetObject", "HeadBucket", "PutObject"}),
+    "events": frozenset({"PutEvents"}),
+    "s3": frozenset({"GetObject", "HeadBucket", "ListObjectsV2", "PutObject"}),
     "scheduler": frozenset({"CreateSchedule", "DeleteSchedule", "UpdateSchedule"}),
     "secretsmanager": frozenset({"GetSecretValue"}),
     "sns": frozenset({"Publish"}),
@@ -28,7 +29,7 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
 
 MODEL = "service-2.json.gz"
 KEPT = {MODEL, "service-2.sdk-extras.json", "endpoint-rule-set-1.json.gz"}
-# Documentation, and what only paginators and waiters read; no operation in use has either.
+# Documentation, and what only botocore's paginators and waiters read; the adapters use neither.
 DROPPED = {"examples-1.json", "paginators-1.json", "paginators-1.sdk-extras.json", "waiters-2.json"}
 SHARED = {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"}
 

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 BUILT = CHECKOUT / ".aws-sam" / "build"
 DEPENDENCIES = BUILT / "DependenciesLayer" / "python"
 RETIREMENT = BUILT / "RetirementLayer" / "python" / "retirement"
-FUNCTIONS = {"retire": BUILT / "RetireFunction", "schedule": BUILT / "ScheduleFunction"}
+FUNCTIONS = {name: BUILT / f"{name.title()}Function" for name in ("retire", "schedule", "sweep")}
 
 UNCHECKED_HASH = 0b01  # flags of a byte-code file, PEP 552
 ENVIRONMENT = {
@@ -43,6 +43,10 @@ ENVIRONMENT = {
     "EVIDENCE_BUCKET_NAME": "evidence",
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:results",
+    "SWEEP_POLICY_URI": "s3://policies/sweep.json",
+    "MAX_PER_SWEEP": "25",
+    "MAX_SWEEP_PERCENT": "10",
+    "EVENT_BUS_NAME": "default",
     "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
     "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
 }

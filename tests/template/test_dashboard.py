@@ -34,6 +34,9 @@ OF_AWS = {
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/Lambda", "Errors"): {"FunctionName"},
 }
+# Functions that a stack need not have: the condition, and the parameter that it looks at.
+OPTIONAL = {"HasSweep": "SweepPolicyUri"}
+CONDITIONS = {**OPTIONAL, "HasRunbooksUrl": "RunbooksUrl"}
 SEARCH = re.compile(r"""(?:SUM\()?SEARCH\('\{(?P<schema>[\w,]+)\} (?P<terms>[^']*)', '(?P<stat>\w+)'\)\)?""")
 
 
@@ -41,7 +44,13 @@ class Sub:
     """What CloudFormation makes of a value, for these parameters; a resource stands for itself, as `<Name>`."""
 
     def __init__(self, **parameters: str) -> None:
-        self._parameters = {"EnvironmentName": ENVIRONMENT, "Mode": "retire", "RunbooksUrl": "", **parameters}
+        given = {
+            "EnvironmentName": ENVIRONMENT,
+            "Mode": "retire",
+            "RunbooksUrl": "",
+            **dict.fromkeys(OPTIONAL.values(), "x"),
+        }
+        self._parameters = {**given, **parameters}
 
     def value(self, node: Any) -> str:  # noqa: ANN401 -- any part of a template
         """Resolve the intrinsic functions that the dashboard uses."""
@@ -50,8 +59,8 @@ class Sub:
                 return node
             case {"Ref": name}:
                 return self._parameters.get(name, f"<{name}>")
-            case {"Fn::If": ["HasRunbooksUrl", there, otherwise]}:
-                return self.value(there if self._parameters["RunbooksUrl"] else otherwise)
+            case {"Fn::If": [condition, there, otherwise]}:
+                return self.value(there if self._parameters[CONDITIONS[condition]] else otherwise)
             case {"Fn::Sub": [text, values]}:
                 return self._filled(text, {name: self.value(value) for name, value in values.items()})
             case {"Fn::Sub": text}:
@@ -219,6 +228,19 @@ def test_every_queue_and_function_is_shown(widgets: list[Node], of_type: OfType)
         assert {value for name, value in shown if name == metric} == functions
 
 
+@pytest.mark.parametrize(("condition", "parameter"), OPTIONAL.items())
+def test_what_is_not_there_is_not_shown(
+    properties: Callable[[str], Node], deployed: Node, condition: str, parameter: str
+) -> None:
+    """The dashboard of a stack without an optional function names nothing of it."""
+    optional = [name for name, resource in deployed["Resources"].items() if resource.get("Condition") == condition]
+    assert optional
+    whole, less = (json.dumps(body_of(properties, **parameters)) for parameters in ({}, {parameter: ""}))
+    named = [name for name in optional if f"<{name}" in whole or f"*{name}*" in whole]
+    assert named
+    assert not [name for name in named if f"<{name}" in less or f"*{name}*" in less]
+
+
 def test_every_alarm_is_shown(widgets: list[Node], of_type: OfType) -> None:
     """Every alarm's state is on the dashboard."""
     (alarms,) = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
@@ -242,7 +264,7 @@ def test_the_last_failures(widgets: list[Node], of_type: OfType, emitted: Emitte
     """The table of failures reads every function's log, and the fields that a failed attempt is logged with."""
     (query,) = [widget["properties"]["query"] for widget in widgets if widget["type"] == "log"]
     sources, rest = re.findall(r"SOURCE '([^']+)' \| ", query), query.rpartition("' | ")[2]
-    assert sources == [f"<{name}>" for name in of_type("AWS::Logs::LogGroup")]
+    assert sorted(sources) == sorted(f"<{name}>" for name in of_type("AWS::Logs::LogGroup"))
     assert rest.startswith('filter message = "attempt failed" or ')
     (fields,) = re.findall(r"\n\| fields (.*)", rest)
     named = set(re.findall(r"[\w.@]+", fields.replace(" as why", "").replace("coalesce", "")))

@@ -28,6 +28,10 @@ DEFAULTS = {
     "MaximumConcurrency": 5,
     "RetryDelays": "60,300,900,2700,7200",
     "ReminderLeadTime": "24",
+    "SweepPolicyUri": "",
+    "SweepSchedule": "",
+    "MaxPerSweep": 25,
+    "MaxSweepPercent": 10,
     "AlarmTopicArn": "",
     "RunbooksUrl": "",
     "LogRetentionInDays": 90,
@@ -44,6 +48,7 @@ OUTPUTS = {
     "EvidenceBucketName": {"Ref": "EvidenceBucket"},
     "EventBusName": {"Ref": "EventBusName"},
     "DashboardName": {"Ref": "Dashboard"},
+    "SweepFunctionName": {"Ref": "SweepFunction"},
 }
 Variables = dict[str, str | dict[str, Any]]
 VARIABLES: Variables = {

@@ -42,7 +42,17 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "s3:GetObject": ["retirements/*", "rejected/*"],
         "sns:Publish": ["ResultsTopic"],
     },
+    "SweepFunctionRole": {
+        "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
+        "kms:Decrypt": ["ServiceTokenKeyArn"],
+        "s3:ListBucket": ["EvidenceBucket"],
+        "s3:PutObject": ["sweeps/*"],
+        "s3:GetObject": ["SweepPolicyUri", "EmbedMapUri", "sweeps/*", "retirements/*"],
+        "events:PutEvents": ["EventBusName"],
+        "sns:Publish": ["ResultsTopic"],
+    },
     "TimerRole": {"sqs:SendMessage": ["Requests", "Scheduling", "Failures"]},
+    "SweepTimerRole": {"lambda:InvokeFunction": ["SweepFunction"]},
 }
 FUNCTION_ROLES = [name for name in ACTIONS if name.endswith("FunctionRole")]
 # What SAM attaches by itself, the name of the second depends on the partition.
@@ -82,6 +92,8 @@ def target(resource: Node) -> str:
             return text.removeprefix("${EvidenceBucket.Arn}/")
         case {"Fn::Sub": str(text)} if text.startswith("arn:${AWS::Partition}:scheduler:"):
             return text.removeprefix("arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:")
+        case {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"}:
+            return "EventBusName"
         case {"Fn::Sub": ["arn:${AWS::Partition}:s3:::${Path}", {"Path": {"Fn::Select": [1, split]}}]}:
             separator, uri = split["Fn::Split"]
             assert separator == "s3://"
@@ -111,7 +123,7 @@ def test_what_is_called_is_what_is_allowed() -> None:
         "dynamodb:TransactWriteItems"
     }  # IAM knows what is in it (DynamoDB guide, "Transactional APIs and IAM")
     required |= {"dynamodb:PutItem", "dynamodb:UpdateItem"}
-    renamed = {"s3:HeadBucket": "s3:ListBucket"}  # IAM's name for it
+    renamed = {"s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket"}  # IAM's name for them
     called_by_lambda = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
     called_by_secrets_manager = {"kms:Decrypt"}
     asked_by_scheduler = {"iam:PassRole"}
@@ -153,9 +165,9 @@ def test_every_statement_has_an_id(deployed: Node) -> None:
         assert all(statement["Sid"] for statement in statements(role))
 
 
-def conditional(deployed: Node, condition: str) -> Node:
-    """The function's only statement under a condition, which is left out without it."""
-    (policy,) = deployed["Resources"]["RetireFunctionRole"]["Properties"]["Policies"]
+def conditional(deployed: Node, role: str, condition: str) -> Node:
+    """A role's only statement under a condition, which is left out without it."""
+    (policy,) = deployed["Resources"][role]["Properties"]["Policies"]
     branches = [s["Fn::If"] for s in policy["PolicyDocument"]["Statement"] if "Fn::If" in s]
     ((statement, otherwise),) = [rest for name, *rest in branches if name == condition]
     assert otherwise == {"Ref": "AWS::NoValue"}
@@ -163,19 +175,21 @@ def conditional(deployed: Node, condition: str) -> Node:
     return found
 
 
-def test_the_key_is_for_the_secret_only(deployed: Node) -> None:
-    """The function may decrypt only where a key is given, and only through Secrets Manager."""
-    statement = conditional(deployed, "HasServiceTokenKey")
+@pytest.mark.parametrize("role", ["RetireFunctionRole", "SweepFunctionRole"])
+def test_the_key_is_for_the_secret_only(deployed: Node, role: str) -> None:
+    """A function may decrypt only where a key is given, and only through Secrets Manager."""
+    statement = conditional(deployed, role, "HasServiceTokenKey")
     assert statement["Action"] == "kms:Decrypt"
     assert statement["Condition"] == {
         "StringEquals": {"kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}}
     }
 
 
-def test_the_map_is_for_who_has_one(deployed: Node) -> None:
-    """The function may read the map of embeds only where one is named, and that object alone."""
+@pytest.mark.parametrize("role", ["RetireFunctionRole", "SweepFunctionRole"])
+def test_the_map_is_for_who_has_one(deployed: Node, role: str) -> None:
+    """A function may read the map of embeds only where one is named, and that object alone."""
     assert deployed["Conditions"]["HasEmbedMap"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbedMapUri"}, ""]}]}
-    statement = conditional(deployed, "HasEmbedMap")
+    statement = conditional(deployed, role, "HasEmbedMap")
     assert statement["Action"] == "s3:GetObject"
     assert target(statement["Resource"]) == "EmbedMapUri"
 
@@ -196,7 +210,7 @@ def test_only_timers_get_their_role(of_type: OfType) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["RetireFunctionRole", "ScheduleFunctionRole"])
+@pytest.mark.parametrize("name", ["RetireFunctionRole", "ScheduleFunctionRole", "SweepFunctionRole"])
 def test_a_missing_object_can_be_told(of_type: OfType, name: str) -> None:
     """The role may list the bucket without a condition: else S3 answers 403 for an object that is not there."""
     role = of_type("AWS::IAM::Role")[name]

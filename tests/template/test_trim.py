@@ -25,6 +25,12 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("s3", "get_object", {"Bucket": "b", "Key": "k/ü", "ChecksumMode": "ENABLED"}),
     ("s3", "head_bucket", {"Bucket": "b"}),
+    ("s3", "list_objects_v2", {"Bucket": "b", "Prefix": "p/ü/", "ContinuationToken": "t"}),
+    (
+        "events",
+        "put_events",
+        {"Entries": [{"EventBusName": "b", "Source": "s", "DetailType": "d", "Detail": "{}", "Time": 0}]},
+    ),
     ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "x"}}, "ConsistentRead": True}),
     ("dynamodb", "put_item", {"TableName": "t", "Item": {"pk": {"S": "x"}}, "ConditionExpression": "x"}),
     ("dynamodb", "delete_item", {"TableName": "t", "Key": {"pk": {"S": "x"}}}),
