@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 import boto3
 from botocore.config import Config
@@ -43,6 +43,8 @@ RUNNING = RUNS / "running.json"
 SAM = CHECKOUT / ".venv" / "sam" / "bin" / "sam"
 STACK_NAME = "datamart-retirement"
 ARTIFACTS_BUCKET = "artifacts"
+RETIRE: Final = "RetireFunctionName"  # outputs
+SWEEP: Final = "SweepFunctionName"
 
 DEPLOY_SECONDS = 180
 CLIENT_CONFIG = Config(
@@ -277,7 +279,7 @@ class EmbeddedStack:
         """Put a message into a queue (an output's name) past the bus: a redelivery, or what no rule would ever send."""
         self.sqs.send_message(QueueUrl=self.outputs[queue], MessageBody=body)
 
-    def invoke(self, event: object, function: str = "RetireFunctionName") -> Invocation:
+    def invoke(self, event: object, function: str = RETIRE) -> Invocation:
         """Invoke a function (an output's name) with an event as such, and wait for its end."""
         response = self.lambda_.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
         return Invocation(json.loads(response["Payload"].read()), error="FunctionError" in response)
@@ -330,7 +332,7 @@ class EmbeddedStack:
             objects[key] = EvidenceObject(response["Body"].read(), response["Metadata"])
         return objects
 
-    def function_log(self, since: datetime | None = None, function: str = "RetireFunctionName") -> list[str]:
+    def function_log(self, since: datetime | None = None, function: str = RETIRE) -> list[str]:
         """A function's log lines, in order; those of an invocation are there when it has ended."""
         return self.log(f"/aws/lambda/{self.outputs[function]}", since)
 
@@ -376,7 +378,7 @@ class EmbeddedStack:
     # ---- Other circumstances ---------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def settings(self, function: str = "RetireFunctionName", /, **variables: str | None) -> Iterator[None]:
+    def settings(self, function: str = RETIRE, /, **variables: str | None) -> Iterator[None]:
         """Run a function with other environment variables (None: without that one), from a cold start."""
         name = self.outputs[function]
         deployed = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -388,7 +390,7 @@ class EmbeddedStack:
             self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": deployed})
 
     @contextlib.contextmanager
-    def without_permission(self, action: str, function: str = "RetireFunctionName") -> Iterator[None]:
+    def without_permission(self, action: str, function: str = RETIRE) -> Iterator[None]:
         """Run a function without one action in its role's own policies, from a cold start.
 
         Raises:
@@ -416,7 +418,7 @@ class EmbeddedStack:
         for name, policy in policies.items():
             self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
 
-    def role_name(self, function: str = "RetireFunctionName") -> str:
+    def role_name(self, function: str = RETIRE) -> str:
         """Of a function's own role."""
         configuration = self.lambda_.get_function_configuration(FunctionName=self.outputs[function])
         return configuration["Role"].rsplit("/", 1)[-1]

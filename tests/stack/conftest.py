@@ -8,7 +8,7 @@ import pytest
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import REGION
-from local.stack import EmbeddedStack
+from local.stack import RETIRE, SWEEP, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
 from tests.stack.scene import DATA_APP_KEY, MAPS_BUCKET, PARAMETERS, SEED, SERVICE_TOKEN, Scene
 
@@ -44,6 +44,7 @@ def pytest_runtest_makereport(
     report = yield
     scene = getattr(item, "funcargs", {}).get("scene")
     if report.failed and isinstance(scene, Scene):
-        log = scene.stack.function_log(since=datetime.fromtimestamp(call.start, UTC))
-        report.sections.append(("log of the function", "\n".join(log)))
+        for function in (RETIRE, SWEEP):
+            log = scene.stack.function_log(since=datetime.fromtimestamp(call.start, UTC), function=function)
+            report.sections.append((f"log of {function}", "\n".join(log)))
     return report

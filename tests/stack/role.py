@@ -28,8 +28,8 @@ class Role:
 
     @property
     def permissions(self) -> list[str]:
-        """All of them."""
-        return [permission["Sid"] for policy in self.policies.values() for permission in policy["Statement"]]
+        """All of them, each once, sorted."""
+        return sorted({permission["Sid"] for policy in self.policies.values() for permission in policy["Statement"]})
 
     @contextmanager
     def without(self, permission: str) -> Iterator[None]:

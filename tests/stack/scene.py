@@ -28,10 +28,13 @@ DATASOURCE = "warehouse"
 CREATED_AT = "2025-03-04T09:30:00.000Z"
 SEED: JsonObject = {"serviceToken": SERVICE_TOKEN, "datasources": [DATASOURCE], "datamarts": []}
 DEADLINE = 30  # seconds
-MAPS_BUCKET, MAP_KEY = "embed-maps-of-the-stack-tests", "embeds.json"
+MAPS_BUCKET, MAP_KEY, POLICY_KEY = "embed-maps-of-the-stack-tests", "embeds.json", "sweep.json"
 PARAMETERS = {
     "Mode": "retire",
     "EmbedMapUri": f"s3://{MAPS_BUCKET}/{MAP_KEY}",  # its permission is there only where the parameter is
+    "SweepPolicyUri": f"s3://{MAPS_BUCKET}/{POLICY_KEY}",  # and so is the function
+    "SweepSchedule": "rate(365 days)",
+    "MaxSweepPercent": "100",
     "MaxRetirementsPerDay": "10000",  # all tests share the day
 }
 

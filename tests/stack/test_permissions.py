@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from local.stack import RETIRE
 from tests.stack.role import Role
 from tests.stack.scene import MAP_KEY, PARAMETERS, JsonObject, Scene
 
@@ -15,7 +16,7 @@ from tests.stack.scene import MAP_KEY, PARAMETERS, JsonObject, Scene
 @pytest.fixture
 def role(scene: Scene) -> Role:
     """The retire function's."""
-    return Role(scene.stack, "RetireFunctionName")
+    return Role(scene.stack, RETIRE)
 
 
 def request(scene: Scene) -> JsonObject:
@@ -90,7 +91,7 @@ NOT_SHOWN_BY_MINISTACK = [
 
 def test_each_permission_has_its_test(role: Role) -> None:
     """The role has the permissions that are tested here, and no others."""
-    assert sorted(role.permissions) == sorted([*SHOWN_BY_FAILURES, RELEASE_OF_THE_LOCK, *NOT_SHOWN_BY_MINISTACK])
+    assert role.permissions == sorted([*SHOWN_BY_FAILURES, RELEASE_OF_THE_LOCK, *NOT_SHOWN_BY_MINISTACK])
 
 
 @pytest.mark.parametrize("permission", SHOWN_BY_FAILURES)
