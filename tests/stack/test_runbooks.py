@@ -15,6 +15,7 @@ import pytest
 
 from local.emulator import CHECKOUT
 from tests.stack.scene import DEADLINE, JsonObject, Scene
+from tests.stack.sweeps import Listener, Sweeps
 
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 CLI = CHECKOUT / ".venv" / "cli" / "bin"
@@ -266,6 +267,27 @@ def test_expiring_failures(shell: Shell, scene: Scene) -> None:
     assert not shell.told(tools, send)
     result = scene.result(request["detail"]["retirementId"]).document
     assert (result["outcome"], result["requestedAt"]) == ("deleted", request["time"].replace("Z", ".000Z"))
+
+
+def test_sweep_errors(shell: Shell, scene: Scene) -> None:
+    """SweepErrorsAlarm: why sweeps failed, what the last one reported, and another one once that is mended."""
+    tools, failed, ends, reports, report, again, answer = blocks("sweep-errors.md")
+    sweeps = Sweeps(scene, Listener(scene.stack))
+    name = sweeps.datamart("old")
+    sweeps.put(b"{")
+    error = sweeps.invoke().payload["errorMessage"]
+
+    (line,) = shell.logged(tools, failed)
+    assert (line["reason"], line["retryHelps"]) == ("internal_error", False)
+    assert error in line["exception"]
+    assert "REPORT RequestId" in shell.run(tools, ends)
+    (key,) = set(shell.told(tools, reports)) & set(scene.new_objects())
+    assert shell.told(tools, report, KEY=key)["refusal"] == error
+
+    sweeps.policy(sweeps.rule())
+    shell.run(tools, again)
+    told = shell.told(answer)
+    assert (told["refusal"], [entry["datamartName"] for entry in told["matched"]]) == (None, [name])
 
 
 @pytest.mark.usefixtures("_released")
