@@ -247,7 +247,7 @@ def test_every_client_has_time_outs() -> None:
     wiring = load().wiring
     http: httpx.Client = wiring._http  # noqa: SLF001  # there is no other way to see it
     aws = [
-        wiring._token._secrets_manager,  # noqa: SLF001  # the same
+        wiring._token._secret._secrets_manager,  # noqa: SLF001  # the same
         wiring._evidence._s3,  # noqa: SLF001  # the same
         wiring._embed_map._s3,  # noqa: SLF001  # the same
         wiring._coordination._dynamodb,  # noqa: SLF001  # the same
