@@ -12,13 +12,16 @@ from aws_lambda_powertools.utilities.validation import SchemaValidationError, va
 
 from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
 from retirement.errors import ConfigurationError, InvalidRequest
-from retirement.requests import Cancellation, Carried, Delivery, DependentsPolicy, Request
+from retirement.requests import Cancellation, Carried, Delivery, DependentsPolicy, Message, Request
 from retirement.results import LONGEST_QUOTED, shortened
 from retirement.timestamps import parse_timestamp
 
 SCHEMAS = Path(__file__).with_name("schemas")
 REQUESTED = "Datamart Retirement Requested"
 CANCELLED = "Datamart Retirement Cancelled"
+
+# The types of webhooks, and those of the events that they become.
+DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
 
 # A year, and a leap day: who asks now for later than that will not remember it.
 FARTHEST_AHEAD = timedelta(days=366)
@@ -88,7 +91,7 @@ def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bo
         dependents=DependentsPolicy(cast("str", detail.get("dependents", DependentsPolicy.BLOCK))),
         reviewed_embeds=frozenset(cast("list[str]", detail.get("reviewedEmbeds", []))),
         plan_id=cast("str | None", detail.get("planId")),
-        retire_at=_retire_at(detail, delivery),
+        retire_at=_retire_at(detail, delivery.arrived_at),
         requested_at=_requested_at(event, delivery),
         event_id=cast("str", event["id"]),
         content_hash=sha256_hex(canonical_json(as_sent)),
@@ -96,14 +99,32 @@ def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bo
     )
 
 
-def _retire_at(detail: Document, delivery: Delivery) -> datetime | None:
+def parse_message(body: str, *, environment: str, arrived_at: datetime) -> Message:
+    """Validate a webhook's body, and its `data` as the detail of the event that it becomes.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what came.
+    """
+    message = _parsed(body)
+    _validate(message, "Datamart Retirement Webhook", whole="the body")
+    valid = cast("Mapping[str, Json]", message)
+    detail_type = DETAIL_TYPES[cast("str", valid["type"])]
+    data = cast("Document", valid["data"])
+    _validate(data, detail_type, "detail", whole="data")
+    _require_environment(data, environment, "data")
+    _retire_at(data, arrived_at, "data")
+    return Message(detail_type=detail_type, time=_timestamp("timestamp", valid["timestamp"]), detail=data)
+
+
+def _retire_at(detail: Document, arrived_at: datetime, whole: str = "detail") -> datetime | None:
     if "retireAt" not in detail:
         return None
-    retire_at = _timestamp("detail.retireAt", detail["retireAt"])
+    field = f"{whole}.retireAt"
+    retire_at = _timestamp(field, detail["retireAt"])
     # by the arrival, not by the clock: delivered again later, it is rejected again
-    if retire_at > delivery.arrived_at + FARTHEST_AHEAD:
+    if retire_at > arrived_at + FARTHEST_AHEAD:
         raise InvalidRequest(
-            f"detail.retireAt must be at most {FARTHEST_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
+            f"{field} must be at most {FARTHEST_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
         )
     return retire_at
 
@@ -187,27 +208,42 @@ def schema(title: str) -> dict[str, Any]:
 
 def _validated(body: str, detail_type: str, environment: str) -> tuple[Document, Document]:
     """Return the event and its detail."""
-    try:
-        event = parse_json(body)
-    except ValueError as error:
-        raise InvalidRequest(f"the body is no JSON: {error}") from None
-    try:
-        validate(event=cast("dict[str, Any]", event), schema=schema(detail_type))
-    except SchemaValidationError as error:
-        raise InvalidRequest(explained(error)) from None
+    event = _parsed(body)
+    _validate(event, detail_type, whole="the event")
     valid = cast("Mapping[str, Document]", event)
-    meant = valid["detail"]["environment"]
-    if meant != environment:
-        raise InvalidRequest(
-            f"detail.environment is {_brief(meant)}, and this stack's is {environment!r}: "
-            "send the request to the stack that is meant"
-        )
+    _require_environment(valid["detail"], environment, "detail")
     return valid, valid["detail"]
 
 
-def explained(error: SchemaValidationError, whole: str = "the event") -> str:
+def _parsed(body: str) -> Json:
+    try:
+        return parse_json(body)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from None
+
+
+def _validate(document: Json, title: str, part: str | None = None, *, whole: str) -> None:
+    """Validate against a schema, or against what it says of one of its properties; `whole` is how a sender calls it."""
+    rules = schema(title) if part is None else schema(title)["properties"][part]
+    try:
+        validate(event=cast("dict[str, Any]", document), schema=rules)
+    except SchemaValidationError as error:
+        raise InvalidRequest(explained(error, whole, f"{whole}." if part else "")) from None
+
+
+def _require_environment(detail: Document, environment: str, whole: str) -> None:
+    meant = detail["environment"]
+    if meant != environment:
+        raise InvalidRequest(
+            f"{whole}.environment is {_brief(meant)}, and this stack's is {environment!r}: "
+            "send the request to the stack that is meant"
+        )
+
+
+def explained(error: SchemaValidationError, whole: str = "the event", within: str = "") -> str:
     """One sentence with the field, the rule and what came, from the validator's finding."""
-    field = ".".join((error.path or [])[1:]) or whole
+    path = (error.path or [])[1:]
+    field = within + ".".join(path) if path else whole
     value, definition = error.value, error.definition or {}
     if error.rule == "required" and isinstance(value, dict):
         missing = [name for name in error.rule_definition or [] if name not in value]
@@ -216,7 +252,7 @@ def explained(error: SchemaValidationError, whole: str = "the event") -> str:
         known = definition.get("properties", {})
         unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))[:SHOWN_FIELDS]]
         return f"{field} must not have the unknown field {', '.join(unknown)}"
-    expected = "a JSON object" if field == whole else definition["description"]
+    expected = definition["description"] if path else "a JSON object"
     return f"{field} must be {expected}; it is {_brief(value)}"
 
 
@@ -234,9 +270,14 @@ def _timestamp(field: str, value: Json) -> datetime:
         raise InvalidRequest(f"{field} must be an RFC 3339 time with offset; it is {_brief(value)}") from None
 
 
-def _default_id(event_id: str) -> str:
+def is_retirement_id(text: str) -> bool:
+    """Whether a text can be a retirementId."""
     allowed: str = schema(REQUESTED)["properties"]["detail"]["properties"]["retirementId"]["pattern"]
-    return event_id if re.fullmatch(allowed, event_id) else sha256_hex(event_id)
+    return re.fullmatch(allowed, text) is not None
+
+
+def _default_id(event_id: str) -> str:
+    return event_id if is_retirement_id(event_id) else sha256_hex(event_id)
 
 
 def _cut(value: Json, limit: int) -> str | None:

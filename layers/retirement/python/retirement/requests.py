@@ -104,6 +104,15 @@ class Cancellation:
     requested_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A valid webhook: the detail-type, time and detail of the event that it becomes."""
+
+    detail_type: str
+    time: datetime
+    detail: Document
+
+
 @dataclass(frozen=True, slots=True)
 class Carried:
     """What an event without a valid request carried all the same, cut to the limits of a result."""
