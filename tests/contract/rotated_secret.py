@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from retirement.service_token import ServiceToken
+from retirement.stored_secret import StoredSecret
+from retirement.webhook_secrets import StoredWebhookSecrets
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -27,3 +29,11 @@ class RotatedSecret:
         """The adapter, on this secret."""
         secrets_manager = cast("SecretsManagerClient", self)
         return ServiceToken(secrets_manager, "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain")
+
+    def webhook_secrets(self) -> StoredWebhookSecrets:
+        """The adapter for what signs webhooks, on this secret."""
+        secrets_manager = cast("SecretsManagerClient", self)
+        arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhook"
+        return StoredWebhookSecrets(
+            StoredSecret(secrets_manager, arn, setting="WebhookSecretArn", suspects="the ARN and the role")
+        )

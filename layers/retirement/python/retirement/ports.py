@@ -242,6 +242,21 @@ class ReportsTopic(Protocol):
         """
 
 
+class WebhookSecrets(Protocol):
+    """The secrets that webhooks are signed with, any of which will do."""
+
+    def known(self, now: datetime) -> tuple[str, ...]:
+        """Return all of them, one or more, as they were a few minutes ago or later.
+
+        Raises:
+            ConfigurationError: there is none, or one that is no such secret.
+            AwsCallFailed: they could not be read.
+        """
+
+    def latest(self, now: datetime) -> tuple[str, ...]:
+        """Return all of them, one or more, as they were a few seconds ago or later; raises the same."""
+
+
 class Counter(Protocol):
     """Where an adapter counts what it does."""
 
