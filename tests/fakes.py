@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -302,6 +303,19 @@ class FakeEventBus:
         self.events.append(PutEvent(source, detail_type, parse_json(ordered_json(detail)), time))
         return f"event-{len(self.events)}"
 
+    @property
+    def heard(self) -> list[Parsed]:
+        """Each as a rule matches it: what the sender sets, with a time of whole seconds if there is one."""
+        return [
+            {
+                "source": event.source,
+                "detail-type": event.detail_type,
+                "time": event.time and event.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "detail": event.detail,
+            }
+            for event in self.events
+        ]
+
 
 class FakeResultsTopic:
     """Keeps each message as it would be sent."""
@@ -367,6 +381,24 @@ class RecordingTelemetry:
 
     def swept(self, report: Document) -> None:
         self.results.append(report)
+
+
+class RecordingWebhookTelemetry:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.retirement_ids: list[str] = []
+        self.answers: list[int] = []
+        self.reasons: list[str] = []
+        self.errors: list[Exception] = []
+
+    def about(self, retirement_id: str) -> None:
+        self.retirement_ids.append(retirement_id)
+
+    def answered(self, status: HTTPStatus, *, reason: str | None = None, error: Exception | None = None) -> None:
+        self.answers.append(status.value)
+        self.reasons.extend([] if reason is None else [reason])
+        self.errors.extend([] if error is None else [error])
 
 
 # ---- Interference --------------------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_every_client_has_time_outs() -> None:
     """No call that goes out can hang for ever."""
     wiring = load().wiring
     aws = [
-        wiring._token._secrets_manager,  # noqa: SLF001  # there is no other way to see it
+        wiring._token._secret._secrets_manager,  # noqa: SLF001  # there is no other way to see it
         wiring._policy._s3,  # noqa: SLF001  # the same
         wiring._embed_map._s3,  # noqa: SLF001  # the same
         wiring._evidence._s3,  # noqa: SLF001  # the same

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
+from http import HTTPStatus
 from typing import Protocol
 
 from retirement.backup import DeletePermit
@@ -355,4 +356,24 @@ class SweepPorts:
     event_bus: EventBus
     reports_topic: ReportsTopic
     telemetry: SweepTelemetry
+    clock: Clock
+
+
+class WebhookTelemetry(Protocol):
+    """What an operator sees of the webhook."""
+
+    def about(self, retirement_id: str) -> None:
+        """From here on, every line is about this retirement."""
+
+    def answered(self, status: HTTPStatus, *, reason: str | None = None, error: Exception | None = None) -> None:
+        """Log one request and count it: its answer, why it was not trusted, or what failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPorts:
+    """Everything that the webhook talks to, wired for one invocation."""
+
+    secrets: WebhookSecrets
+    event_bus: EventBus
+    telemetry: WebhookTelemetry
     clock: Clock

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from threading import Lock
 from time import perf_counter
 from typing import cast
@@ -117,3 +118,30 @@ class PowertoolsTelemetry:
         )
         if self._is_last:  # also where its result could not be published
             self._metrics.add_metric("FailedRetirements", MetricUnit.Count, 1)
+
+
+class PowertoolsWebhookTelemetry:
+    """One line and one count a request; nothing of what was sent but the retirement's id."""
+
+    def __init__(self, logger: Logger, metrics: Metrics, environment: str) -> None:
+        self._logger = logger
+        self._metrics = metrics
+        self._environment = environment
+
+    def about(self, retirement_id: str) -> None:
+        """From here on, every line is about this retirement."""
+        self._logger.append_keys(retirementId=retirement_id)
+
+    def answered(self, status: HTTPStatus, *, reason: str | None = None, error: Exception | None = None) -> None:
+        """Log one request and count it: its answer, why it was not trusted, or what failed."""
+        shown: dict[str, object] = {"status": status.value}
+        if reason is not None:
+            shown["reason"] = reason
+        if error is None:
+            self._logger.info("webhook answered", extra=shown)
+        else:
+            shown["retryHelps"] = isinstance(error, RetirementError) and error.retry_helps
+            self._logger.error("webhook answered", exc_info=error, extra=shown)
+        self._metrics.add_dimension("environment", self._environment)
+        self._metrics.add_dimension("status", str(status.value))
+        self._metrics.add_metric("Webhooks", MetricUnit.Count, 1)

@@ -1,0 +1,19 @@
+"""Takes webhooks at the function's URL, and puts what they ask for on the bus."""
+
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.canonical import Document
+from retirement.webhook import answer
+from retirement.wiring.invocation import LambdaContext
+from retirement.wiring.webhook import Wiring
+
+logger = Logger()
+metrics = Metrics()
+wiring = Wiring(logger, metrics)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handler(event: object, context: LambdaContext) -> Document:
+    """Answer one HTTP request."""
+    return answer(event, wiring.settings, wiring.ports(context))

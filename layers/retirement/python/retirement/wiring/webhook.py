@@ -1,0 +1,49 @@
+"""Where the webhook function is put together, once for an execution environment and again for each invocation."""
+
+import os
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from botocore.config import Config
+
+from retirement.event_bus import EventBridgeBus
+from retirement.ports import WebhookPorts
+from retirement.settings import WebhookSettings
+from retirement.stored_secret import StoredSecret
+from retirement.telemetry import PowertoolsWebhookTelemetry
+from retirement.webhook_secrets import StoredWebhookSecrets
+from retirement.wiring.invocation import LambdaClock, LambdaContext
+
+# Seconds. A sender waits and tries again by itself: 7 s at most for a call, the pause before its second try among them.
+AWS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+class Wiring:
+    """Everything that outlives an invocation.
+
+    Raises:
+        ConfigurationError: at construction; the message names the setting.
+    """
+
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self.settings = WebhookSettings.from_environment(os.environ)
+        session = boto3.Session()
+        self._secrets = StoredWebhookSecrets(
+            StoredSecret(
+                session.client("secretsmanager", config=AWS),
+                self.settings.webhook_secret_arn,
+                setting="WebhookSecretArn",
+                suspects="the ARN and the role, and that no KMS key of your own encrypts it",
+            )
+        )
+        self._event_bus = EventBridgeBus(session.client("events", config=AWS), self.settings.event_bus_name)
+        self._telemetry = PowertoolsWebhookTelemetry(logger, metrics, self.settings.environment_name)
+
+    def ports(self, context: LambdaContext) -> WebhookPorts:
+        """The ports of one invocation."""
+        return WebhookPorts(
+            secrets=self._secrets,
+            event_bus=self._event_bus,
+            telemetry=self._telemetry,
+            clock=LambdaClock(context),
+        )
