@@ -14,6 +14,7 @@ from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -45,6 +46,7 @@ STACK_NAME = "datamart-retirement"
 ARTIFACTS_BUCKET = "artifacts"
 RETIRE: Final = "RetireFunctionName"  # outputs
 SWEEP: Final = "SweepFunctionName"
+WEBHOOK_SECRET_NAME = "databrain/webhook"  # noqa: S105 -- a name
 
 DEPLOY_SECONDS = 180
 CLIENT_CONFIG = Config(
@@ -126,6 +128,7 @@ class EmbeddedStack:
         *,
         databrain_url: str,
         service_token: str,
+        webhook_secret: str | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> Iterator[Self]:
         """Start MiniStack, deploy the built template there, and end everything afterwards.
@@ -133,6 +136,7 @@ class EmbeddedStack:
         Args:
             databrain_url: `DatabrainBaseUrl`.
             service_token: goes into a secret, whose ARN becomes `ServiceTokenSecretArn`.
+            webhook_secret: the same, for `WebhookSecretArn`; without it there is no webhook.
             parameters: further template parameters.
 
         Raises:
@@ -145,6 +149,8 @@ class EmbeddedStack:
             stack = cls(emulator)
             secret_arn = stack._first_call(service_token)
             always = {"DatabrainBaseUrl": databrain_url, "ServiceTokenSecretArn": secret_arn}
+            if webhook_secret is not None:
+                always["WebhookSecretArn"] = stack._keep_secret(WEBHOOK_SECRET_NAME, webhook_secret)
             stack._deploy({**always, **(parameters or {})}, folder)
             stack._repair_event_source_mappings()
             stack._repair_schedule_permissions()
@@ -246,6 +252,19 @@ class EmbeddedStack:
         (stack,) = self.cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
+    @cached_property
+    def webhook_url(self) -> str:
+        """Where the webhook is reached here; the output `WebhookUrl` has the host name that it would have on AWS."""
+        url_id = urlsplit(self.outputs["WebhookUrl"]).netloc.partition(".")[0]
+        return f"{self._emulator.endpoint}/_aws/lambda-url/{url_id}/"
+
+    def function_name(self, function: str) -> str:
+        """The name of a function that an output names, or by its logical id."""
+        if function in self.outputs:
+            return self.outputs[function]
+        resource = self.cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=function)
+        return resource["StackResourceDetail"]["PhysicalResourceId"]
+
     # ---- Requests --------------------------------------------------------------------------------------------------
 
     def put_event(
@@ -281,7 +300,7 @@ class EmbeddedStack:
 
     def invoke(self, event: object, function: str = RETIRE) -> Invocation:
         """Invoke a function (an output's name) with an event as such, and wait for its end."""
-        response = self.lambda_.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
+        response = self.lambda_.invoke(FunctionName=self.function_name(function), Payload=json.dumps(event).encode())
         return Invocation(json.loads(response["Payload"].read()), error="FunctionError" in response)
 
     # ---- What came of them -----------------------------------------------------------------------------------------
@@ -334,7 +353,7 @@ class EmbeddedStack:
 
     def function_log(self, since: datetime | None = None, function: str = RETIRE) -> list[str]:
         """A function's log lines, in order; those of an invocation are there when it has ended."""
-        return self.log(f"/aws/lambda/{self.outputs[function]}", since)
+        return self.log(f"/aws/lambda/{self.function_name(function)}", since)
 
     def log(self, group: str, since: datetime | None = None) -> list[str]:
         """The lines of a log group, in order.
@@ -380,7 +399,7 @@ class EmbeddedStack:
     @contextlib.contextmanager
     def settings(self, function: str = RETIRE, /, **variables: str | None) -> Iterator[None]:
         """Run a function with other environment variables (None: without that one), from a cold start."""
-        name = self.outputs[function]
+        name = self.function_name(function)
         deployed = self.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         changed = {key: value for key, value in (deployed | variables).items() if value is not None}
         self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
@@ -420,7 +439,7 @@ class EmbeddedStack:
 
     def role_name(self, function: str = RETIRE) -> str:
         """Of a function's own role."""
-        configuration = self.lambda_.get_function_configuration(FunctionName=self.outputs[function])
+        configuration = self.lambda_.get_function_configuration(FunctionName=self.function_name(function))
         return configuration["Role"].rsplit("/", 1)[-1]
 
     # ---- Deployment ------------------------------------------------------------------------------------------------
@@ -428,9 +447,12 @@ class EmbeddedStack:
     def _first_call(self, service_token: str) -> str:
         """Keep the service token as a secret; the first call also tells whether MiniStack has come up."""
         try:
-            return self.secretsmanager.create_secret(Name="databrain-service-token", SecretString=service_token)["ARN"]
+            return self._keep_secret("databrain-service-token", service_token)
         except BotoCoreError as error:
             raise StackError(f"MiniStack did not come up: {error}") from error
+
+    def _keep_secret(self, name: str, text: str) -> str:
+        return self.secretsmanager.create_secret(Name=name, SecretString=text)["ARN"]
 
     def _deploy(self, parameters: Mapping[str, str], folder: Path) -> None:
         self.s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -1,6 +1,6 @@
 """One embedded stack and one Databrain server for all stack tests of a worker; each test finds them as new."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -8,9 +8,10 @@ import pytest
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import REGION
-from local.stack import RETIRE, SWEEP, EmbeddedStack
+from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
-from tests.stack.scene import DATA_APP_KEY, MAPS_BUCKET, PARAMETERS, SEED, SERVICE_TOKEN, Scene
+from tests.stack.scene import DATA_APP_KEY, MAPS_BUCKET, PARAMETERS, SEED, SERVICE_TOKEN, WEBHOOK_SECRET, Scene
+from tests.stack.webhooks import Bus, Sender
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +23,53 @@ def databrain() -> Iterator[Databrain]:
 
 @pytest.fixture(scope="session")
 def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
-    """The deployment itself, in `retire` mode; tests use the `scene`. Whatever they did, they leave no token behind."""
-    with EmbeddedStack.start(databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters=PARAMETERS) as stack:
+    """The deployment itself, in `retire` mode; tests use the `scene`. Whatever they do, no secret is left behind."""
+    with EmbeddedStack.start(
+        databrain_url=databrain.url, service_token=SERVICE_TOKEN, webhook_secret=WEBHOOK_SECRET, parameters=PARAMETERS
+    ) as stack:
         stack.s3.create_bucket(Bucket=MAPS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         listen(stack)
         yield stack
-        assert leaks(everything_written(stack), SERVICE_TOKEN, DATA_APP_KEY) == set()
+        secrets = (SERVICE_TOKEN, DATA_APP_KEY, WEBHOOK_SECRET.removeprefix("whsec_"))
+        assert leaks(everything_written(stack), *secrets) == set()
 
 
 @pytest.fixture
 def scene(stack: EmbeddedStack, databrain: Databrain) -> Scene:
     """The stack and its Databrain as new; the evidence of earlier tests stays, under other names."""
     return Scene(stack, databrain)
+
+
+@pytest.fixture
+def sender(scene: Scene) -> Iterator[Sender]:
+    """Somebody who has the secret that webhooks are signed with."""
+    with Sender.to(scene.stack) as sender:
+        yield sender
+
+
+@pytest.fixture(scope="session")
+def listening(stack: EmbeddedStack) -> Bus:
+    """Each test forgets what was heard before, so one rule does for all."""
+    return Bus(stack)
+
+
+@pytest.fixture
+def bus(listening: Bus) -> Bus:
+    """What this test's webhooks put on the bus."""
+    listening.forget()
+    return listening
+
+
+@pytest.fixture
+def put_webhook_secret(scene: Scene) -> Iterator[Callable[[str], object]]:
+    """Put another text into the secret that webhooks are signed with, until the test is over."""
+    secrets = scene.stack.secretsmanager
+    yield lambda text: secrets.put_secret_value(SecretId=WEBHOOK_SECRET_NAME, SecretString=text)
+    if "DeletedDate" in secrets.describe_secret(SecretId=WEBHOOK_SECRET_NAME):
+        secrets.restore_secret(SecretId=WEBHOOK_SECRET_NAME)
+    secrets.put_secret_value(SecretId=WEBHOOK_SECRET_NAME, SecretString=WEBHOOK_SECRET)
+    with scene.stack.settings("WebhookFunction"):
+        pass
 
 
 @pytest.hookimpl(wrapper=True)

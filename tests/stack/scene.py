@@ -24,6 +24,7 @@ T = TypeVar("T")
 EVENTS = Path(__file__).parents[2] / "events"
 SERVICE_TOKEN = "service-token-of-the-stack-tests"
 DATA_APP_KEY = "data-app-key-of-the-stack-tests"
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 DATASOURCE = "warehouse"
 CREATED_AT = "2025-03-04T09:30:00.000Z"
 SEED: JsonObject = {"serviceToken": SERVICE_TOKEN, "datasources": [DATASOURCE], "datamarts": []}
@@ -36,6 +37,7 @@ PARAMETERS = {
     "SweepSchedule": "rate(365 days)",
     "MaxSweepPercent": "100",
     "MaxRetirementsPerDay": "10000",  # all tests share the day
+    "EventSources": "datamart.lifecycle,datamart-retirement.webhook",
 }
 
 check_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart-retirement-result.json").read_bytes()))

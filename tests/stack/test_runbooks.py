@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from uuid import uuid4
 import pytest
 
 from local.emulator import CHECKOUT
-from tests.stack.scene import DEADLINE, JsonObject, Scene
+from local.stack import WEBHOOK_SECRET_NAME
+from tests.stack.scene import DEADLINE, WEBHOOK_SECRET, JsonObject, Scene
 from tests.stack.sweeps import Listener, Sweeps
+from tests.stack.webhooks import Sender, asking
 
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 CLI = CHECKOUT / ".venv" / "cli" / "bin"
@@ -348,3 +350,38 @@ def test_ministack_selects_nothing(shell: Shell, scene: Scene) -> None:
     retirement_id = scene.ask(scene.datamart())
     scene.result(retirement_id)
     assert retirement_id in shell.run(tools, """log '{ $.message = "nobody says this" }'""")
+
+
+def test_webhook_errors(
+    shell: Shell, scene: Scene, sender: Sender, put_webhook_secret: Callable[[str], object]
+) -> None:
+    """WebhookErrorsAlarm: what the function could not do, the state of the secret, and what it held before."""
+    tools, errors, ends, metrics, secret, previous, restore = blocks("webhook-errors.md")
+    name, asked = "WebhookFunction", asking(scene.event("sales", dryRun=True)["detail"])
+    put_webhook_secret("not what it should be")
+    with scene.stack.settings(name):
+        assert sender.send(asked).status_code == 503
+    (line,) = shell.logged(tools, errors)
+    assert (line["status"], line["retryHelps"]) == (503, False)
+    assert (
+        line["exception"]
+        .splitlines()[-1]
+        .startswith("retirement.errors.ConfigurationError: WebhookSecretArn: the secret arn:")
+    )
+    assert "REPORT RequestId" in shell.run(tools, ends)
+    printed = shell.run(tools, metrics)
+    assert re.findall(r'"Label": "(\w+)"', printed) == [
+        *("UrlRequestCount", "Url4xxCount", "Url5xxCount", "Errors", "Throttles")
+    ]
+    changed, deleted, key = shell.told(tools, secret)
+    assert changed
+    assert (deleted, key) == (None, None)
+
+    before = shell.run(tools, previous).strip()
+    assert before == WEBHOOK_SECRET
+    scene.stack.secretsmanager.delete_secret(SecretId=WEBHOOK_SECRET_NAME, RecoveryWindowInDays=7)
+    assert shell.told(tools, secret)[1]
+    shell.run(tools, restore)
+    put_webhook_secret(before)
+    scene.eventually(lambda: sender.send(asked).status_code == 202)
+    assert scene.result(asked["data"]["retirementId"]).document["outcome"] == "already_absent"

@@ -49,7 +49,7 @@ def test_silence_is_no_alarm(of_type: OfType) -> None:
 
 
 def test_what_is_watched(of_type: OfType) -> None:
-    """Messages in Failures; one of more than 12 days; requests that wait; a failed retirement; a failed sweep."""
+    """What is given up, is about to be lost, waits, or fails: of requests, of sweeps, and of webhooks."""
     alarms = {name: alarm["Properties"] for name, alarm in of_type("AWS::CloudWatch::Alarm").items()}
     assert {name: shown(alarm) for name, alarm in alarms.items()} == {
         "FailuresAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", "GreaterThanThreshold", 0),
@@ -63,6 +63,7 @@ def test_what_is_watched(of_type: OfType) -> None:
         "StaleRequestsAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
         "FailedRetirementsAlarm": ("DatamartRetirement", "FailedRetirements", "Sum", "GreaterThanThreshold", 0),
         "SweepErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", "GreaterThanThreshold", 0),
+        "WebhookErrorsAlarm": ("AWS/Lambda", "Url5xxCount", "Sum", "GreaterThanThreshold", 0),
     }
 
 

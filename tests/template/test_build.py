@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 BUILT = CHECKOUT / ".aws-sam" / "build"
 DEPENDENCIES = BUILT / "DependenciesLayer" / "python"
 RETIREMENT = BUILT / "RetirementLayer" / "python" / "retirement"
-FUNCTIONS = {name: BUILT / f"{name.title()}Function" for name in ("retire", "schedule", "sweep")}
+FUNCTIONS = {name: BUILT / f"{name.title()}Function" for name in ("retire", "schedule", "sweep", "webhook")}
 
 UNCHECKED_HASH = 0b01  # flags of a byte-code file, PEP 552
 ENVIRONMENT = {
@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "SWEEP_POLICY_URI": "s3://policies/sweep.json",
     "MAX_PER_SWEEP": "25",
     "MAX_SWEEP_PERCENT": "10",
+    "WEBHOOK_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-AbCdEf",
     "EVENT_BUS_NAME": "default",
     "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
     "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",

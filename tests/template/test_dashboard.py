@@ -35,7 +35,7 @@ OF_AWS = {
     ("AWS/Lambda", "Errors"): {"FunctionName"},
 }
 # Functions that a stack need not have: the condition, and the parameter that it looks at.
-OPTIONAL = {"HasSweep": "SweepPolicyUri"}
+OPTIONAL = {"HasSweep": "SweepPolicyUri", "HasWebhook": "WebhookSecretArn"}
 CONDITIONS = {**OPTIONAL, "HasRunbooksUrl": "RunbooksUrl"}
 SEARCH = re.compile(r"""(?:SUM\()?SEARCH\('\{(?P<schema>[\w,]+)\} (?P<terms>[^']*)', '(?P<stat>\w+)'\)\)?""")
 

@@ -32,6 +32,7 @@ DEFAULTS = {
     "SweepSchedule": "",
     "MaxPerSweep": 25,
     "MaxSweepPercent": 10,
+    "WebhookSecretArn": "",
     "AlarmTopicArn": "",
     "RunbooksUrl": "",
     "LogRetentionInDays": 90,
@@ -49,6 +50,7 @@ OUTPUTS = {
     "EventBusName": {"Ref": "EventBusName"},
     "DashboardName": {"Ref": "Dashboard"},
     "SweepFunctionName": {"Ref": "SweepFunction"},
+    "WebhookUrl": {"Fn::GetAtt": ["WebhookFunctionUrl", "FunctionUrl"]},
 }
 Variables = dict[str, str | dict[str, Any]]
 VARIABLES: Variables = {
@@ -165,6 +167,8 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("ServiceTokenKeyArn", ""),
         ("ServiceTokenKeyArn", f"arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"),
         ("ServiceTokenKeyArn", f"arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-{KEY_ID.replace('-', '')}"),
+        ("WebhookSecretArn", ""),
+        ("WebhookSecretArn", SECRET_ARN),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:on-call"),
         ("RunbooksUrl", ""),
         ("RunbooksUrl", "https://git.example.com/~ops/datamart-retirement/-/blob/main/docs/runbooks"),
@@ -215,6 +219,9 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
         ("ServiceTokenSecretArn", SECRET_ARN[: SECRET_ARN.index("databrain")] + "*"),
         ("ServiceTokenKeyArn", "arn:aws:kms:eu-central-1:123456789012:alias/databrain"),
         ("ServiceTokenKeyArn", "*"),
+        ("WebhookSecretArn", "databrain/webhook"),
+        ("WebhookSecretArn", SECRET_ARN.removesuffix("-AbCdEf")),
+        ("WebhookSecretArn", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("AlarmTopicArn", "on-call"),
         ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:role/Boundary"),
     ],

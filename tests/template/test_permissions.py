@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from layers.dependencies.trim import OPERATIONS
+from retirement.intake import CANCELLED, REQUESTED
+from retirement.webhook import SOURCE
 
 Node = dict[str, Any]
 OfType = Callable[[str], dict[str, Node]]
 
+# Each role with its actions, and what each is for: a resource or parameter of the template, or a prefix in the bucket.
 ACTIONS: dict[str, dict[str, list[str]]] = {
     "RetireFunctionRole": {
         "sqs:ReceiveMessage": ["Requests"],
@@ -50,6 +53,10 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "s3:GetObject": ["SweepPolicyUri", "EmbedMapUri", "sweeps/*", "retirements/*"],
         "events:PutEvents": ["EventBusName"],
         "sns:Publish": ["ResultsTopic"],
+    },
+    "WebhookFunctionRole": {
+        "secretsmanager:GetSecretValue": ["WebhookSecretArn"],
+        "events:PutEvents": ["EventBusName"],
     },
     "TimerRole": {"sqs:SendMessage": ["Requests", "Scheduling", "Failures"]},
     "SweepTimerRole": {"lambda:InvokeFunction": ["SweepFunction"]},
@@ -98,6 +105,8 @@ def target(resource: Node) -> str:
             separator, uri = split["Fn::Split"]
             assert separator == "s3://"
             return str(uri["Ref"])
+        case {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"}:
+            return "EventBusName"
     raise AssertionError(f"expected a reference to one resource, found {resource}")
 
 
@@ -117,7 +126,7 @@ def test_each_role_may_do_exactly_this(of_type: OfType) -> None:
 
 
 def test_what_is_called_is_what_is_allowed() -> None:
-    """The operations that the layer's build leaves in botocore are those that the role allows."""
+    """The operations that the layer's build leaves in botocore are those that the roles allow."""
     required = {f"{service}:{operation}" for service, operations in OPERATIONS.items() for operation in operations}
     required -= {
         "dynamodb:TransactWriteItems"
@@ -217,6 +226,20 @@ def test_a_missing_object_can_be_told(of_type: OfType, name: str) -> None:
     (statement,) = [s for s in statements(role) if "s3:ListBucket" in as_list(s["Action"])]
     assert statement["Resource"] == {"Fn::GetAtt": ["EvidenceBucket", "Arn"]}
     assert "Condition" not in statement
+
+
+def test_the_webhook_speaks_in_its_own_name(of_type: OfType) -> None:
+    """The webhook may put nothing on the bus but requests and cancellations, and those as the webhook's alone."""
+    (statement,) = [
+        statement
+        for statement in statements(of_type("AWS::IAM::Role")["WebhookFunctionRole"])
+        if statement["Action"] == "events:PutEvents"
+    ]
+    assert statement["Condition"] == {
+        "ForAllValues:StringEquals": {"events:source": SOURCE},
+        "Null": {"events:source": "false"},
+        "StringEquals": {"events:detail-type": [REQUESTED, CANCELLED]},
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
         {
             "TransactItems": [{"Put": {"TableName": "t", "Item": {"pk": {"S": "x"}}, "ConditionExpression": "x"}}],
             "ClientRequestToken": "t",  # else a random one
+        },
+    ),
+    (
+        "events",
+        "put_events",
+        {
+            "Entries": [
+                {
+                    "EventBusName": "b",
+                    "Source": "s",
+                    "DetailType": "t",
+                    "Time": datetime(2026, 3, 1, tzinfo=UTC),
+                    "Detail": "{}",
+                }
+            ]
         },
     ),
     ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
