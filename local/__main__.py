@@ -1,9 +1,11 @@
 """`make local`: the embedded stack, left running for one's own events; it shows each result, until Ctrl-C."""
 
 import json
+import secrets
 import signal
 import sys
 import traceback
+from base64 import b64encode
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,17 +24,26 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
     console = Console(highlight=False, soft_wrap=True)
     seed = read_seed(SAMPLE)
-    parameters = {"Mode": "retire", "EnvironmentName": ENVIRONMENT_NAME, "RetryDelays": "5,5,5,5,5"}
+    parameters = {
+        "Mode": "retire",
+        "EnvironmentName": ENVIRONMENT_NAME,
+        "RetryDelays": "5,5,5,5,5",
+        "EventSources": "datamart.lifecycle,datamart-retirement.webhook",
+    }
+    webhook_secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
     console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")
     try:
         with (
             serve(seed) as databrain,
             EmbeddedStack.start(
-                databrain_url=databrain.url, service_token=seed["serviceToken"], parameters=parameters
+                databrain_url=databrain.url,
+                service_token=seed["serviceToken"],
+                webhook_secret=webhook_secret,
+                parameters=parameters,
             ) as stack,
             stack.announced(),
         ):
-            _introduce(console, stack, databrain.url)
+            _introduce(console, stack, databrain.url, webhook_secret)
             while True:
                 for result in stack.results(wait_seconds=20):
                     document = result.document
@@ -47,7 +58,7 @@ def main() -> int:
     return 0
 
 
-def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str) -> None:
+def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str, webhook_secret: str) -> None:
     console.print("Up. In another terminal, for the AWS CLI:\n", style="bold")
     console.print(f"  export PATH={CHECKOUT}/.venv/cli/bin:$PATH", markup=False)
     for name, value in stack.environment.items():
@@ -55,10 +66,13 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str) -> No
             console.print(f"  export {name}={value}", markup=False)
     # Version 1 of the CLI does not take the endpoint of SQS from there (aws/aws-cli#8737).
     console.print('  aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', markup=False)
+    console.print(f"  export SSL_CERT_FILE=$AWS_CA_BUNDLE WEBHOOK_SECRET={webhook_secret}", markup=False)
     html = json.dumps([{"route": "list_datamarts", "fault": "html"}])
     faults = f"{databrain_url}{CONTROL}/faults"
+    send = f".venv/dev/bin/python tools/send_webhook.py {stack.webhook_url}"
     for what, command in (
         ("Ask for a dry run", "aws events put-events --entries file://events/put-events.json"),
+        ("Ask for one by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
         ("Break Databrain, and ask: the request is given up after half a minute", f"curl -X PUT {faults} -d '{html}'"),
         ("Mend it", f"curl -X DELETE {faults}"),
         ("Send what was given up again", "make redrive"),

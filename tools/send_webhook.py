@@ -1,0 +1,54 @@
+"""Sign a webhook as Standard Webhooks wants it, send it, and show the answer.
+
+The secret comes from a file, or from the environment variable WEBHOOK_SECRET; an argument would show it to others.
+"""
+
+import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+from standardwebhooks import Webhook
+
+TYPES = ("datamart.retirement.requested", "datamart.retirement.cancelled")
+TIMEOUT = 30  # seconds
+
+
+def send(url: str, secret: str, webhook_type: str, data: object, webhook_id: str, asked_at: str) -> httpx.Response:
+    """Send one webhook, signed now. With the same `webhook_id` and `asked_at` it is another try at the same one."""
+    body = json.dumps({"type": webhook_type, "timestamp": asked_at, "data": data})
+    now = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(webhook_id, now, body),
+    }
+    return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT)
+
+
+def main(arguments: list[str]) -> int:
+    """Send a webhook; the exit status is 1 where it was not taken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", help="the stack's WebhookUrl")
+    parser.add_argument("type", choices=TYPES)
+    parser.add_argument("data", type=Path, help="a JSON file with what is asked for: the detail of the event")
+    parser.add_argument("--secret-file", type=Path, help="its first secret signs; by default WEBHOOK_SECRET does")
+    parser.add_argument("--id", default=f"msg_{uuid4().hex}", help="of the webhook; the same again is another try")
+    parser.add_argument("--timestamp", default=datetime.now(UTC).isoformat(), help="when it was asked for")
+    options = parser.parse_args(arguments)
+    secrets = (options.secret_file.read_text() if options.secret_file else os.environ.get("WEBHOOK_SECRET", "")).split()
+    if not secrets:
+        parser.error("there is no secret: name a file with one, or set WEBHOOK_SECRET")
+    data = json.loads(options.data.read_text())
+    response = send(options.url, secrets[0], options.type, data, options.id, options.timestamp)
+    print(f"{options.id}: HTTP {response.status_code} {response.text}")
+    return 0 if response.is_success else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
