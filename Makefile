@@ -20,8 +20,8 @@ help: ## Show the targets
 build: .aws-sam/build/template.yaml ## Build what is deployed: .aws-sam/build/template.yaml
 
 .PHONY: demo
-demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main job on this machine: a dry run and a real request
-	$(DEV)/bin/python -m local.demo
+demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Tell the story on this machine: seven requests, seven ends; REPORT=report.html
+	@PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m local.demo $(if $(REPORT),--report "$(REPORT)")
 
 .PHONY: local
 local: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run the stack on this machine for your own events, until Ctrl-C
@@ -99,7 +99,8 @@ $(SOAK)/.ready: requirements/soak.txt
 $(UV)/.ready: requirements/uv.txt
 
 .venv/%/.ready:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
-	$(PYTHON) -m venv --clear .venv/$*
-	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements/$*.txt
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	@echo "Installing .venv/$*, the first time only ($$(grep -c '==' requirements/$*.txt) packages) ..."
+	@$(PYTHON) -m venv --clear .venv/$*
+	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements/$*.txt
+	@touch $@

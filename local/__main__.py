@@ -28,7 +28,6 @@ def main() -> int:
         "Mode": "retire",
         "EnvironmentName": ENVIRONMENT_NAME,
         "RetryDelays": "5,5,5,5,5",
-        "EventSources": "datamart.lifecycle,datamart-retirement.webhook",
     }
     webhook_secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
     console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")

@@ -1,172 +1,249 @@
-"""The main job on this machine: a dry run and a real request, each from the bus to the results topic.
+"""The story on this machine: an estate of datamarts, and seven requests that end in seven ways.
 
-Everything that is shown is checked, too: `make demo` fails where the stack does not do what it says.
+Everything runs on the template that is deployed for real. Everything that is told is checked, too: `make demo` fails
+where the stack does not do what it says.
 """
 
+import argparse
 import hashlib
-import json
+import secrets
 import signal
+import ssl
 import sys
 import time
 import traceback
+from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from local.databrain.organisation import Datamart
 from local.databrain.seed import SAMPLE, read_seed
 from local.databrain.server import serve
 from local.databrain.state import Databrain
-from local.stack import EmbeddedStack, EvidenceObject, PublishedResult, StackError
+from local.stack import EmbeddedStack, StackError
+from local.storyteller import Storyteller
+from tools.report import write_report
+from tools.send_webhook import send
 
-DATAMART = "acme-trial"
-DRY_RUN = {
-    "datamartName": DATAMART,
+Detail = Mapping[str, Any]
+
+TRIAL = "acme-trial"
+ASKED: Detail = {
+    "datamartName": TRIAL,
     "environment": "dev",
     "requestedBy": "make demo",
     "reason": "the trial of Acme has ended",
-    "retirementId": "demo-dry-run",
-    "dryRun": True,
 }
-RETIREMENT = {**DRY_RUN, "retirementId": "demo-retirement", "dryRun": False}
+
+
+# What nobody uses either, each for a chapter of its own.
+OTHERS = ("product-usage-2023", "globex-trial", "initech-trial")
 
 
 class DemoFailed(Exception):
-    """What was shown is not what the product promises."""
+    """What was told is not what the product promises."""
 
 
-def main() -> int:
+class Demo:
+    """The chapters, in order; each takes the estate as the one before has left it."""
+
+    def __init__(self, teller: Storyteller, databrain: Databrain, stack: EmbeddedStack, webhook_secret: str) -> None:
+        self._teller = teller
+        self._databrain = databrain
+        self._stack = stack
+        self._webhook_secret = webhook_secret
+
+    def tell(self) -> None:
+        """Tell all of it.
+
+        Raises:
+            DemoFailed: something is not as it should be.
+        """
+        teller, before = self._teller, dict(self._databrain.organisation.datamarts)
+        teller.estate("The estate before", self._databrain.organisation)
+        plan_id = self._dry_run()
+        self._retirement(plan_id)
+        self._blocked()
+        self._rejected()
+        self._lost_answer()
+        self._scheduled()
+        self._webhook()
+        teller.estate("The estate after", self._databrain.organisation)
+        gone = sorted(before.keys() - self._databrain.organisation.datamarts.keys())
+        self._check("four datamarts are gone, each asked for", gone, sorted([TRIAL, *OTHERS]))
+        sent = [
+            request["query"]["datamartName"] for request in self._databrain.requests if request["method"] == "DELETE"
+        ]
+        self._check("one deletion was sent for each", sorted(sent), gone)
+        teller.summary()
+
+    # ---- The chapters ----------------------------------------------------------------------------------------------
+
+    def _dry_run(self) -> str:
+        before = dict(self._databrain.organisation.datamarts)
+        self._teller.chapter("A dry run", "What would happen? It decides as a real run does, and changes nothing.")
+        planned = self._ask({**ASKED, "retirementId": "dry-run", "dryRun": True})
+        self._check("it says what would happen", _end(planned), ("planned", "dry_run"))
+        self._check("Databrain was only read", {request["method"] for request in self._databrain.requests}, {"GET"})
+        self._check("nothing changed", dict(self._databrain.organisation.datamarts), before)
+        (key,) = self._stack.evidence("plans/")
+        self._teller.plan(key, self._stack.evidence(key)[key].document)
+        return str(planned["planId"])
+
+    def _retirement(self, plan_id: str) -> None:
+        self._teller.chapter(
+            "The real request", "It names the plan that was read: exactly that is carried out, or nothing."
+        )
+        deleted = self._ask({**ASKED, "retirementId": "retirement", "planId": plan_id}, in_full=True)
+        self._check("it was carried out", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "response"))
+        prefix = f"retirements/{TRIAL}/retirement/"
+        evidence = self._stack.evidence(prefix)
+        files = {key.removeprefix(prefix).split("-")[0] for key in evidence}
+        self._check("backup, intent and receipt are kept", files, {"backup", "intent.json", "receipt.json"})
+        self._check("the receipt is the result", evidence[f"{prefix}receipt.json"].document, deleted)
+        backup = evidence[deleted["backup"]["key"]]
+        self._check("the backup is whole", hashlib.sha256(backup.body).hexdigest(), deleted["backup"]["sha256"])
+        self._teller.kept(evidence)
+        self._teller.backup(backup.document)
+
+    def _blocked(self) -> None:
+        self._teller.chapter("An embed uses it", "A rule says no: deleting it would break a dashboard of a customer.")
+        asked = {"datamartName": "sales-analytics", "reason": "a new model", "retirementId": "in-use"}
+        blocked = self._ask({**ASKED, **asked})
+        self._check("it is blocked", _end(blocked), ("blocked", "dependents_found"))
+        found = [embed["embedId"] for embed in blocked["dependents"]["found"]]
+        self._check("it names the embed", found, ["portal-sales-overview"])
+
+    def _rejected(self) -> None:
+        self._teller.chapter(
+            "A slip of the keyboard", "An unknown field is an error: a misspelt dryRun deletes nothing."
+        )
+        named = {"datamartName": "support-tickets", "reason": "only a look", "retirementId": "slip"}
+        slip = {**ASKED, **named, "dryRum": True}
+        rejected = self._ask(slip)
+        self._check("it is rejected", _end(rejected), ("rejected", "invalid_request"))
+        self._check("it names the field", "dryRum" in rejected["message"], expected=True)
+
+    def _lost_answer(self) -> None:
+        self._teller.chapter(
+            "An answer that is lost",
+            "Databrain deletes, and the connection breaks before it says so. Only a fresh list tells.",
+        )
+        self._databrain.faults.replace([{"route": "delete_datamart", "fault": "lost_answer", "times": 1}])
+        named = {"datamartName": OTHERS[0], "reason": "two years old", "retirementId": "lost-answer"}
+        deleted = self._ask({**ASKED, **named})
+        self._check("it is known to be gone", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "absence"))
+
+    def _scheduled(self) -> None:
+        self._teller.chapter("Later", "A request for another time is kept until then. It can be moved, or cancelled.")
+        detail = {**ASKED, "datamartName": OTHERS[1], "reason": "the trial ends tomorrow", "retirementId": "later"}
+        tomorrow, soon = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (86_400, 4))
+        scheduled = self._ask({**detail, "retireAt": tomorrow.isoformat(timespec="seconds")})
+        self._check("it waits for tomorrow", _end(scheduled), ("scheduled", None))
+        self._teller.say("Asked again with another retireAt, it is moved: to a few seconds from now.")
+        deleted = self._ask({**detail, "retireAt": soon.isoformat(timespec="seconds")})
+        self._check("it was carried out when it was due", deleted["outcome"], "deleted")
+        early = datetime.fromisoformat(deleted["startedAt"]) < soon.replace(microsecond=0)
+        self._check("and not before", early, expected=False)
+
+    def _webhook(self) -> None:
+        self._teller.chapter(
+            "From outside", "A system without AWS asks by a webhook that it signs (Standard Webhooks)."
+        )
+        detail = {**ASKED, "datamartName": OTHERS[2], "reason": "the customer has left", "retirementId": "webhook"}
+        forged = self._send(detail, "whsec_" + b64encode(b"somebody else's secret").decode())
+        self._check("a forged signature is refused", forged, HTTPStatus.UNAUTHORIZED)
+        asked = datetime.now(UTC)
+        taken = self._send(detail, self._webhook_secret)
+        self._check("the right one is taken", taken, HTTPStatus.ACCEPTED)
+        deleted = self._result("webhook", asked)
+        self._check("it ends like any other request", deleted["outcome"], "deleted")
+
+    # ---- What they are made of -------------------------------------------------------------------------------------
+
+    def _ask(self, detail: Detail, *, in_full: bool = False) -> dict[str, Any]:
+        """Put one request on the bus, and tell of it and of what comes of it."""
+        self._teller.request(detail)
+        asked = datetime.now(UTC)
+        self._stack.put_event(detail)
+        return self._result(detail["retirementId"], asked, in_full=in_full)
+
+    def _send(self, detail: Detail, secret: str) -> int:
+        """Send one request by webhook, and tell of the answer."""
+        response = send(
+            self._stack.webhook_url,
+            secret,
+            "datamart.retirement.requested",
+            detail,
+            webhook_id="msg_demo",
+            asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            trusted=ssl.create_default_context(cafile=self._stack.authority),
+        )
+        self._teller.answer(response.status_code, response.text)
+        return response.status_code
+
+    def _result(self, retirement_id: str, asked: datetime, *, in_full: bool = False) -> dict[str, Any]:
+        result = self._stack.next_result(retirement_id=retirement_id)
+        waited = datetime.now(UTC) - asked
+        self._teller.steps(self._stack.steps_of(retirement_id, since=asked))
+        self._teller.result(result, waited.total_seconds(), in_full=in_full)
+        return result.document
+
+    def _check(self, promise: str, found: object, expected: object) -> None:
+        if found != expected:
+            raise DemoFailed(f"{promise}: expected {expected!r}, found {found!r}")
+        self._teller.checked(promise)
+
+
+def main(arguments: list[str]) -> int:
     """Run the demo; the exit status says whether every check held."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--report", type=Path, help="write the page about the evidence bucket there, too")
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120
+    teller = Storyteller(console)
+    webhook_secret = f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
     started = time.monotonic()
     seed = read_seed(SAMPLE)
     try:
-        console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")
-        with (
-            serve(seed) as databrain,
-            EmbeddedStack.start(
-                databrain_url=databrain.url, service_token=seed["serviceToken"], parameters={"Mode": "retire"}
-            ) as stack,
-        ):
-            console.print(f"Up after {time.monotonic() - started:.1f} s, in mode `retire`.")
-            demonstrate(console, databrain, stack)
+        with ExitStack() as running:
+            with teller.waiting("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI"):
+                databrain = running.enter_context(serve(seed))
+                stack = running.enter_context(
+                    EmbeddedStack.start(
+                        databrain_url=databrain.url,
+                        service_token=seed["serviceToken"],
+                        webhook_secret=webhook_secret,
+                        parameters={"Mode": "retire"},
+                    )
+                )
+            Demo(teller, databrain, stack, webhook_secret).tell()
+            if options.report is not None:
+                write_report(stack.s3, stack.outputs["EvidenceBucketName"], options.report)
+                teller.say(f"The page about all of it: {options.report}")
     except (DemoFailed, StackError) as error:
-        console.print("\nThe demo failed.", style="bold red")
+        console.print("\nThe demo failed, and nothing is left running.", style="bold red")
         console.print("".join(traceback.format_exception_only(error)), markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted. Nothing is left running.", style="bold red")
         return 130
-    console.print(
-        f"\nEverything held, in {time.monotonic() - started:.1f} s. Nothing is left running.", style="bold green"
-    )
+    seconds = time.monotonic() - started
+    console.print(f"\nEverything held, in {seconds:.0f} s. Nothing is left running.", style="bold green")
     return 0
 
 
-def demonstrate(console: Console, databrain: Databrain, stack: EmbeddedStack) -> None:
-    """Show the main job, and check each thing that is shown.
-
-    Raises:
-        DemoFailed: something is not as it should be.
-    """
-    before = dict(databrain.organisation.datamarts)
-    _show_datamarts(console, "Datamarts before", before)
-
-    _begin(console, "1. A dry run: what would happen?")
-    planned = _request(console, stack, DRY_RUN)
-    _check(console, "it says what would happen", (planned["outcome"], planned["reason"]), ("planned", "dry_run"))
-    _check(console, "the datamarts are as they were", databrain.organisation.datamarts, before)
-    _check(console, "Databrain was only read", {request["method"] for request in databrain.requests}, {"GET"})
-
-    _begin(console, "2. The real request")
-    deleted = _request(console, stack, RETIREMENT)
-    _check(console, "it was carried out", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "response"))
-    deletions = [request["query"] for request in databrain.requests if request["method"] == "DELETE"]
-    _check(console, "one deletion was sent", deletions, [{"datamartName": DATAMART}])
-
-    _begin(console, "3. What is kept in S3")
-    evidence = stack.evidence()
-    _show_evidence(console, evidence)
-    kept = f"retirements/{DATAMART}/{RETIREMENT['retirementId']}/"
-    files = {key.removeprefix(kept).split("-")[0] for key in evidence if key.startswith(kept)}
-    _check(console, "backup, intent and receipt are there", files, {"backup", "intent.json", "receipt.json"})
-    receipt = evidence[f"{kept}receipt.json"].document
-    _check(console, "the receipt is the published result", receipt, deleted)
-    backup = evidence[deleted["backup"]["key"]]
-    _check(console, "the backup is whole", hashlib.sha256(backup.body).hexdigest(), deleted["backup"]["sha256"])
-    _show_backup(console, backup.document)
-
-    after = dict(databrain.organisation.datamarts)
-    _show_datamarts(console, "Datamarts after", after)
-    left = {name: datamart for name, datamart in before.items() if name != DATAMART}
-    _check(console, f"{DATAMART} is gone, all others are as they were", after, left)
-
-
-def _begin(console: Console, title: str) -> None:
-    console.print()
-    console.rule(f"[bold]{title}", align="left")
-
-
-def _request(console: Console, stack: EmbeddedStack, detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Put one request on the bus, and show it and the result that SNS delivers."""
-    console.print("\nThe request, put on the event bus:", style="bold")
-    console.print_json(data=detail)
-    asked = time.monotonic()
-    stack.put_event(detail)
-    result = stack.next_result(retirement_id=detail["retirementId"])
-    _show_result(console, result, time.monotonic() - asked)
-    return result.document
-
-
-def _show_result(console: Console, result: PublishedResult, seconds: float) -> None:
-    console.print(f"\nThe result, as SNS delivers it {seconds:.1f} s later:", style="bold")
-    console.print(f"Subject:    {escape(str(result.subject))}")
-    console.print(f"Attributes: {escape(json.dumps(result.attributes, ensure_ascii=False))}")
-    console.print_json(result.message)
-
-
-def _show_datamarts(console: Console, title: str, datamarts: Mapping[str, Datamart]) -> None:
-    table = Table("name", "created", "datasource", "tables", title=title, title_justify="left")
-    for datamart in datamarts.values():
-        configuration = datamart.configuration
-        tables = ", ".join(table["tableName"] for table in configuration["datamartTables"])
-        datasource = configuration["companyIntegration"]["name"]
-        table.add_row(*map(escape, (datamart.name, datamart.created_at, datasource, tables)))
-    console.print()
-    console.print(table)
-
-
-def _show_evidence(console: Console, evidence: Mapping[str, EvidenceObject]) -> None:
-    table = Table("key", "bytes", title="Objects in the evidence bucket", title_justify="left")
-    table.columns[0].overflow = "fold"
-    table.columns[1].justify = "right"
-    for key, stored in evidence.items():
-        table.add_row(escape(key), str(len(stored.body)))
-    console.print()
-    console.print(table)
-
-
-def _show_backup(console: Console, backup: Mapping[str, Any]) -> None:
-    console.print("\nA look into the backup, as far as a line goes:", style="bold")
-    for name, part in backup.items():
-        line = f"{name}: {json.dumps(part, ensure_ascii=False)}"
-        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
-    console.print("\nWhat it does not bring back:", style="bold")
-    for loss in backup["notRestored"]:
-        console.print(f"- {escape(loss)}")
-
-
-def _check(console: Console, promise: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise DemoFailed(f"{promise}: expected {expected!r}, found {found!r}")
-    console.print(f"checked: {escape(promise)}", style="green")
+def _end(result: Detail) -> tuple[str, str | None]:
+    return result["outcome"], result["reason"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -158,6 +158,11 @@ class EmbeddedStack:
             yield stack
 
     @property
+    def authority(self) -> str:
+        """The certificate that its TLS is trusted by: a file's path."""
+        return str(self._emulator.authority)
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a process needs to use the stack as its administrator, and nothing else."""
         return self._emulator.environment
@@ -354,6 +359,15 @@ class EmbeddedStack:
     def function_log(self, since: datetime | None = None, function: str = RETIRE) -> list[str]:
         """A function's log lines, in order; those of an invocation are there when it has ended."""
         return self.log(f"/aws/lambda/{self.function_name(function)}", since)
+
+    def steps_of(self, retirement_id: str, since: datetime) -> list[dict[str, Any]]:
+        """What the two functions of a request logged about a retirement, in order."""
+        found: list[dict[str, Any]] = []
+        for function in ("ScheduleFunctionName", "RetireFunctionName"):
+            logged = [json.loads(line) for line in self.function_log(since, function) if line.startswith("{")]
+            invocations = {line["function_request_id"] for line in logged if line.get("retirementId") == retirement_id}
+            found += [line for line in logged if line.get("function_request_id") in invocations]
+        return sorted(found, key=itemgetter("timestamp"))
 
     def log(self, group: str, since: datetime | None = None) -> list[str]:
         """The lines of a log group, in order.

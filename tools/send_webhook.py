@@ -6,6 +6,7 @@ The secret comes from a file, or from the environment variable WEBHOOK_SECRET; a
 import argparse
 import json
 import os
+import ssl
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,20 @@ TYPES = ("datamart.retirement.requested", "datamart.retirement.cancelled")
 TIMEOUT = 30  # seconds
 
 
-def send(url: str, secret: str, webhook_type: str, data: object, webhook_id: str, asked_at: str) -> httpx.Response:
-    """Send one webhook, signed now. With the same `webhook_id` and `asked_at` it is another try at the same one."""
+def send(
+    url: str,
+    secret: str,
+    webhook_type: str,
+    data: object,
+    *,
+    webhook_id: str,
+    asked_at: str,
+    trusted: ssl.SSLContext | None = None,
+) -> httpx.Response:
+    """Send one webhook, signed now. With the same `webhook_id` and `asked_at` it is another try at the same one.
+
+    `trusted` are the authorities that the URL's certificate may be from, by default those that are trusted anyway.
+    """
     body = json.dumps({"type": webhook_type, "timestamp": asked_at, "data": data})
     now = datetime.now(UTC)
     headers = {
@@ -28,7 +41,7 @@ def send(url: str, secret: str, webhook_type: str, data: object, webhook_id: str
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign(webhook_id, now, body),
     }
-    return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT)
+    return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT, verify=trusted or True)
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +58,7 @@ def main(arguments: list[str]) -> int:
     if not secrets:
         parser.error("there is no secret: name a file with one, or set WEBHOOK_SECRET")
     data = json.loads(options.data.read_text())
-    response = send(options.url, secrets[0], options.type, data, options.id, options.timestamp)
+    response = send(options.url, secrets[0], options.type, data, webhook_id=options.id, asked_at=options.timestamp)
     print(f"{options.id}: HTTP {response.status_code} {response.text}")
     return 0 if response.is_success else 1
 
