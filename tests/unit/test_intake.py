@@ -68,6 +68,28 @@ def test_message_of_the_queue() -> None:
     assert delivery == Delivery("{x", START + timedelta(milliseconds=500), 3, "invocation-1", "message-1", "handle-1")
 
 
+def test_what_a_timer_could_not_deliver() -> None:
+    """The event of a timer comes back from Failures packed into the request that was made of SQS, and is unpacked."""
+    event = json.dumps(requested())
+    packed = json.dumps({"MessageBody": event, "QueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/requests"})
+
+    assert receive({"Records": [record_of(packed)]}, "invocation-1", START).body == event
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"MessageBody": "{}"}',
+        '{"QueueUrl": "x"}',
+        '{"MessageBody": {}, "QueueUrl": "x"}',
+        '["MessageBody", "QueueUrl"]',
+    ],
+)
+def test_what_is_packed_otherwise(body: str) -> None:
+    """Nothing else is unpacked."""
+    assert receive({"Records": [record_of(body)]}, "invocation-1", START).body == body
+
+
 @pytest.mark.parametrize(
     "event",
     [requested(), {}, [], "text", None, {"Records": []}, {"Records": "x"}, {"Records": [{"eventSource": "aws:s3"}]}],

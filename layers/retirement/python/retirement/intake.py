@@ -52,7 +52,7 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     attributes = records[0]["attributes"]
     arrived_at = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, tz=now.tzinfo)
     return Delivery(
-        body=records[0]["body"],
+        body=_unpacked(records[0]["body"]),
         arrived_at=arrived_at,
         receive_count=int(attributes["ApproximateReceiveCount"]),
         invocation_id=invocation_id,
@@ -173,6 +173,19 @@ def carried_by(delivery: Delivery) -> Carried:
         reason=_cut(fields.get("reason"), REASON_LIMIT),
         requested_at=requested_at,
     )
+
+
+def _unpacked(body: str) -> str:
+    """What a timer could not deliver is in `Failures` as the request that it made of SQS, with the event in it.
+
+    (EventBridge Scheduler user guide, "Retrieve the dead-letter event")
+    """
+    try:
+        sent = parse_json(body)
+    except ValueError:
+        return body
+    text = sent.get("MessageBody") if isinstance(sent, Mapping) and sent.keys() >= {"MessageBody", "QueueUrl"} else None
+    return text if isinstance(text, str) else body
 
 
 def _text_of(event: object) -> str:
