@@ -6,7 +6,7 @@ from local.stack import EmbeddedStack, StackError
 
 
 def main() -> int:
-    """Move all of `Failures` back to `Requests`."""
+    """Move all of `Failures` to `Scheduling`, whose function hands on what is due."""
     try:
         moved = EmbeddedStack.running().redrive()
     except StackError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import EventSourceMappingConfigurationTypeDef
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_logs.type_defs import OutputLogEventTypeDef
     from mypy_boto3_s3 import S3Client
@@ -308,6 +309,11 @@ class EmbeddedStack:
         response = self.lambda_.invoke(FunctionName=self.function_name(function), Payload=json.dumps(event).encode())
         return Invocation(json.loads(response["Payload"].read()), error="FunctionError" in response)
 
+    def mapping(self, function: str = "RetireFunctionName") -> "EventSourceMappingConfigurationTypeDef":
+        """What takes messages out of the queue of a function (an output's name)."""
+        (mapping,) = self.lambda_.list_event_source_mappings(FunctionName=self.outputs[function])["EventSourceMappings"]
+        return mapping
+
     # ---- What came of them -----------------------------------------------------------------------------------------
 
     def next_result(self, *, retirement_id: str | None = None, timeout: float = 30) -> PublishedResult:
@@ -328,6 +334,7 @@ class EmbeddedStack:
         raise StackError(
             f"no result within {timeout} s (retirementId: {retirement_id or 'any'}).\n"
             + "\n".join(["The retire function's last lines:", *self.function_log()[-20:]])
+            + "\n".join(["", "The schedule function's:", *self.function_log(function="ScheduleFunctionName")[-20:]])
             + "\n".join(["", "MiniStack's last lines:", *self._emulator.log.read_text().splitlines()[-20:]])
         )
 

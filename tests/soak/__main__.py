@@ -72,7 +72,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         say(f"{len(traffic.asked)} requests were sent; now everything works again, and what is left is carried out.")
         end = time.monotonic() + SETTLED_WITHIN
         while (waiting := _waiting(stack)) and time.monotonic() < end:
-            if not waiting["RequestsQueueUrl"]:
+            if waiting.keys() == {"FailuresQueueUrl"}:
                 say(f"{stack.redrive()} requests were given up and are sent again.")
             published += _published(stack)
             time.sleep(STEP)

@@ -20,7 +20,7 @@ JsonObject = dict[str, Any]
 
 # Of a look at a datamart until its deletion: an attempt sends a delete in its first 30 seconds, or not at all.
 LONGEST_WINDOW = timedelta(seconds=30)
-QUEUES = ("RequestsQueueUrl", "FailuresQueueUrl")
+QUEUES = ("RequestsQueueUrl", "SchedulingQueueUrl", "FailuresQueueUrl")
 
 
 class Kind(StrEnum):

@@ -32,8 +32,8 @@ def test_a_burst(scene: Scene) -> None:
     answers = Counter(request["status"] for request in scene.databrain.requests)
     assert answers[429]
     assert deletions_done(scene.databrain.requests) == names
-    (mapping,) = scene.stack.lambda_.list_event_source_mappings()["EventSourceMappings"]
-    assert 1 < most_at_once(receipt.document for receipt in kept) <= mapping["ScalingConfig"]["MaximumConcurrency"]
+    most = scene.stack.mapping()["ScalingConfig"]["MaximumConcurrency"]
+    assert 1 < most_at_once(receipt.document for receipt in kept) <= most
 
 
 def deletions_done(requests: Iterable[JsonObject]) -> list[str]:

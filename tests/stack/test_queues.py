@@ -15,13 +15,13 @@ AT_ONCE = "0,0,0,0,0"
 
 @contextmanager
 def undelivered(scene: Scene) -> Iterator[None]:
-    """Lambda takes no messages meanwhile."""
-    (mapping,) = scene.stack.lambda_.list_event_source_mappings()["EventSourceMappings"]
-    scene.stack.lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    """Lambda takes no messages out of Requests meanwhile."""
+    mapping = scene.stack.mapping()["UUID"]
+    scene.stack.lambda_.update_event_source_mapping(UUID=mapping, Enabled=False)
     try:
         yield
     finally:
-        scene.stack.lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        scene.stack.lambda_.update_event_source_mapping(UUID=mapping, Enabled=True)
 
 
 def failure(scene: Scene, request: JsonObject, number: int) -> JsonObject:
