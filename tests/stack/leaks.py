@@ -49,6 +49,7 @@ def everything_written(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
         "item": _items,
         "message": _messages,
         "function": _functions,
+        "timer": _timers,
     }
     for kind, texts in kinds.items():
         for name, text in texts(stack):
@@ -91,3 +92,11 @@ def _messages(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
 def _functions(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
     for function in stack.lambda_.list_functions()["Functions"]:
         yield function["FunctionName"], json.dumps(function, default=str)
+
+
+def _timers(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
+    """What they will send, too."""
+    for page in stack.scheduler.get_paginator("list_schedules").paginate():
+        for timer in page["Schedules"]:
+            kept = stack.scheduler.get_schedule(Name=timer["Name"], GroupName=timer["GroupName"])
+            yield timer["Name"], json.dumps(kept, default=str)

@@ -5,7 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,8 @@ DATASOURCE = "warehouse"
 CREATED_AT = "2025-03-04T09:30:00.000Z"
 SEED: JsonObject = {"serviceToken": SERVICE_TOKEN, "datasources": [DATASOURCE], "datamarts": []}
 DEADLINE = 30  # seconds
+SCHEDULE = "ScheduleFunctionName"
+CANCELLED = "Datamart Retirement Cancelled"
 MAPS_BUCKET, MAP_KEY, POLICY_KEY = "embed-maps-of-the-stack-tests", "embeds.json", "sweep.json"
 PARAMETERS = {
     "Mode": "retire",
@@ -37,7 +39,6 @@ PARAMETERS = {
     "SweepSchedule": "rate(365 days)",
     "MaxSweepPercent": "100",
     "MaxRetirementsPerDay": "10000",  # all tests share the day
-    "EventSources": "datamart.lifecycle,datamart-retirement.webhook",
 }
 
 check_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart-retirement-result.json").read_bytes()))
@@ -46,7 +47,7 @@ check_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart
 class Scene:
     """One test's view of the stack: it begins with empty queues, an organisation without datamarts, and no faults.
 
-    The map of embeds is empty, and no retirement of the day is counted.
+    The map of embeds is empty, no retirement of the day is counted, and no timer is set.
     """
 
     def __init__(self, stack: EmbeddedStack, databrain: Databrain) -> None:
@@ -58,6 +59,8 @@ class Scene:
         self.databrain = databrain
         self.map_embeds({})
         self.uncount()
+        for timer in self.timers().values():
+            stack.scheduler.delete_schedule(Name=timer["Name"], GroupName=timer["GroupName"])
         self._began = datetime.now(UTC)
         self._objects_before = self._object_versions()
 
@@ -127,6 +130,16 @@ class Scene:
         """Put an event into the queue as the bus would, and return its retirementId. Sent again, it is a redelivery."""
         self.stack.put_message(json.dumps(event))
         return str(event["detail"]["retirementId"])
+
+    def cancellation(self, request: JsonObject) -> JsonObject:
+        """Make the event that cancels a request, as EventBridge delivers it; `request` is an event's detail."""
+        identity = {field: request[field] for field in ("datamartName", "environment", "retirementId")}
+        detail = {**identity, "requestedBy": "the owner", "reason": "still needed"}
+        return {**self.event(""), "detail-type": CANCELLED, "detail": detail}
+
+    def cancel(self, request: JsonObject) -> None:
+        """Put a cancellation on the bus."""
+        self.stack.put_event(self.cancellation(request)["detail"], detail_type=CANCELLED)
 
     # ---- What came of them -----------------------------------------------------------------------------------------
 
@@ -223,6 +236,28 @@ class Scene:
             for line in lines
         ]
 
+    # ---- Timers ----------------------------------------------------------------------------------------------------
+
+    def timers(self) -> dict[str, JsonObject]:
+        """The stack's timers by what they do: `retire` and `remind`."""
+        scheduler, group = self.stack.scheduler, self.stack.outputs["ScheduleGroupName"]
+        names = [timer["Name"] for timer in scheduler.list_schedules(GroupName=group)["Schedules"]]
+        return {name.partition("-")[0]: dict(scheduler.get_schedule(Name=name, GroupName=group)) for name in names}
+
+    def antedate(self, retirement_id: str, **time: float) -> None:
+        """Have the only date of a retirement be set so long before now that its reminder is due."""
+        (key,) = (key for key in self.new_objects() if key.endswith(f"/{retirement_id}/schedule-1.json"))
+        kept, then = self.kept(key), (datetime.now(UTC) - timedelta(**time)).isoformat()
+        bucket = self.stack.outputs["EvidenceBucketName"]
+        body = json.dumps({**kept.document, "finishedAt": then}).encode()
+        self.stack.s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata=kept.metadata)
+
+    def let_go_off(self, timer: JsonObject) -> None:
+        """Bring a timer forward: MiniStack looks for what is due every ten seconds."""
+        fields = ("Name", "GroupName", "FlexibleTimeWindow", "Target", "ActionAfterCompletion")
+        now = datetime.now(UTC).strftime("at(%Y-%m-%dT%H:%M:%S)")
+        self.stack.scheduler.update_schedule(ScheduleExpression=now, **{field: timer[field] for field in fields})
+
     # ---- The lock --------------------------------------------------------------------------------------------------
 
     def is_locked(self, name: str) -> bool:
@@ -264,6 +299,11 @@ class Scene:
         pages = self.stack.s3.get_paginator("list_object_versions")
         listed = pages.paginate(Bucket=self.stack.outputs["EvidenceBucketName"])
         return Counter(version["Key"] for page in listed for version in page.get("Versions", []))
+
+
+def ahead(**time: float) -> str:
+    """A time in RFC 3339, so long from now."""
+    return (datetime.now(UTC) + timedelta(**time)).isoformat(timespec="seconds")
 
 
 def check_contract(result: PublishedResult) -> None:

@@ -3,38 +3,14 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.stack import Invocation
 from tests.stack.role import Role
-from tests.stack.scene import JsonObject, Scene
-
-SCHEDULE = "ScheduleFunctionName"
-CANCELLED = "Datamart Retirement Cancelled"
-
-
-def ahead(**time: float) -> str:
-    """A time in RFC 3339."""
-    return (datetime.now(UTC) + timedelta(**time)).isoformat(timespec="seconds")
-
-
-def timers(scene: Scene) -> dict[str, JsonObject]:
-    """The stack's timers by what they do."""
-    group = scene.stack.outputs["ScheduleGroupName"]
-    names = [each["Name"] for each in scene.stack.scheduler.list_schedules()["Schedules"] if each["GroupName"] == group]
-    return {
-        name.partition("-")[0]: dict(scene.stack.scheduler.get_schedule(Name=name, GroupName=group)) for name in names
-    }
-
-
-def let_go_off(scene: Scene, timer: JsonObject) -> None:
-    """Bring a timer forward: MiniStack looks for what is due every ten seconds."""
-    fields = ("Name", "GroupName", "FlexibleTimeWindow", "Target", "ActionAfterCompletion")
-    now = datetime.now(UTC).strftime("at(%Y-%m-%dT%H:%M:%S)")
-    scene.stack.scheduler.update_schedule(ScheduleExpression=now, **{field: timer[field] for field in fields})
+from tests.stack.scene import SCHEDULE, JsonObject, Scene, ahead
 
 
 def kept(scene: Scene, retirement_id: str) -> list[str]:
@@ -45,13 +21,6 @@ def kept(scene: Scene, retirement_id: str) -> list[str]:
 def published(scene: Scene, retirement_id: str) -> JsonObject:
     """The next result of a retirement."""
     return scene.stack.next_result(retirement_id=retirement_id).document
-
-
-@pytest.fixture(autouse=True)
-def _no_timers(scene: Scene) -> None:
-    """Take away what other tests have left."""
-    for timer in timers(scene).values():
-        scene.stack.scheduler.delete_schedule(Name=timer["Name"], GroupName=timer["GroupName"])
 
 
 def test_scheduled_and_carried_out(scene: Scene) -> None:
@@ -65,11 +34,11 @@ def test_scheduled_and_carried_out(scene: Scene) -> None:
     assert (result["outcome"], result["reason"]) == ("scheduled", None)
     assert kept(scene, retirement_id) == ["schedule-1.json"]
     assert scene.deletions() == []
-    assert timers(scene).keys() == {"retire"}
-    let_go_off(scene, timers(scene)["retire"])
+    assert scene.timers().keys() == {"retire"}
+    scene.let_go_off(scene.timers()["retire"])
     assert scene.result(retirement_id).document["outcome"] == "deleted"
     assert scene.deletions() == [name]
-    assert timers(scene) == {}
+    assert scene.timers() == {}
 
 
 def test_a_reminder_is_set(scene: Scene) -> None:
@@ -77,14 +46,14 @@ def test_a_reminder_is_set(scene: Scene) -> None:
     retirement_id = scene.ask(scene.datamart(), retireAt=ahead(days=7))
     result = published(scene, retirement_id)
 
-    found = timers(scene)
+    found = scene.timers()
 
     assert found.keys() == {"retire", "remind"}
     date = datetime.fromisoformat(result["retireAt"])
     assert found["retire"]["ScheduleExpression"] == date.strftime("at(%Y-%m-%dT%H:%M:%S)")
     assert found["remind"]["ScheduleExpression"] == (date - timedelta(days=1)).strftime("at(%Y-%m-%dT%H:%M:%S)")
     assert found["retire"]["Target"]["Input"] == found["remind"]["Target"]["Input"]
-    let_go_off(scene, found["remind"])  # early: the date is told once more
+    scene.let_go_off(found["remind"])  # early: the date is told once more
     assert published(scene, retirement_id) == result
 
 
@@ -98,7 +67,7 @@ def test_moved_to_now(scene: Scene) -> None:
     scene.stack.put_event({**request, "retireAt": ahead(seconds=1)})
 
     assert scene.result(request["retirementId"]).document["outcome"] == "deleted"
-    assert timers(scene) == {}
+    assert scene.timers() == {}
     assert scene.deletions() == [name]
 
 
@@ -118,11 +87,11 @@ def test_moved_and_cancelled(scene: Scene) -> None:
     second = published(scene, request["retirementId"])
     assert second["retireAt"] > first["retireAt"]
 
-    cancel(scene, request)
+    scene.cancel(request)
 
     result = scene.result(request["retirementId"]).document
     assert (result["outcome"], result["requestedBy"]) == ("cancelled", "the owner")
-    assert timers(scene) == {}
+    assert scene.timers() == {}
     assert sorted(kept(scene, request["retirementId"])) == [
         "cancelled.json",
         "receipt.json",
@@ -134,7 +103,7 @@ def test_moved_and_cancelled(scene: Scene) -> None:
 def test_cancelled_before_it_was_asked_for(scene: Scene) -> None:
     """A cancellation that comes first stands, also for a request without a date."""
     request = scene.event(scene.datamart())["detail"]
-    cancel(scene, request)
+    scene.cancel(request)
     assert published(scene, request["retirementId"])["outcome"] == "cancelled"
 
     scene.stack.put_event(request)
@@ -149,7 +118,7 @@ def test_cancelled_too_late(scene: Scene) -> None:
     scene.stack.put_event(request)
     scene.result(request["retirementId"])
 
-    cancel(scene, request)
+    scene.cancel(request)
 
     receipt = scene.rejection()
     assert receipt["reason"] == "already_ended"
@@ -169,7 +138,7 @@ def test_failure_goes_to_failures_and_back(scene: Scene) -> None:
     assert scene.stack.redrive() == 1
 
     assert published(scene, event["detail"]["retirementId"])["outcome"] == "scheduled"
-    assert "retire" in timers(scene)
+    assert "retire" in scene.timers()
 
 
 @pytest.mark.parametrize(
@@ -189,12 +158,6 @@ def test_no_date(scene: Scene, detail: JsonObject, message: str) -> None:
     scene.ask(scene.datamart(), **detail)
 
     assert scene.rejection()["message"].startswith(message)
-
-
-def cancel(scene: Scene, request: JsonObject) -> None:
-    """Put a cancellation on the bus."""
-    fields = {field: request[field] for field in ("datamartName", "environment", "retirementId")}
-    scene.stack.put_event({**fields, "requestedBy": "the owner", "reason": "still needed"}, detail_type=CANCELLED)
 
 
 # ---- Permissions ---------------------------------------------------------------------------------------------------
@@ -232,9 +195,7 @@ def known_bad_event(scene: Scene) -> JsonObject:
 
 def cancellation(scene: Scene) -> JsonObject:
     """Cancel what was never asked for."""
-    event = scene.event("sales")
-    fields = ("datamartName", "environment", "retirementId", "requestedBy", "reason")
-    return {**event, "detail-type": CANCELLED, "detail": {field: event["detail"][field] for field in fields}}
+    return scene.cancellation(scene.event("sales")["detail"])
 
 
 SHOWN_BY_FAILURES: dict[str, tuple[Callable[[Scene], Any], str]] = {

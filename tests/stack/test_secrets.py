@@ -14,7 +14,7 @@ from retirement.settings import DatabrainApi
 from tests.contract.routes import requests_to
 from tests.fakes import from_queue
 from tests.stack.leaks import PUBLISHED, everything_written, leaks
-from tests.stack.scene import DATA_APP_KEY, SERVICE_TOKEN, JsonObject, Scene
+from tests.stack.scene import DATA_APP_KEY, SCHEDULE, SERVICE_TOKEN, JsonObject, Scene, ahead
 
 SECRETS = (SERVICE_TOKEN, DATA_APP_KEY)
 ECHO = " ".join(SECRETS)
@@ -48,6 +48,9 @@ FAULTS: Sequence[Sequence[JsonObject]] = (
 
 # Every end but `failed`, which nobody is answered with.
 ENDS = {
+    ("scheduled", None),
+    ("scheduled", "due_soon"),
+    ("cancelled", None),
     ("deleted", "response"),
     ("deleted", "absence"),
     ("already_absent", None),
@@ -64,6 +67,8 @@ ENDS = {
     ("blocked", "dependents_undetermined"),
     ("rejected", "invalid_request"),
     ("rejected", "retirement_id_reused"),
+    ("rejected", "already_due"),
+    ("rejected", "already_ended"),
 }
 
 
@@ -94,8 +99,8 @@ def test_whatever_comes_of_it(scene: Scene) -> None:
     """No outcome has a secret in it, nor has anything that is written on the way there."""
     ends: dict[tuple[str, str | None], str] = {}
 
-    def ask(request: JsonObject) -> None:
-        result = scene.stack.invoke(request).payload
+    def ask(request: JsonObject, function: str = "RetireFunctionName") -> None:
+        result = scene.stack.invoke(request, function).payload
         ends[result["outcome"], result["reason"] or result["confirmedBy"]] = json.dumps(result)
 
     name = scene.portal("overview")
@@ -116,6 +121,18 @@ def test_whatever_comes_of_it(scene: Scene) -> None:
     ask(scene.event(scene.datamart(createdAt=tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ")), dependents="ignore"))
     scene.datamart(name.upper())
     ask(scene.event(name, dependents="ignore"))
+
+    dated = scene.event(scene.datamart(), retireAt=ahead(hours=1))
+    ask(dated, SCHEDULE)
+    scene.antedate(dated["detail"]["retirementId"], days=7)
+    ask(dated, SCHEDULE)
+    near = scene.event(scene.datamart(), retireAt=ahead(seconds=58))
+    ask(near, SCHEDULE)
+    ask({**near, "id": str(uuid4()), "detail": {**near["detail"], "retireAt": ahead(days=7)}}, SCHEDULE)
+    ask(scene.cancellation(dated["detail"]), SCHEDULE)
+    ended = scene.event(f"not {name}")
+    ask(ended)
+    ask(scene.cancellation(ended["detail"]), SCHEDULE)
 
     doubtful = scene.event(scene.datamart(), dependents="ignore")
     scene.databrain.faults.replace([{"route": "delete_datamart", "fault": "html"}])
@@ -152,12 +169,17 @@ def test_the_search_finds_what_is_there(scene: Scene) -> None:
     with scene.stack.settings(PLANTED=planted):
         give_up(scene, request)
         scene.stack.sqs.send_message(QueueUrl=scene.stack.outputs["FailuresQueueUrl"], MessageBody=planted)
+        dated = scene.event(planted, retireAt=ahead(days=7))
+        assert not scene.stack.invoke(dated, SCHEDULE).error
         found = leaks(everything_written(scene.stack), planted)
 
     function, bucket = scene.stack.outputs["RetireFunctionName"], scene.stack.outputs["EvidenceBucketName"]
     (item,) = (where for where in found if where.startswith("item: "))
     assert found - {item} == {
         f"log: /aws/lambda/{function}",
+        f"log: /aws/lambda/{scene.stack.outputs[SCHEDULE]}",
+        f"object: {bucket}/retirements/{planted}/{dated['detail']['retirementId']}/schedule-1.json",
+        *(f"timer: {timer['Name']}" for timer in scene.timers().values()),
         f"function: {function}",
         f"object: {bucket}/retirements/{planted}/{request['detail']['retirementId']}/failure-1.json",
         f"message: {scene.stack.outputs['FailuresQueueUrl'].rpartition('/')[2]}",
