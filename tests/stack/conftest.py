@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,17 @@ from local.databrain.state import Databrain
 from local.emulator import REGION
 from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
-from tests.stack.scene import DATA_APP_KEY, MAPS_BUCKET, PARAMETERS, SEED, SERVICE_TOKEN, WEBHOOK_SECRET, Scene
+from tests.stack.scene import (
+    DATA_APP_KEY,
+    MAPS_BUCKET,
+    PARAMETERS,
+    SCHEDULE,
+    SEED,
+    SERVICE_TOKEN,
+    WEBHOOK_SECRET,
+    Scene,
+)
+from tests.stack.shell import CLI, Shell
 from tests.stack.webhooks import Bus, Sender
 
 
@@ -72,15 +83,22 @@ def put_webhook_secret(scene: Scene) -> Iterator[Callable[[str], object]]:
         pass
 
 
+@pytest.fixture
+def shell(scene: Scene, tmp_path: Path) -> Shell:
+    """A shell with the AWS CLI."""
+    environment = scene.stack.environment
+    return Shell({**environment, "PATH": f"{CLI}:{environment['PATH']}"}, tmp_path)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the function logged meanwhile with a test that failed."""
+    """Show what the functions logged meanwhile with a test that failed."""
     report = yield
     scene = getattr(item, "funcargs", {}).get("scene")
     if report.failed and isinstance(scene, Scene):
-        for function in (RETIRE, SWEEP):
-            log = scene.stack.function_log(since=datetime.fromtimestamp(call.start, UTC), function=function)
-            report.sections.append((f"log of {function}", "\n".join(log)))
+        began = datetime.fromtimestamp(call.start, UTC)
+        for function in (RETIRE, SCHEDULE, SWEEP):
+            report.sections.append((f"log of {function}", "\n".join(scene.stack.function_log(began, function))))
     return report

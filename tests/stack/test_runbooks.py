@@ -2,12 +2,8 @@
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -15,110 +11,26 @@ import pytest
 
 from local.emulator import CHECKOUT
 from local.stack import WEBHOOK_SECRET_NAME
-from tests.stack.scene import DEADLINE, WEBHOOK_SECRET, JsonObject, Scene
+from tests.stack.scene import DEADLINE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
+from tests.stack.shell import Shell, commands
 from tests.stack.sweeps import Listener, Sweeps
 from tests.stack.webhooks import Sender, asking
 
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
-CLI = CHECKOUT / ".venv" / "cli" / "bin"
-SHELL_SECONDS = 120
-
-# `aws sqs` of the AWS CLI's first version takes no other endpoint (https://github.com/aws/aws-cli/issues/8737).
-PREAMBLE = 'set -euo pipefail; aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
-
-# What MiniStack does not have, and what it says then. The commands are right as far as the CLI and the ARNs go.
-NOT_ON_MINISTACK = {
-    "start-message-move-task": "(InvalidAction) when calling the StartMessageMoveTask operation",
-    "list-message-move-tasks": "(InvalidAction) when calling the ListMessageMoveTasks operation",
-}
-
-
-@dataclass(frozen=True)
-class Shell:
-    """A person's shell, whose only AWS is the embedded stack."""
-
-    environment: dict[str, str]
-    folder: Path
-    opened: float = field(default_factory=time.time)
-
-    def run(self, *blocks: str, **placeholders: str) -> str:
-        """Run blocks one after the other and return what they print; RETIREMENT_ID="..." fills RETIREMENT-ID in."""
-        finished = self._bash(*blocks, **placeholders)
-        assert finished.returncode == 0, finished.stderr
-        return finished.stdout
-
-    def told(self, *blocks: str, **placeholders: str) -> Any:  # noqa: ANN401 -- any JSON
-        """Run blocks that print one JSON document."""
-        return json.loads(self.run(*blocks, **placeholders))
-
-    def logged(self, *blocks: str, **placeholders: str) -> list[JsonObject]:
-        """Run blocks that print the function's log, and return what their filter pattern leaves of it on AWS."""
-        (pattern,) = re.findall(r"'({ .* })'", filled_in(blocks[-1], placeholders))
-        lines = [json.loads(line) for line in self.run(*blocks, **placeholders).splitlines() if line.startswith("{")]
-        return [line for line in lines if selects(pattern, line)]
-
-    def refused(self, *blocks: str) -> str:
-        """Run blocks whose last command MiniStack does not have, and return that command with its arguments."""
-        finished = self._bash("set -x", *blocks)
-        assert finished.returncode != 0
-        *_, command = re.findall(r"^\+ command aws --endpoint-url \S+ sqs (.*)$", finished.stderr, re.MULTILINE)
-        assert NOT_ON_MINISTACK[command.split()[0]] in finished.stderr
-        return str(command)
-
-    def _bash(self, *blocks: str, **placeholders: str) -> "subprocess.CompletedProcess[str]":
-        script = filled_in("\n".join([PREAMBLE, *blocks]), placeholders)
-        # MiniStack shows the first 10,000 lines of a day and has no token for more.
-        script = script.replace(" - 86400)", f" - {time.time() - self.opened + 1:.0f})")
-        return subprocess.run(  # noqa: S603 -- our own pages
-            ["/bin/bash", "-c", script],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SHELL_SECONDS,
-            check=False,
-        )
-
-
-@pytest.fixture
-def shell(scene: Scene, tmp_path: Path) -> Shell:
-    """A shell with the AWS CLI."""
-    environment = scene.stack.environment
-    return Shell({**environment, "PATH": f"{CLI}:{environment['PATH']}"}, tmp_path)
 
 
 @pytest.fixture
 def _released(scene: Scene) -> Iterator[None]:
     """Release the stop button, whatever became of the test."""
     yield
-    (mapping,) = scene.stack.lambda_.list_event_source_mappings()["EventSourceMappings"]
-    scene.stack.lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    for mapping in scene.stack.lambda_.list_event_source_mappings()["EventSourceMappings"]:
+        scene.stack.lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
     scene.stack.lambda_.delete_function_concurrency(FunctionName=scene.stack.outputs["RetireFunctionName"])
 
 
 def blocks(page: str) -> list[str]:
     """Every command block of a page, in order."""
-    return re.findall(r"^```sh\n(.*?)^```$", (RUNBOOKS / page).read_text(), re.DOTALL | re.MULTILINE)
-
-
-def filled_in(text: str, placeholders: dict[str, str]) -> str:
-    """Put values in the place of RETIREMENT-ID and the like."""
-    for name, value in placeholders.items():
-        placeholder = name.replace("_", "-")
-        assert placeholder in text
-        text = text.replace(placeholder, value)
-    return text
-
-
-def selects(pattern: str, line: JsonObject) -> bool:
-    """CloudWatch's filter patterns for JSON, as far as the pages use them (its user guide, FilterAndPatternSyntax)."""
-    for term in pattern.removeprefix("{ ").removesuffix(" }").split(" && "):
-        parsed = re.fullmatch(r'\$\.(?P<field>\w+) (= "(?P<text>[^"]*)"|IS (?P<truth>TRUE|FALSE))', term)
-        assert parsed
-        if line.get(parsed["field"]) != (parsed["truth"] == "TRUE" if parsed["truth"] else parsed["text"]):
-            return False
-    return True
+    return commands(RUNBOOKS / page)
 
 
 def ids(*requests: JsonObject) -> list[str]:
@@ -145,23 +57,41 @@ def give_up(scene: Scene, *requests: JsonObject) -> None:
         scene.eventually(lambda: scene.messages() == {"given up": len(requests)})
 
 
-def park(scene: Scene) -> JsonObject:
-    """Put an event into Failures as EventBridge does when it cannot deliver it (its user guide, eb-rule-dlq)."""
-    event = scene.event(scene.datamart())
+def give_up_cancelling(scene: Scene, request: JsonObject) -> JsonObject:
+    """Take a permission away until a cancellation of this request is in Failures."""
+    event = scene.cancellation(request["detail"])
+    at_once = scene.stack.settings(SCHEDULE, RETRY_DELAYS="0,0,0,0,0")
+    with scene.stack.without_permission("scheduler:DeleteSchedule", SCHEDULE), at_once:
+        given_up = scene.messages()["given up"]
+        scene.stack.put_message(json.dumps(event), "SchedulingQueueUrl")
+        assert outcomes(scene, ids(event)) == ["failed"]
+        scene.eventually(lambda: scene.messages() == {"given up": given_up + 1})
+    return event
+
+
+def packed(event: JsonObject) -> str:
+    """What a timer leaves in Failures of an event (EventBridge Scheduler's user guide, configuring-schedule-dlq)."""
+    return json.dumps({"MessageBody": json.dumps(event), "QueueUrl": "https://sqs.test/requests"})
+
+
+def park(scene: Scene, *, by_timer: bool = False) -> JsonObject:
+    """Put an event into Failures as a rule or a timer does that cannot deliver it (EventBridge guide, eb-rule-dlq)."""
+    event = scene.event(scene.datamart(), **({"retireAt": ahead(seconds=-1)} if by_timer else {}))
     why = {"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "The queue's policy does not allow it."}
     scene.stack.sqs.send_message(
         QueueUrl=scene.stack.outputs["FailuresQueueUrl"],
-        MessageBody=json.dumps(event),
+        MessageBody=packed(event) if by_timer else json.dumps(event),
         MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in why.items()},
     )
     return event
 
 
-def mend_and_redrive(scene: Scene, *requests: JsonObject) -> None:
+def mend_and_redrive(scene: Scene, *requests: JsonObject, cancellations: tuple[JsonObject, ...] = ()) -> None:
     """Have Databrain answer well, and send what is in Failures again, for the command that MiniStack does not have."""
     scene.databrain.faults.clear()
-    assert scene.stack.redrive() == len(requests)
-    assert set(outcomes(scene, ids(*requests))) == {"deleted"}
+    assert scene.stack.redrive() == len(requests) + len(cancellations)
+    ends = dict.fromkeys(ids(*requests), "deleted") | dict.fromkeys(ids(*cancellations), "cancelled")
+    assert outcomes(scene, list(ends)) == list(ends.values())
     scene.eventually(lambda: not scene.messages())
 
 
@@ -181,7 +111,9 @@ def test_failures(shell: Shell, scene: Scene) -> None:
     tools, kept, objects, failure, log, ends, drop, redrive, progress = blocks("failures.md")
     wanted, unwanted = scene.event(scene.datamart(f"Sales 2026 {uuid4()}")), scene.event(scene.datamart())
     give_up(scene, wanted, unwanted)
-    undelivered = park(scene)
+    dated = scene.event(scene.datamart(), retireAt=ahead(days=7))
+    cancelled = give_up_cancelling(scene, dated)
+    undelivered, undelivered_by_timer = park(scene), park(scene, by_timer=True)
     retirement_id = wanted["detail"]["retirementId"]
     name = quote(wanted["detail"]["datamartName"], safe="")
 
@@ -190,7 +122,9 @@ def test_failures(shell: Shell, scene: Scene) -> None:
     assert errors == {
         json.dumps(wanted): (None, None),
         json.dumps(unwanted): (None, None),
+        json.dumps(cancelled): (None, None),
         json.dumps(undelivered): ("NO_PERMISSIONS", "The queue's policy does not allow it."),
+        packed(undelivered_by_timer): ("NO_PERMISSIONS", "The queue's policy does not allow it."),
     }
     prefix = f"retirements/{name}/{retirement_id}"
     assert shell.told(tools, objects, NAME=name, RETIREMENT_ID=retirement_id) == [f"{prefix}/failure-1.json"]
@@ -200,18 +134,25 @@ def test_failures(shell: Shell, scene: Scene) -> None:
     assert [line["receiveCount"] for line in attempts] == [1, 2, 3, 4, 5, 6]
     assert {line["reason"] for line in attempts} == {"databrain_unexpected"}
     assert {line["retryHelps"] for line in attempts} == {False}
-    assert "REPORT RequestId" in shell.run(tools, ends)
+    assert shell.run(tools, ends).count("REPORT RequestId") == 6 + 6 + 6
+    about = {"NAME": cancelled["detail"]["datamartName"], "RETIREMENT_ID": cancelled["detail"]["retirementId"]}
+    folder = f"retirements/{about['NAME']}/{about['RETIREMENT_ID']}"
+    assert shell.told(tools, objects, **about) == [f"{folder}/cancellation-failure-1.json", f"{folder}/cancelled.json"]
+    attempts = shell.logged(tools, log, RETIREMENT_ID=about["RETIREMENT_ID"])
+    assert [line["receiveCount"] for line in attempts] == [1, 2, 3, 4, 5, 6]
 
     shell.run(tools, drop, RECEIPT_HANDLE=messages[json.dumps(unwanted)]["handle"])
-    assert {message["event"] for message in shell.told(tools, kept)} == {json.dumps(wanted), json.dumps(undelivered)}
-    source, destination = arn(scene, "FailuresQueueUrl"), arn(scene, "RequestsQueueUrl")
+    left = {json.dumps(wanted), json.dumps(cancelled), json.dumps(undelivered), packed(undelivered_by_timer)}
+    assert {message["event"] for message in shell.told(tools, kept)} == left
+    source, destination = arn(scene, "FailuresQueueUrl"), arn(scene, "SchedulingQueueUrl")
     assert shell.refused(tools, redrive) == (
         f"start-message-move-task --source-arn {source} --destination-arn {destination}"
     )
     assert shell.refused(tools, progress) == f"list-message-move-tasks --source-arn {source}"
-    mend_and_redrive(scene, wanted, undelivered)
-    assert f"{prefix}/failure-1.json" in scene.new_objects()
-    assert sorted(scene.deletions()) == sorted(event["detail"]["datamartName"] for event in (wanted, undelivered))
+    sent_again = (wanted, undelivered, undelivered_by_timer)
+    mend_and_redrive(scene, *sent_again, cancellations=(cancelled,))
+    assert {f"{prefix}/failure-1.json", f"{prefix}/schedule-1.json"} <= set(scene.new_objects())
+    assert sorted(scene.deletions()) == sorted(event["detail"]["datamartName"] for event in sent_again)
 
 
 def test_failed_retirements(shell: Shell, scene: Scene) -> None:
@@ -226,7 +167,12 @@ def test_failed_retirements(shell: Shell, scene: Scene) -> None:
     assert [line["receiveCount"] for line in shell.logged(tools, failing)] == [1, 2, 3, 4, 5]
     about = shell.logged(tools, one, RETIREMENT_ID=retirement_id, NAME=name)
     assert {line["receiveCount"] for line in about} == {1, 2, 3, 4, 5, 6}
-    mend_and_redrive(scene, request)
+
+    cancelled = give_up_cancelling(scene, scene.event(scene.datamart()))
+    *_, last = shell.logged(tools, given_up)
+    assert (last["retirementId"], last["reason"]) == (*ids(cancelled), "internal_error")
+    assert last["function_name"] == scene.stack.outputs[SCHEDULE]
+    mend_and_redrive(scene, request, cancellations=(cancelled,))
 
 
 @pytest.mark.usefixtures("_released")
@@ -253,6 +199,32 @@ def test_stale_requests(shell: Shell, scene: Scene) -> None:
     assert scene.result(retirement_id).document["outcome"] == "deleted"
     scene.eventually(lambda: shell.told(tools, waiting)["Attributes"]["ApproximateNumberOfMessages"] == "0")
     assert shell.told(tools, mapping)[0][0] == "Enabled"
+
+
+@pytest.mark.usefixtures("_released")
+def test_stale_scheduling(shell: Shell, scene: Scene) -> None:
+    """StaleSchedulingAlarm: how many wait, whether anything takes them, how the function does, and what it says."""
+    tools, waiting, mapping, function, failing = blocks("stale-scheduling.md")
+    _, _, _, disable, enable, *_ = blocks("stop-button.md")
+    failed = scene.event(scene.datamart(), retireAt=ahead(days=7))
+    with scene.stack.without_permission("scheduler:CreateSchedule", SCHEDULE):
+        assert scene.stack.invoke(failed, SCHEDULE).error
+    assert shell.run(disable) == "Disabled\n"
+    retirement_id = scene.ask(scene.datamart(), retireAt=ahead(days=7))
+    scene.eventually(lambda: scene.messages() == {"visible": 1})
+
+    shown = shell.told(tools, waiting)["Attributes"]
+    assert shown == {"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "0"}
+    assert shell.told(tools, mapping) == [["Disabled", "USER_INITIATED", 5]]
+    metrics = re.findall(r'"Label": "(\w+)",\s+"Datapoints": \[\s+\{', shell.run(tools, function))
+    assert metrics == ["Invocations", "Errors", "Throttles", "Duration"]
+    (line,) = shell.logged(tools, failing)
+    assert [line["retirementId"]] == ids(failed)
+    assert "scheduler:CreateSchedule" in line["exception"]
+
+    assert shell.run(enable) == "Enabled\n"
+    assert outcomes(scene, [retirement_id]) == ["scheduled"]
+    scene.eventually(lambda: shell.told(tools, waiting)["Attributes"]["ApproximateNumberOfMessages"] == "0")
 
 
 def test_expiring_failures(shell: Shell, scene: Scene) -> None:
@@ -312,6 +284,44 @@ def test_stop_button(shell: Shell, scene: Scene) -> None:
 
 
 @pytest.mark.usefixtures("_released")
+def test_stop_button_and_dates(shell: Shell, scene: Scene) -> None:
+    """Pressed, it stops what timers bring, too; dates are set and cancellations heard, and these stand afterwards."""
+    press, _, release, *_ = blocks("stop-button.md")
+    shell.run(press)
+    asked = [scene.ask(scene.datamart()), scene.ask(scene.datamart(), retireAt=ahead(seconds=58))]
+    unwanted = scene.event(scene.datamart())
+    scene.send(unwanted)
+    assert outcomes(scene, asked[1:]) == ["scheduled"]
+    scene.let_go_off(scene.timers()["retire"])
+    scene.cancel(unwanted["detail"])
+    assert outcomes(scene, ids(unwanted)) == ["cancelled"]
+    scene.eventually(lambda: scene.messages() == {"visible": 3})
+    assert scene.databrain.requests == []
+
+    shell.run(release)
+    assert outcomes(scene, [*asked, *ids(unwanted)]) == ["deleted", "deleted", "cancelled"]
+
+
+@pytest.mark.usefixtures("_released")
+def test_stop_button_for_dates_too(shell: Shell, scene: Scene) -> None:
+    """Disabled too, scheduling is kept unread; enabled first, a cancellation that waited comes in time."""
+    press, _, release, disable, enable, *_ = blocks("stop-button.md")
+    shell.run(press)
+    assert shell.run(disable) == "Disabled\n"
+    request = scene.event(scene.datamart())
+    scene.send(request)
+    scene.cancel(request["detail"])
+    scene.eventually(lambda: scene.messages() == {"visible": 2})
+
+    assert shell.run(enable) == "Enabled\n"
+    assert outcomes(scene, ids(request)) == ["cancelled"]
+    scene.eventually(lambda: scene.messages() == {"visible": 1})
+    shell.run(release)
+    assert scene.result(*ids(request)).document["outcome"] == "cancelled"
+    assert scene.deletions() == []
+
+
+@pytest.mark.usefixtures("_released")
 def test_stop_button_between_two_attempts(shell: Shell, scene: Scene) -> None:
     """A request that waits for its next attempt waits on with the others, and loses none of its attempts."""
     press, _, release, *_ = blocks("stop-button.md")
@@ -334,7 +344,7 @@ def test_stop_button_between_two_attempts(shell: Shell, scene: Scene) -> None:
 @pytest.mark.usefixtures("_released")
 def test_stop_button_and_direct_invocations(shell: Shell, scene: Scene) -> None:
     """The button does not stop whoever invokes the function directly; taking the function's concurrency away does."""
-    press, _, _, take_concurrency, give_concurrency = blocks("stop-button.md")
+    press, *_, take_concurrency, give_concurrency = blocks("stop-button.md")
     shell.run(press)
     assert scene.stack.invoke(scene.event(scene.datamart())).payload["outcome"] == "deleted"
     shell.run(take_concurrency)

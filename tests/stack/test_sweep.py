@@ -3,7 +3,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,8 +14,8 @@ from local.stack import STACK_NAME, SWEEP, EmbeddedStack
 from retirement.canonical import canonical_json
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.stack.scene import MAPS_BUCKET, POLICY_KEY, SEED, Scene
+from tests.stack.shell import Shell
 from tests.stack.sweeps import RULE, Listener, Sweeps
-from tests.stack.test_runbooks import Shell
 
 CLI = CHECKOUT / ".venv" / "cli" / "bin"
 URI = f"SweepPolicyUri: s3://{MAPS_BUCKET}/{POLICY_KEY}"
@@ -32,13 +31,6 @@ def listener(stack: EmbeddedStack) -> Listener:
 def sweeps(scene: Scene, listener: Listener) -> Sweeps:
     """The sweeps of one test."""
     return Sweeps(scene, listener)
-
-
-@pytest.fixture
-def shell(scene: Scene, tmp_path: Path) -> Shell:
-    """A shell with the AWS CLI."""
-    environment = scene.stack.environment
-    return Shell({**environment, "PATH": f"{CLI}:{environment['PATH']}"}, tmp_path)
 
 
 def days_ahead(time: str) -> float:

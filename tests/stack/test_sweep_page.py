@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import fastjsonschema
 import pytest
@@ -10,11 +9,10 @@ import pytest
 from local.emulator import CHECKOUT
 from local.stack import SWEEP
 from tests.stack.scene import MAPS_BUCKET, POLICY_KEY, Scene
+from tests.stack.shell import Shell
 from tests.stack.sweeps import Listener, Sweeps
-from tests.stack.test_runbooks import Shell
 
 PAGE = CHECKOUT / "docs" / "sweep.md"
-CLI = CHECKOUT / ".venv" / "cli" / "bin"
 SCHEMAS = CHECKOUT / "events" / "schemas"
 POLICY_URI = f"s3://{MAPS_BUCKET}/{POLICY_KEY}"
 
@@ -23,13 +21,6 @@ POLICY_URI = f"s3://{MAPS_BUCKET}/{POLICY_KEY}"
 def sweeps(scene: Scene) -> Sweeps:
     """The sweeps of one test."""
     return Sweeps(scene, Listener(scene.stack))
-
-
-@pytest.fixture
-def shell(scene: Scene, tmp_path: Path) -> Shell:
-    """A shell with the AWS CLI, for a stack that has the name and the policy of this one."""
-    environment = scene.stack.environment
-    return Shell({**environment, "PATH": f"{CLI}:{environment['PATH']}"}, tmp_path)
 
 
 def blocks() -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Node = dict[str, Any]
 OfType = Callable[[str], dict[str, Node]]
 
@@ -61,6 +63,7 @@ def test_what_is_watched(of_type: OfType) -> None:
             12 * 86_400,
         ),
         "StaleRequestsAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
+        "StaleSchedulingAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
         "FailedRetirementsAlarm": ("DatamartRetirement", "FailedRetirements", "Sum", "GreaterThanThreshold", 0),
         "SweepErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", "GreaterThanThreshold", 0),
         "WebhookErrorsAlarm": ("AWS/Lambda", "Url5xxCount", "Sum", "GreaterThanThreshold", 0),
@@ -70,17 +73,23 @@ def test_what_is_watched(of_type: OfType) -> None:
 def test_alarms_watch_the_queues_by_name(of_type: OfType) -> None:
     """Each queue alarm watches the queue that it is about."""
     alarms = of_type("AWS::CloudWatch::Alarm")
-    watched = {"FailuresAlarm": "Failures", "ExpiringFailuresAlarm": "Failures", "StaleRequestsAlarm": "Requests"}
+    watched = {
+        "FailuresAlarm": "Failures",
+        "ExpiringFailuresAlarm": "Failures",
+        "StaleRequestsAlarm": "Requests",
+        "StaleSchedulingAlarm": "Scheduling",
+    }
     for alarm, queue in watched.items():
         assert alarms[alarm]["Properties"]["Dimensions"] == [
             {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}
         ]
 
 
-def test_the_metric_is_the_functions(deployed: Node, of_type: OfType) -> None:
-    """The alarm on failed retirements has the namespace and the dimensions that the function reports under."""
+@pytest.mark.parametrize("function", ["RetireFunction", "ScheduleFunction"])
+def test_the_metric_is_the_functions(deployed: Node, of_type: OfType, function: str) -> None:
+    """The alarm on failed retirements has the namespace and the dimensions that both functions report under."""
     alarm = of_type("AWS::CloudWatch::Alarm")["FailedRetirementsAlarm"]["Properties"]
-    variables = deployed["Resources"]["RetireFunction"]["Properties"]["Environment"]["Variables"]
+    variables = deployed["Resources"][function]["Properties"]["Environment"]["Variables"]
     assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
     assert alarm["Dimensions"] == [
         {"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]},
@@ -88,8 +97,9 @@ def test_the_metric_is_the_functions(deployed: Node, of_type: OfType) -> None:
     ]
 
 
-def test_requests_are_stale_after_an_hour(of_type: OfType) -> None:
-    """Requests are stale where some were visible for an hour on end, however long RetryDelays are."""
-    alarm = of_type("AWS::CloudWatch::Alarm")["StaleRequestsAlarm"]["Properties"]
+@pytest.mark.parametrize("name", ["StaleRequestsAlarm", "StaleSchedulingAlarm"])
+def test_a_queue_is_stale_after_an_hour(of_type: OfType, name: str) -> None:
+    """A queue is stale where something was visible for an hour on end, however long RetryDelays are."""
+    alarm = of_type("AWS::CloudWatch::Alarm")[name]["Properties"]
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 3600
     assert "DatapointsToAlarm" not in alarm
