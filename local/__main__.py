@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -69,13 +70,20 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str, webho
     html = json.dumps([{"route": "list_datamarts", "fault": "html"}])
     faults = f"{databrain_url}{CONTROL}/faults"
     send = f".venv/dev/bin/python tools/send_webhook.py {stack.webhook_url}"
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     for what, command in (
         ("Ask for a dry run", "aws events put-events --entries file://events/put-events.json"),
-        ("Ask for one by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
+        (
+            "Ask for a retirement tomorrow; with another date, it is moved",
+            f'aws events put-events --entries "$(sed s/RETIRE-AT/{tomorrow}/ events/put-scheduled.json)"',
+        ),
+        ("Cancel it", "aws events put-events --entries file://events/put-cancelled.json"),
+        ("Ask by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
         ("Break Databrain, and ask: the request is given up after half a minute", f"curl -X PUT {faults} -d '{html}'"),
         ("Mend it", f"curl -X DELETE {faults}"),
         ("Send what was given up again", "make redrive"),
         ("Look at the evidence", f"aws s3 ls --recursive s3://{stack.outputs['EvidenceBucketName']}"),
+        ("Make a page of it, report.html", "make report"),
     ):
         console.print(f"\n{what}:\n  [bold]{escape(command)}[/]")
     console.print("\nResults appear here. Ctrl-C ends it.")

@@ -244,9 +244,9 @@ class Scene:
         names = [timer["Name"] for timer in scheduler.list_schedules(GroupName=group)["Schedules"]]
         return {name.partition("-")[0]: dict(scheduler.get_schedule(Name=name, GroupName=group)) for name in names}
 
-    def antedate(self, retirement_id: str, **time: float) -> None:
-        """Have the only date of a retirement be set so long before now that its reminder is due."""
-        (key,) = (key for key in self.new_objects() if key.endswith(f"/{retirement_id}/schedule-1.json"))
+    def antedate(self, retirement_id: str, number: int = 1, **time: float) -> None:
+        """Have a date of a retirement be set so long before now, for its reminder to be due."""
+        (key,) = (key for key in self.new_objects() if key.endswith(f"/{retirement_id}/schedule-{number}.json"))
         kept, then = self.kept(key), (datetime.now(UTC) - timedelta(**time)).isoformat()
         bucket = self.stack.outputs["EvidenceBucketName"]
         body = json.dumps({**kept.document, "finishedAt": then}).encode()

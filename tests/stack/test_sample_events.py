@@ -5,19 +5,22 @@ from uuid import uuid4
 
 import pytest
 
-from tests.stack.scene import EVENTS, JsonObject, Scene, check_contract
+from tests.stack.scene import CANCELLED, EVENTS, JsonObject, Scene, ahead, check_contract
 
-ENTRIES = "put-events.json"
+ENTRIES = {"put-events.json", "put-scheduled.json", "put-cancelled.json"}
 
 # The outcome and the reason of each, on a stack called `dev` where the datamart `sales-analytics` has no dependents.
 ENDS = {
     "another-detail-type.json": ("rejected", "invalid_request"),
+    "cancelled.json": ("cancelled", None),
+    "date-without-offset.json": ("rejected", "invalid_request"),
     "dry-run.json": ("planned", "dry_run"),
     "every-option.json": ("blocked", "plan_drifted"),
     "hostile-texts.json": ("already_absent", None),
     "missing-environment.json": ("rejected", "invalid_request"),
     "misspelt-option.json": ("rejected", "invalid_request"),
     "retire.json": ("deleted", None),
+    "scheduled.json": ("scheduled", None),
 }
 
 
@@ -28,24 +31,32 @@ def datamarts(scene: Scene) -> None:
 
 
 def sample(name: str) -> JsonObject:
-    """An event of the repository under an identity of its own, since a receipt spends it."""
+    """An event of the repository under an identity of its own, since a receipt spends it; a date is yet to come."""
     event: JsonObject = json.loads((EVENTS / name).read_bytes())
     event["id"] = str(uuid4())
     if "retirementId" in event["detail"]:
         event["detail"]["retirementId"] += f"-{uuid4()}"
+    if name == "scheduled.json":
+        event["detail"]["retireAt"] = ahead(days=7)
     return event
+
+
+def queue_of(event: JsonObject) -> str:
+    """Where the rules send it."""
+    is_plain = event["detail-type"] != CANCELLED and "retireAt" not in event["detail"]
+    return "RequestsQueueUrl" if is_plain else "SchedulingQueueUrl"
 
 
 def test_each_is_tested() -> None:
     """No event is there without its end being known."""
-    assert {path.name for path in EVENTS.glob("*.json")} == {*ENDS, ENTRIES}
+    assert {path.name for path in EVENTS.glob("*.json")} == {*ENDS, *ENTRIES}
 
 
 @pytest.mark.parametrize("name", ENDS)
 def test_a_sample_ends_as_expected(scene: Scene, name: str) -> None:
     """An event ends as its name says."""
     event = sample(name)
-    scene.stack.put_message(json.dumps(event))
+    scene.stack.put_message(json.dumps(event), queue_of(event))
     published = scene.stack.next_result()
     check_contract(published)
     result = published.document
@@ -73,7 +84,7 @@ def test_every_option_is_carried_out(scene: Scene) -> None:
 
 def test_the_entries_for_the_command_line(scene: Scene) -> None:
     """What `aws events put-events --entries` takes is a dry run; its environment is the reader's."""
-    (entry,) = json.loads((EVENTS / ENTRIES).read_bytes())
+    (entry,) = json.loads((EVENTS / "put-events.json").read_bytes())
     detail = json.loads(entry["Detail"])
     assert detail["environment"] == "prod"
     detail |= {"environment": "dev", "retirementId": f"{detail['retirementId']}-{uuid4()}"}
