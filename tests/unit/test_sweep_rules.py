@@ -339,10 +339,10 @@ def test_a_date_that_passed_unheard(passed: timedelta, grace: timedelta, step: S
 
 
 STEPS = {
-    Standing.CALLED_OFF: Step.SPARE,
-    Standing.GONE: Step.NOTHING,
     Standing.AT_WORK: Step.WAIT,
     Standing.SCHEDULED: Step.WAIT,
+    Standing.CALLED_OFF: Step.SPARE,
+    Standing.GONE: Step.NOTHING,
 }
 
 
@@ -369,10 +369,30 @@ def test_taken_back(standing: Standing) -> None:
     """A retirement whose rule no longer matches is taken back while nothing has been done for it, and told why."""
     finding = finding_of(FIRST, rule(name="second", exempt=("*",)))
     before = {name: earlier(standing) for name in ("trials", "second", "gone")}
-    lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before)]
+    lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before, NOW)]
 
     if standing in {Standing.UNHEARD, Standing.SCHEDULED}:
-        assert lapsed == [("second", 'exempt by "*"'), ("gone", finding.why_not("gone"))]
+        assert lapsed == [
+            ("second", 'no longer matches: exempt by "*"'),
+            ("gone", f"no longer matches: {finding.why_not('gone')}"),
+        ]
+    else:
+        assert lapsed == []
+
+
+@pytest.mark.parametrize("standing", Standing)
+@pytest.mark.parametrize("grace", [timedelta(0), DAY])
+@pytest.mark.parametrize("passed", [-MOMENT, timedelta(0)])
+def test_taken_back_unheard(standing: Standing, grace: timedelta, passed: timedelta) -> None:
+    """What is asked for anew, since its date passed unheard, is taken back: heard late it would have no grace."""
+    before = {"trials": earlier(standing, 3, NOW - passed)}
+    finding = finding_of(rule(retire_after=grace))
+    lapsed = [entry.why for entry in lapsed_of(finding, before, NOW)]
+    decision = decide(finding, before, NOW)
+
+    if standing is Standing.UNHEARD and grace and not passed:
+        assert lapsed == ["its date passed before anything had come of it"]
+        assert (decision.step, decision.retirement_id) == (Step.ASK, id_of(4))
     else:
         assert lapsed == []
 
@@ -446,14 +466,14 @@ def test_the_request() -> None:
 def test_the_cancellation() -> None:
     """A cancellation says which rule takes what back, and why."""
     finding = finding_of(rule(exempt=("*",)))
-    (lapsed,) = lapsed_of(finding, {"trials": earlier(Standing.SCHEDULED)})
+    (lapsed,) = lapsed_of(finding, {"trials": earlier(Standing.SCHEDULED)}, NOW)
 
     assert cancellation_of(lapsed, "prod") == {
         "datamartName": "trial-1",
         "environment": "prod",
         "retirementId": "the 1.",
         "requestedBy": "sweep:trials",
-        "reason": 'It no longer matches the rule trials of the sweep: exempt by "*"',
+        "reason": 'The rule trials of the sweep: no longer matches: exempt by "*"',
     }
 
 

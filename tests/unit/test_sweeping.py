@@ -440,11 +440,13 @@ def test_an_event_that_nobody_heard(world: SweepWorld) -> None:
 
 
 def test_a_date_that_passed_unheard(world: SweepWorld) -> None:
-    """Where the date has passed meanwhile, nobody was told of it: it is asked for anew, with the grace."""
+    """Where the date has passed meanwhile, nobody was told of it: it is taken back, and asked for with a new grace."""
     world.sweep()
     world.clock.advance(14 * 86_400)
     report = world.sweep()
 
+    assert [event.detail["retirementId"] for event in world.cancellations] == [id_of("trial-1"), id_of("trial-2")]
+    assert {entry["why"] for entry in report["cancelled"]} == {"its date passed before anything had come of it"}
     assert [entry["retirementId"] for entry in report["matched"]] == [id_of("trial-1", 2), id_of("trial-2", 2)]
     assert {entry["retireAt"] for entry in report["matched"]} == {"2026-03-29T12:00:00.000Z"}
 
@@ -499,13 +501,13 @@ def test_what_no_longer_matches(world: SweepWorld, change: Any) -> None:  # noqa
         "environment": "prod",
         "retirementId": id_of("trial-1"),
         "requestedBy": "sweep:trials",
-        "reason": f"It no longer matches the rule trials of the sweep: {why}",
+        "reason": f"The rule trials of the sweep: no longer matches: {why}",
     }
     assert report["cancelled"] == [
         {
             "datamartName": "trial-1",
             "rule": "trials",
-            "why": why,
+            "why": f"no longer matches: {why}",
             "retirementId": id_of("trial-1"),
             "retireAt": "2026-03-15T12:00:00.000Z",
         }

@@ -90,9 +90,9 @@ class Finding:
     matches: tuple[Match, ...]
     misses: tuple[Miss, ...]
 
-    def is_matched_by(self, rule_name: str) -> bool:
-        """Whether that rule matches."""
-        return any(match.rule.name == rule_name for match in self.matches)
+    def match_of(self, rule_name: str) -> Match | None:
+        """The match of that rule, None where it does not match."""
+        return next((match for match in self.matches if match.rule.name == rule_name), None)
 
     def why_not(self, rule_name: str) -> str:
         """Why a rule does not match that once did."""
@@ -215,13 +215,13 @@ def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> D
     """Decide about a datamart that matches; `earlier` is by the rule's name.
 
     The first rule that matches asks, unless one that matches has asked already: then its date stands, and nobody's
-    clock begins again.
+    clock begins again; and what somebody has called off under one of them none asks for.
     """
     for standing, step in (
-        (Standing.CALLED_OFF, Step.SPARE),
-        (Standing.GONE, Step.NOTHING),
         (Standing.AT_WORK, Step.WAIT),
         (Standing.SCHEDULED, Step.WAIT),
+        (Standing.CALLED_OFF, Step.SPARE),
+        (Standing.GONE, Step.NOTHING),
     ):
         for match in finding.matches:
             before = earlier.get(match.rule.name)
@@ -231,11 +231,14 @@ def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> D
     before, anew = earlier.get(first.rule.name), now.replace(microsecond=0) + first.rule.retire_after
     if before is None:
         return _decision(finding, first, Step.ASK, 1, anew, None)
-    # A date that passed unheard was never announced, and where there is to be a grace it is given once more.
-    is_overdue = before.retire_at <= now and first.rule.retire_after > timedelta(0)
-    if before.standing is Standing.UNHEARD and not is_overdue:
+    if before.standing is Standing.UNHEARD and not _is_overdue(before, first.rule, now):
         return _decision(finding, first, Step.REPEAT, before.number, before.retire_at, before.told)
     return _decision(finding, first, Step.ASK, before.number + 1, anew, before.told)
+
+
+def _is_overdue(before: Earlier, rule: SweepRule, now: datetime) -> bool:
+    """A date that passed unheard was never announced, and where there is to be a grace it is given once more."""
+    return before.standing is Standing.UNHEARD and before.retire_at <= now and rule.retire_after > timedelta(0)
 
 
 def _decision(
@@ -255,7 +258,7 @@ def _decision(
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """A retirement that is taken back: its rule no longer matches, and why."""
+    """A retirement that is taken back, and why."""
 
     datamart: Datamart
     rule_name: str
@@ -263,13 +266,23 @@ class Lapsed:
     why: str
 
 
-def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier]) -> list[Lapsed]:
-    """What is taken back of one datamart; `earlier` is by the rule's name. What is at work or over is left alone."""
-    return [
-        Lapsed(finding.datamart, rule_name, before, finding.why_not(rule_name))
-        for rule_name, before in earlier.items()
-        if before.standing in {Standing.UNHEARD, Standing.SCHEDULED} and not finding.is_matched_by(rule_name)
-    ]
+def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> list[Lapsed]:
+    """What is taken back of one datamart: its rule no longer matches, or its date has passed unheard.
+
+    What is at work or over is left alone. `earlier` is by the rule's name.
+    """
+    lapsed = []
+    for rule_name, before in earlier.items():
+        match = finding.match_of(rule_name)
+        if before.standing not in {Standing.UNHEARD, Standing.SCHEDULED}:
+            continue
+        if match is None:
+            why = f"no longer matches: {finding.why_not(rule_name)}"
+            lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
+        elif _is_overdue(before, match.rule, now):  # heard late it would have no grace at all
+            why = "its date passed before anything had come of it"
+            lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
+    return lapsed
 
 
 def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: SweepSettings) -> str | None:
@@ -312,5 +325,5 @@ def cancellation_of(lapsed: Lapsed, environment: str) -> Document:
         "environment": environment,
         "retirementId": lapsed.earlier.retirement_id,
         "requestedBy": f"{SWEPT_BY}{lapsed.rule_name}",
-        "reason": f"It no longer matches the rule {lapsed.rule_name} of the sweep: {lapsed.why}"[:LONGEST_REASON],
+        "reason": f"The rule {lapsed.rule_name} of the sweep: {lapsed.why}"[:LONGEST_REASON],
     }

@@ -134,7 +134,7 @@ def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Docume
 
     # 5. decide, and check the limits
     decisions = [decide(finding, earlier[finding.datamart.name], now) for finding in findings if finding.matches]
-    lapsed = [entry for finding in findings for entry in lapsed_of(finding, earlier[finding.datamart.name])]
+    lapsed = [entry for finding in findings for entry in lapsed_of(finding, earlier[finding.datamart.name], now)]
     refusal = refuse_by_limits(decisions, len(datamarts), this.settings)
     this.ports.telemetry.step("decide", matched=len(decisions), lapsed=len(lapsed), refusal=refusal)
 
