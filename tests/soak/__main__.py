@@ -18,7 +18,7 @@ from local.databrain.reception import CONTROL
 from local.databrain.server import serve
 from local.proxy import run_proxy
 from local.stack import EmbeddedStack, PublishedResult
-from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered
+from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered, timers
 from tests.soak.traffic import PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
 from tests.soak.turbulence import Turbulence
 
@@ -29,6 +29,7 @@ SETTLED_WITHIN = 600  # seconds
 VISIBILITY_TIMEOUT = 20
 RETRY_DELAYS = "1,1,2,2,3"
 SHOWN = 50
+TIMERS = "timers"
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         EmbeddedStack.start(databrain_url=databrain.url, service_token=SERVICE_TOKEN, parameters=PARAMETERS) as stack,
         run_proxy(stack, seed) as proxy,
         stack.settings(AWS_ENDPOINT_URL=proxy.endpoint, RETRY_DELAYS=RETRY_DELAYS),
+        stack.settings("ScheduleFunctionName", AWS_ENDPOINT_URL=proxy.endpoint, RETRY_DELAYS=RETRY_DELAYS),
         httpx.Client(base_url=f"{databrain.url}{CONTROL}", timeout=30, trust_env=False) as others,
     ):
         databrain.organisation = datamarts
-        stack.sqs.set_queue_attributes(
-            QueueUrl=stack.outputs["RequestsQueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}
-        )
+        for queue in ("RequestsQueueUrl", "SchedulingQueueUrl"):
+            stack.sqs.set_queue_attributes(
+                QueueUrl=stack.outputs[queue], Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}
+            )
         traffic = Traffic(stack, others, random)
         turbulence = Turbulence(proxy, databrain, random)
         end = time.monotonic() + seconds
@@ -72,7 +75,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         say(f"{len(traffic.asked)} requests were sent; now everything works again, and what is left is carried out.")
         end = time.monotonic() + SETTLED_WITHIN
         while (waiting := _waiting(stack)) and time.monotonic() < end:
-            if waiting.keys() == {"FailuresQueueUrl"}:
+            if waiting.keys() - {TIMERS} == {"FailuresQueueUrl"}:
                 say(f"{stack.redrive()} requests were given up and are sent again.")
             published += _published(stack)
             time.sleep(STEP)
@@ -94,12 +97,16 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
 
 
 def _waiting(stack: EmbeddedStack) -> Counter[str]:
-    """How many messages there are, visible or not, by queue."""
-    counts: Counter[str] = Counter()
+    """How many messages there are, visible or not yet, by queue, and how many timers."""
+    counts: Counter[str] = Counter({TIMERS: len(timers(stack))})
     for queue in QUEUES:
         attributes = stack.sqs.get_queue_attributes(
             QueueUrl=stack.outputs[queue],
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            AttributeNames=[
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+                "ApproximateNumberOfMessagesDelayed",  # handed on before they are due
+            ],
         )["Attributes"]
         counts[queue] = sum(map(int, attributes.values()))
     return +counts
@@ -141,6 +148,7 @@ def _table(seen: Soak) -> Table:
     table.add_section()
     for end, times in sorted(ends.items()):
         table.add_row("outcomes", end, f"{times}")
+    table.add_row("", "dates and cancellations, kept", f"{len(seen.evidence.dates)}")
     table.add_row("", "failed, sent again", f"{len(seen.evidence.failures)}")
     table.add_row("", "published", f"{len(seen.evidence.published)}")
     table.add_row("", "deleted, re-created unseen (not promised)", f"{len(seen.evidence.unseen)}")

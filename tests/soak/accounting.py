@@ -49,7 +49,7 @@ class Evidence:
         published: the results, as subscribers got them.
         deleted: what Databrain has deleted on request of the function, in order.
         listed: what Databrain has still, `createdAt` by name.
-        left: the messages that are still in a queue.
+        left: the messages that are still in a queue, and the timers that are still set.
         written: all that was written anywhere, as place and text.
     """
 
@@ -114,7 +114,16 @@ class Evidence:
     @cached_property
     def failures(self) -> dict[str, JsonObject]:
         """What was given up for a time."""
-        return {key: document for key, document in self.documents.items() if "/failure-" in key}
+        return {key: document for key, document in self.documents.items() if "failure-" in key}
+
+    @cached_property
+    def dates(self) -> dict[str, JsonObject]:
+        """Dates that were set, and cancellations: not published where the end came first."""
+        return {
+            key: document
+            for key, document in self.documents.items()
+            if "/schedule-" in key or key.endswith("/cancelled.json")
+        }
 
     def _of(self, beginning: str, end: str) -> dict[str, JsonObject]:
         return {
@@ -130,7 +139,7 @@ def gathered(
     listed: Mapping[str, str],
 ) -> Evidence:
     """Take all that there is from a stack."""
-    left = [message for queue in QUEUES for message in _left(stack, queue)]
+    left = [*(message for queue in QUEUES for message in _left(stack, queue)), *timers(stack)]
     versions: dict[str, list[bytes]] = defaultdict(list)
     bucket = stack.outputs["EvidenceBucketName"]
     for page in stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -151,6 +160,12 @@ def gathered(
     )
 
 
+def timers(stack: EmbeddedStack) -> list[str]:
+    """The names of the timers that are set."""
+    listed = stack.scheduler.list_schedules(GroupName=stack.outputs["ScheduleGroupName"])
+    return [timer["Name"] for timer in listed["Schedules"]]
+
+
 def _left(stack: EmbeddedStack, queue: str) -> Iterator[str]:
     url = stack.outputs[queue]
     while messages := stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -163,8 +178,9 @@ def findings(asked: Iterable[Asked], evidence: Evidence) -> list[Finding]:
         *_answers(asked, evidence),
         *_publications(evidence),
         *_deletions(evidence),
+        *_cancellations(evidence),
         *_leaks(evidence),
-        *(Finding(Kind.LOST, f"still in a queue: {message}") for message in evidence.left),
+        *(Finding(Kind.LOST, f"still waiting: {message}") for message in evidence.left),
     ]
 
 
@@ -178,7 +194,8 @@ def _answers(asked: Iterable[Asked], evidence: Evidence) -> Iterator[Finding]:
         carried_out = [receipt] if receipt and receipt["requestReason"] == request.detail["reason"] else []
         rejected = [receipt for receipt in evidence.rejections.values() if request.mark in receipt["event"]]
         # What is no event has no id to find an earlier answer by.
-        if len(answers := [*carried_out, *rejected]) > 1 and request.is_event:
+        answers = (rejected or carried_out) if request.shares else [*carried_out, *rejected]
+        if len(answers) > 1 and request.is_event:
             yield Finding(Kind.TWICE, f"{len(answers)} receipts: {who}")
         if not answers:
             yield Finding(Kind.LOST, f"no receipt: {who}")
@@ -194,15 +211,30 @@ def _answers(asked: Iterable[Asked], evidence: Evidence) -> Iterator[Finding]:
 def _publications(evidence: Evidence) -> Iterator[Finding]:
     """What is kept was published, and what was published is kept, to the byte."""
     ends = chain(evidence.receipts.items(), evidence.rejections.items(), evidence.failures.items())
-    results = {
-        key: ordered_json({name: document[name] for name in document if name != "event"}) for key, document in ends
-    }
+    results = {key: _result(document) for key, document in ends}
     published = set(evidence.published)
     for key, result in results.items():
         if result not in published:
             yield Finding(Kind.LOST, f"never published: {key}")
-    for message in published - set(results.values()):
+    for message in published - set(results.values()) - set(map(_result, evidence.dates.values())):
         yield Finding(Kind.WRONG, f"published and not kept: {message}")
+
+
+def _result(document: JsonObject) -> str:
+    return ordered_json({name: document[name] for name in document if name != "event"})
+
+
+def _cancellations(evidence: Evidence) -> Iterator[Finding]:
+    """What was told to be cancelled was not deleted."""
+    told = [json.loads(message) for message in evidence.published]
+    cancelled = {_identity(result) for result in told if result["outcome"] == "cancelled"}
+    for key, receipt in evidence.receipts.items():
+        if receipt["outcome"] == "deleted" and _identity(receipt) in cancelled:
+            yield Finding(Kind.WRONG, f"told to be cancelled, and deleted: {key}")
+
+
+def _identity(result: JsonObject) -> tuple[str, str]:
+    return result["datamartName"], result["retirementId"]
 
 
 def _deletions(evidence: Evidence) -> Iterator[Finding]:

@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
 from retirement.canonical import ordered_json
+from retirement.intake import CANCELLED
 from tests.soak.accounting import Evidence, Kind, findings
 from tests.soak.traffic import APP_KEYS, SERVICE_TOKEN, Asked, Deletion, JsonObject
 
@@ -19,18 +21,23 @@ RECEIPT, INTENT, BACKUP, FAILURE = (
     f"{KEPT}/{file}.json" for file in ("receipt", "intent", "backup-0123456789abcdef", "failure-1")
 )
 REJECTION = "rejected/event-2/receipt.json"
+DATED = "retirements/a%20datamart/retirement-3"
+SCHEDULE, CANCELLATION, END = (f"{DATED}/{file}.json" for file in ("schedule-1", "cancelled", "receipt"))
 SNAPSHOT = json.dumps({"name": NAME}).encode()
 
 
 class World:
-    """A request that was given up, sent again and carried out, and an event that was rejected."""
+    """A request that was given up and sent again, one that was cancelled, and an event that was rejected."""
 
     def __init__(self) -> None:
         request = {"datamartName": NAME, "retirementId": "retirement-1", "reason": "request 1"}
         invalid = {"datamartName": NAME, "retirementId": "retirement-2", "reason": ""}
+        dated = {"datamartName": NAME, "retirementId": "retirement-3", "reason": "request 3"}
         self.asked = [
             Asked("event-1", request, frozenset({"deleted"})),
             Asked("event-2", invalid, frozenset({"rejected"})),
+            Asked("event-3", dated, frozenset({"cancelled"})),
+            Asked("event-4", dated, frozenset({"cancelled", "rejected"}), detail_type=CANCELLED, shares=True),
         ]
         result: JsonObject = {
             "datamartName": NAME,
@@ -42,14 +49,19 @@ class World:
         failed = {**result, "outcome": "failed"}
         deleted = {**result, "outcome": "deleted", "confirmedBy": "response", "backup": backup}
         rejected = {**result, "outcome": "rejected"}
+        scheduled = {**result, "outcome": "scheduled", "retirementId": "retirement-3", "requestReason": "request 3"}
+        cancelled = {**scheduled, "outcome": "cancelled"}
         self.documents: dict[str, JsonObject] = {
             FAILURE: {**failed, "event": '{"id":"event-1"}'},
             INTENT: {"datamart": {"name": NAME, "createdAt": CREATED_AT}, "request": request},
             RECEIPT: deleted,
             REJECTION: {**rejected, "event": '{"id":"event-2"}'},
+            SCHEDULE: {**scheduled, "event": '{"id":"event-3"}'},
+            CANCELLATION: {**cancelled, "event": '{"id":"event-4"}'},
+            END: cancelled,
         }
         self.versions = {BACKUP: [SNAPSHOT]}
-        self.published = [failed, deleted, deleted, rejected]
+        self.published = [failed, deleted, deleted, rejected, scheduled, cancelled]
         self.deleted = [Deletion(NAME, CREATED_AT, DELETED_AT)]
         self.listed: dict[str, str] = {}
         self.left: list[str] = []
@@ -99,6 +111,22 @@ def reject_and_carry_out(world: World) -> None:
     world.documents["rejected/event-1/receipt.json"] = {**world.documents[REJECTION], "event": '{"id":"event-1"}'}
 
 
+def reject_a_cancellation_too(world: World) -> None:
+    """Who cancelled is told that it was too late, and so is who asked."""
+    late = {**world.documents[END], "outcome": "rejected"}
+    world.documents["rejected/event-3/receipt.json"] = {**late, "event": '{"id":"event-3"}'}
+
+
+def cancel_and_delete(world: World) -> None:
+    """Somebody is told that it is cancelled."""
+    world.published.append({**world.documents[RECEIPT], "outcome": "cancelled"})
+
+
+def lose_a_date(world: World) -> None:
+    """A date was told that is not kept."""
+    del world.documents[SCHEDULE]
+
+
 def overwrite(world: World) -> None:
     """An object has two versions."""
     world.versions[BACKUP] *= 2
@@ -137,7 +165,7 @@ def delete_it_twice(world: World) -> None:
 def claim_it_twice(world: World) -> None:
     """Two retirements say that they deleted it."""
     for key in (RECEIPT, INTENT):
-        world.documents[key.replace("retirement-1", "retirement-3")] = world.documents[key]
+        world.documents[key.replace("retirement-1", "retirement-4")] = world.documents[key]
 
 
 def delete_the_recreated_one(world: World) -> None:
@@ -172,6 +200,9 @@ BREAKS: dict[Callable[[World], None], tuple[Kind, str]] = {
     publish_no_failure: (Kind.LOST, f"never published: {FAILURE}"),
     publish_another_text: (Kind.WRONG, "published and not kept: "),
     reject_and_carry_out: (Kind.TWICE, "2 receipts: 'a datamart', retirement-1, event event-1"),
+    reject_a_cancellation_too: (Kind.TWICE, "2 receipts: 'a datamart', retirement-3, event event-3"),
+    cancel_and_delete: (Kind.WRONG, f"told to be cancelled, and deleted: {RECEIPT}"),
+    lose_a_date: (Kind.WRONG, "published and not kept: "),
     overwrite: (Kind.TWICE, f"written 2 times: {BACKUP}"),
     end_otherwise: (Kind.WRONG, "ended as already_absent (None), not deleted: 'a datamart', retirement-1"),
     lose_the_intent: (Kind.LOST, f"no intent: {RECEIPT}"),
@@ -184,13 +215,25 @@ BREAKS: dict[Callable[[World], None], tuple[Kind, str]] = {
     delete_an_old_successor: (Kind.WRONG, f"deleted, and no receipt says so: ('a datamart', '{RECREATED_AT}')"),
     make_no_backup: (Kind.LOST, f"no backup: {RECEIPT}"),
     spoil_the_backup: (Kind.LOST, f"not the backup that the receipt tells of: {BACKUP}, {RECEIPT}"),
-    leave_a_message: (Kind.LOST, "still in a queue: a message"),
+    leave_a_message: (Kind.LOST, "still waiting: a message"),
 }
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
-    """A request that ends after a failure, and an event that is rejected, leave nothing to name."""
+    """A request that ends after a failure, a cancelled one, and an event that is rejected leave nothing to name."""
     assert World().findings() == []
+
+
+def test_a_cancellation_that_came_too_late() -> None:
+    """A cancellation that is rejected shares its retirement with the request, and each has its own answer."""
+    world = World()
+    world.asked[2] = replace(world.asked[2], ends=frozenset({"blocked"}))
+    world.documents[END]["outcome"] = "blocked"
+    world.published[-1] = world.documents[END]
+    late = {**world.documents[END], "outcome": "rejected"}
+    world.documents["rejected/event-4/receipt.json"] = {**late, "event": '{"id":"event-4"}'}
+    world.published.append(late)
+    assert world.findings() == []
 
 
 @pytest.mark.parametrize("break_it", BREAKS, ids=lambda each: each.__name__)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -16,6 +16,7 @@ from local.databrain.organisation import Datamart, Organisation, timestamp
 from local.databrain.seed import organisation_of
 from local.emulator import REGION
 from local.stack import EmbeddedStack
+from retirement.intake import CANCELLED, REQUESTED
 
 JsonObject = dict[str, Any]
 Identity = tuple[str, str]  # of a datamart: its name and `createdAt`
@@ -37,6 +38,8 @@ PARAMETERS = {
 }
 INVALID: tuple[JsonObject, ...] = ({"dryRum": True}, {"reason": ""}, {"backup": "no"}, {"retirementId": "../.."})
 CONTESTED = 10
+# Seconds. Of a date for which a timer is set, and of one that never comes during a soak.
+AHEAD, FAR_AHEAD = 55, 3 * 86_400
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,26 @@ class Asked:
     """One event that was sent, once or more often.
 
     `mark` is what it alone holds, `body` the message of one that went past the bus, and `ends` the outcomes that it
-    may have.
+    may have. Of one that `shares` its retirement with another event, the receipt is told, or its own rejection.
     """
 
     mark: str
     detail: JsonObject
     ends: frozenset[str]
     body: str | None = None
+    detail_type: str = REQUESTED
+    shares: bool = False
 
     @property
     def is_event(self) -> bool:
         """Whether it is an event at all."""
         return bool(self.detail)
+
+    @property
+    def queue(self) -> str:
+        """Where the rules send it: an output's name."""
+        is_due = self.detail_type == REQUESTED and "retireAt" not in self.detail
+        return "RequestsQueueUrl" if is_due else "SchedulingQueueUrl"
 
 
 class RememberingOrganisation(Organisation):
@@ -148,6 +159,10 @@ class Traffic:
             self._absent: 1,
             self._invalid: 2,
             self._no_event: 1,
+            self._dated: 4,
+            self._moved: 3,
+            self._cancelled: 3,
+            self._cancelled_at_once: 3,
         }
         (kind,) = self._random.choices(list(kinds), list(kinds.values()))
         kind()
@@ -164,8 +179,9 @@ class Traffic:
         self._send_again(self.asked[-1])
 
     def _again(self) -> None:
-        if self.asked:
-            self._send_again(self._random.choice(self.asked))
+        alone = [asked for asked in self.asked if not asked.shares]
+        if alone:
+            self._send_again(self._random.choice(alone))
 
     def _two_ids(self) -> None:
         name = self._datamart()
@@ -201,10 +217,38 @@ class Traffic:
         mark = self._id()
         self._send(Asked(mark, {}, frozenset({"rejected"}), self._random.choice([mark, f'{{"id": {{"{mark}": 1}}}}'])))
 
+    def _dated(self) -> None:
+        self._ask(self._datamart(), {"deleted"}, retireAt=_in(self._random.choice([-3600, 5, AHEAD])))
+
+    def _moved(self) -> None:
+        detail = self._detail(self._datamart(), retireAt=_in(FAR_AHEAD))
+        self._tell(detail, {"deleted", "rejected"}, shares=True)  # rejected where it comes when it is due
+        self._tell({**detail, "retireAt": _in(0)}, {"deleted"})
+
+    def _cancelled(self) -> None:
+        detail = self._detail(self._datamart(), retireAt=_in(FAR_AHEAD))
+        self._tell(detail, {"cancelled"})
+        self._cancel(detail, {"cancelled"})
+
+    def _cancelled_at_once(self) -> None:
+        detail = self._detail(self._datamart(), retireAt=_in(self._random.choice([-3600, AHEAD])))
+        if self._random.random() < 0.5:
+            del detail["retireAt"]
+        self._tell(detail, {"deleted", "cancelled"})
+        self._cancel(detail, {"cancelled", "rejected"})
+
     # ---- Sending ---------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, ends: Iterable[str], **fields: object) -> None:
-        detail = {
+        self._tell(self._detail(name, **fields), ends)
+
+    def _cancel(self, request: JsonObject, ends: Iterable[str]) -> None:
+        """For the reason of the request, by which its receipt is known."""
+        detail = {name: value for name, value in request.items() if name != "retireAt"}
+        self._tell(detail, ends, CANCELLED, shares=True)
+
+    def _detail(self, name: str, **fields: object) -> JsonObject:
+        return {
             "datamartName": name,
             "environment": "dev",
             "requestedBy": "the soak",
@@ -212,36 +256,41 @@ class Traffic:
             "retirementId": self._id(),
             **fields,
         }
+
+    def _tell(
+        self, detail: JsonObject, ends: Iterable[str], detail_type: str = REQUESTED, *, shares: bool = False
+    ) -> None:
+        asked = Asked("", detail, frozenset(ends), None, detail_type, shares)
         if self._random.random() < 0.7:
-            self._put_on_the_bus(detail, frozenset(ends))
+            self._put_on_the_bus(asked)
             return
         event_id = self._id()
         event = {
             "version": "0",
             "id": event_id,
             "source": "datamart.lifecycle",
-            "detail-type": "Datamart Retirement Requested",
+            "detail-type": detail_type,
             "account": "000000000000",
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": REGION,
             "resources": [],
             "detail": detail,
         }
-        self._send(Asked(event_id, detail, frozenset(ends), json.dumps(event)))
+        self._send(replace(asked, mark=event_id, body=json.dumps(event)))
 
-    def _put_on_the_bus(self, detail: JsonObject, ends: frozenset[str]) -> None:
-        self.asked.append(Asked(self._stack.put_event(detail), detail, ends))
+    def _put_on_the_bus(self, asked: Asked) -> None:
+        self.asked.append(replace(asked, mark=self._stack.put_event(asked.detail, detail_type=asked.detail_type)))
 
     def _send(self, asked: Asked) -> None:
         assert asked.body is not None
-        self._stack.put_message(asked.body)
+        self._stack.put_message(asked.body, asked.queue)
         self.asked.append(asked)
 
     def _send_again(self, asked: Asked) -> None:
         if asked.body is None:
-            self._put_on_the_bus(asked.detail, asked.ends)  # as another event
+            self._put_on_the_bus(asked)  # as another event
         else:
-            self._stack.put_message(asked.body)
+            self._stack.put_message(asked.body, asked.queue)
 
     def _id(self) -> str:
         return str(UUID(int=self._random.getrandbits(128), version=4))
@@ -267,6 +316,11 @@ class Traffic:
         body = {**_configuration(column), "createdAt": created_at}
         self._others.put(f"/datamarts/{quote(name, safe='')}", json=body).raise_for_status()
         self._created_at[name] = created_at
+
+
+def _in(seconds: float) -> str:
+    """A time in RFC 3339."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
 def _configuration(column: str) -> JsonObject:

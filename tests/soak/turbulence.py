@@ -16,6 +16,7 @@ JsonObject = dict[str, Any]
 THROTTLED = {
     "dynamodb": "ProvisionedThroughputExceededException",
     "s3": "SlowDown",
+    "scheduler": "ThrottlingException",
     "secretsmanager": "ThrottlingException",
     "sns": "ThrottlingException",
     "sqs": "RequestThrottled",
