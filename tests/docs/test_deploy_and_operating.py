@@ -1,0 +1,127 @@
+"""What docs/deploy.md and docs/operating.md say in tables and policies is what the template and the code have."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no types
+
+from local.emulator import CHECKOUT
+from retirement import databrain, embed_map, intake, settings
+from retirement.ports import Metric
+from tests.docs.pages import Page, plain
+
+DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
+DETAIL_TYPES = ["Datamart Retirement Requested", "Datamart Retirement Cancelled"]
+
+# Of AWS's own policies that SAM attaches: AWSLambdaBasicExecutionRole, and the one for writing X-Ray traces.
+ATTACHED = {
+    *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
+    *("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"),
+    "xray:GetSamplingStatisticSummaries",
+}
+
+Node = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def resources() -> Node:
+    """The template's resources as written."""
+    decoded, errors = decode(str(CHECKOUT / "template.yaml"))
+    assert not errors
+    return dict(decoded["Resources"])
+
+
+def statements(node: object) -> Iterator[Node]:
+    """Every statement of a policy, wherever it is."""
+    if isinstance(node, dict):
+        if "Effect" in node:
+            yield node
+        for value in node.values():
+            yield from statements(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from statements(value)
+
+
+def policies() -> list[Node]:
+    """The policies that the page shows, in order."""
+    return [json.loads(block.text) for block in DEPLOY.blocks if '"Statement"' in block.text]
+
+
+def test_who_may_ask(resources: Node) -> None:
+    """Both policies are for the bus and the sources that the page deploys with, and for what the rules take."""
+    bus, _ = DEPLOY.commands("Who may ask")
+    (name,) = set(re.findall(r"(?:--name |EventBusName=)(\w+)", bus))
+    (sources,) = re.findall(r"EventSources=([\w,]+)", bus)
+    rules = [rule["Properties"] for rule in resources.values() if rule["Type"] == "AWS::Events::Rule"]
+    assert {kind for rule in rules for kind in rule["EventPattern"]["detail-type"]} == set(DETAIL_TYPES)
+
+    for policy, source in zip(policies()[:2], sources.split(","), strict=True):
+        (statement,) = policy["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "events:PutEvents")
+        assert statement["Resource"].endswith(f":event-bus/{name}")
+        assert statement["Condition"] == {
+            "ForAllValues:StringEquals": {"events:source": source},
+            "Null": {"events:source": "false"},
+            "StringEquals": {"events:detail-type": DETAIL_TYPES},
+        }
+    own, other = (policy["Statement"][0] for policy in policies()[:2])
+    assert "Principal" not in own
+    assert other["Principal"] == {"AWS": "arn:aws:iam::222222222222:root"}
+
+
+def test_the_boundary_lets_all_roles_work(resources: Node) -> None:
+    """The boundary allows each action that a role of the template allows, and that AWS's own policies do."""
+    granted = {
+        action
+        for statement in statements(resources)
+        if "Principal" not in statement
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+    (statement,) = policies()[2]["Statement"]
+    assert set(statement["Action"]) == granted | ATTACHED
+    assert sorted(statement["Action"]) == statement["Action"]
+
+
+def test_alarms(resources: Node) -> None:
+    """Each alarm is told, with the condition that it is there under and the page that it names."""
+    alarms = {name: alarm for name, alarm in resources.items() if alarm["Type"] == "AWS::CloudWatch::Alarm"}
+    conditions = {None: "", "HasWebhook": ", with a webhook", "HasSweep": ", with sweeps"}
+    assert {plain(alarm): link for alarm, _, link in OPERATING.table("Alarms", "alarm")} == {
+        f"{name}{conditions[alarm.get('Condition')]}": f"[{page}](runbooks/{page})"
+        for name, alarm in alarms.items()
+        for page in re.findall(r"docs/runbooks/(\S+)$", alarm["Properties"]["AlarmDescription"])
+    }
+
+
+def test_what_stays(resources: Node) -> None:
+    """What outlives the stack is told, and the commands remove each of it."""
+    kept = {
+        name: resource["Type"] for name, resource in resources.items() if resource.get("DeletionPolicy") == "Retain"
+    }
+    told = [name for row in OPERATING.table("Remove the stack", "stays") for name in plain(row[0]).split(", ")]
+    assert sorted(told) == sorted(kept)
+    commands = "\n".join(OPERATING.commands("Remove what stays"))
+    named = {name for name in kept if re.search(rf"\b{name}\b", commands)}
+    assert kept.keys() - named == {"EvidenceBucketPolicy"}  # it goes with the bucket
+
+
+def test_limits() -> None:
+    """The limits are those of the code."""
+    limits = {what: f"{by} {note}" for what, by, note in OPERATING.table("Raise limits", "limit")}
+    mib = 1024 * 1024
+    assert f"{databrain.MOST_DATA_APPS:,}, fixed" in limits["data apps"]
+    assert f"{databrain.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
+    assert f"{databrain.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
+    assert f"{embed_map.SIZE_LIMIT // mib} MiB, fixed" in limits["an embed map"]
+    assert f"{intake.FARTHEST_AHEAD.days} days, fixed" in limits["how far ahead a date may be"]
+    assert f"{settings.LONGEST_DELAY:,} seconds" in limits["how long an outage is ridden out"]
+
+
+def test_metrics() -> None:
+    """The metrics that are worth a look are among those that there are."""
+    told = {name for row in OPERATING.table("What to watch", "metric") for name in re.findall(r"`(\w+)`", row[0])}
+    assert told >= {*Metric} - {Metric.DATABRAIN_REQUESTS}

@@ -1,0 +1,85 @@
+"""docs/operating.md on a stack at work; `test_deploy_page.py` follows what it says of setting up and of removing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.stack import STACK_NAME
+from tests.docs.pages import Page
+from tests.stack.checkout import check_out
+from tests.stack.scene import SERVICE_TOKEN, Scene
+from tests.stack.shell import CLI, Shell
+
+PAGE = Page("docs/operating.md")
+(TOOLS,) = PAGE.commands("Operating")
+SECRET = "databrain-service-token"  # as `EmbeddedStack.start` calls it
+
+
+@pytest.fixture
+def shell(scene: Scene, tmp_path: Path) -> Shell:
+    """A person's shell in a checkout."""
+    environment = scene.stack.environment
+    path = f"{CLI}:{environment['PATH']}"
+    return Shell({**environment, "PATH": path}, check_out(tmp_path / "checkout"))
+
+
+@pytest.fixture
+def _token_as_before(scene: Scene) -> Iterator[None]:
+    """Put the token back that all other tests have; a warm function would go on with another one."""
+    yield
+    scene.stack.secretsmanager.put_secret_value(SecretId=SECRET, SecretString=SERVICE_TOKEN)
+    with scene.stack.settings():
+        pass
+
+
+def test_dashboard_and_report(shell: Shell, scene: Scene) -> None:
+    """The dashboard's address names this stack's one, and the report tells of what was retired."""
+    dashboard, report = PAGE.commands("Dashboard and report")
+    name = scene.datamart()
+    scene.result(scene.ask(name))
+    assert shell.run(TOOLS, dashboard).strip().endswith(f"/{scene.stack.outputs['DashboardName']}")
+    shell.run(TOOLS, report)
+    assert name in (shell.folder / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("_token_as_before")
+def test_change_the_service_token(shell: Shell, scene: Scene) -> None:
+    """A token that is put into the secret before the old one is revoked fails no request, nor an attempt at one."""
+    (put,) = PAGE.commands("Change the service token")
+    scene.result(scene.ask(scene.datamart()))  # from here on the function has the old one in its memory
+    (shell.folder / "token.txt").write_text("the-token-after-the-change\n")
+    shell.run(put.replace("databrain/service-token", SECRET))
+    scene.databrain.organisation.service_token = "the-token-after-the-change"
+    retirement_id = scene.ask(scene.datamart())
+    assert scene.result(retirement_id).document["outcome"] == "deleted"
+    assert [line for line in scene.log_of(retirement_id) if line.get("message") == "attempt failed"] == []
+
+
+@pytest.mark.usefixtures("_token_as_before")
+def test_the_token_is_revoked_first(shell: Shell, scene: Scene) -> None:
+    """A token that is revoked before there is another one fails attempts; with the new one the request goes on."""
+    (put,) = PAGE.commands("Change the service token")
+    scene.databrain.organisation.service_token = "the-token-that-comes-late"
+    with scene.stack.settings(RETRY_DELAYS="5,5,5,5,5"):
+        retirement_id = scene.ask(scene.datamart())
+        assert scene.failure(retirement_id)["reason"] == "databrain_unauthorized"
+        (shell.folder / "token.txt").write_text("the-token-that-comes-late\n")
+        shell.run(put.replace("databrain/service-token", SECRET))
+        assert scene.result(retirement_id).document["outcome"] == "deleted"
+
+
+def test_alarm_states(shell: Shell, scene: Scene) -> None:
+    """Each alarm is shown with its state."""
+    *_, states = PAGE.commands("Alarms")
+    shown = [line.split("\t")[0] for line in shell.run(TOOLS, states).splitlines()]
+    alarms = scene.stack.cloudwatch.describe_alarms()["MetricAlarms"]
+    assert sorted(shown) == sorted(alarm["AlarmName"] for alarm in alarms if alarm["AlarmName"].startswith(STACK_NAME))
+    assert shown
+
+
+def test_what_waits(shell: Shell, scene: Scene) -> None:
+    """What waits in each queue is counted before a stack is removed."""
+    waiting, *_ = PAGE.commands("Remove the stack")
+    scene.stack.put_message("no request", "FailuresQueueUrl")
+    assert shell.run(TOOLS, waiting).split() == ["0", "0", "0", "0", "1", "0"]
