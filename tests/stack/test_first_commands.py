@@ -1,0 +1,82 @@
+"""What a stranger types first, each in a checkout of its own: `make demo`, and `make local` until Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.stack.checkout import check_out
+
+MOST_SECONDS = 300  # on a machine that is busy with other tests
+
+
+@contextmanager
+def make(target: str, folder: Path, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a target as a person does, in a terminal's process group, whose Ctrl-C is sent to all of it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    with subprocess.Popen(  # noqa: S603 -- our own Makefile
+        ["/usr/bin/env", "make", target, *(f"{name}={value}" for name, value in variables.items())],
+        cwd=folder,
+        env=kept,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        overdue = threading.Timer(MOST_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+        overdue.start()
+        try:
+            yield process
+        finally:
+            overdue.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout."""
+    return check_out(tmp_path / "checkout")
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read what it prints, up to the line that has these words."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return printed
+    raise AssertionError(f"{words!r} was not printed:\n{printed}")
+
+
+def test_demo(checkout: Path) -> None:
+    """`make demo` tells its story to the end, everything in it holds, and the report is written."""
+    with make("demo", checkout, REPORT="report.html") as process:
+        printed = read_until(process, "Everything held")
+        assert process.wait() == 0
+    assert "Nothing is left running." in printed
+    assert "<html" in (checkout / "report.html").read_text()
+    assert list((checkout / ".local").iterdir()) == []
+
+
+def test_local(checkout: Path) -> None:
+    """`make local` prints commands that work as they stand, shows the result, and ends with Ctrl-C."""
+    with make("local", checkout) as process:
+        printed = read_until(process, "Ctrl-C ends it")
+        exports = re.findall(r"(?m)^  (export .*|aws\(\) .*)$", printed)
+        ask = re.findall(r"(?m)^Ask for a dry run:\n +(.*)$", printed)
+        script = "\n".join(["set -euo pipefail", *exports, *ask])
+        subprocess.run(["/bin/bash", "-c", script], cwd=checkout, check=True, capture_output=True)  # noqa: S603 -- as it says
+        assert "first-look" in read_until(process, "first-look")
+        os.killpg(process.pid, signal.SIGINT)
+        read_until(process, "Nothing is left running.")
+        process.wait()
+    assert list((checkout / ".local").iterdir()) == []
