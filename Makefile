@@ -49,7 +49,7 @@ soak: $(DEV)/.ready $(EMULATOR)/.ready $(SOAK)/.ready build ## Let all that can 
 FILE ?= embed-map.json
 BASE_URL ?= https://api.usedatabrain.com
 .PHONY: embed-map
-embed-map: $(DEV)/.ready ## List every embed in FILE, to be filled in: SECRET_ARN=... (README, "Day one")
+embed-map: $(DEV)/.ready ## List every embed in FILE, to be filled in: SECRET_ARN=... (docs/deploy.md)
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python tools/embed_map.py "$(FILE)" --base-url "$(BASE_URL)" \
 		--secret-arn "$(or $(SECRET_ARN),$(error SECRET_ARN is missing: the ARN of the secret with the service token))" \
 		$(if $(API),--api "$(API)")

@@ -27,7 +27,7 @@ NEXT = (
     ("make local", "the same stack, left running for your own events and webhooks"),
     ("make demo REPORT=report.html", "this story again, and a page about what it left in S3"),
     ("make test", "every test"),
-    ("README.md", "how to deploy it: a fresh stack is in plan mode, and deletes nothing"),
+    ("docs/deploy.md", "how to deploy it: a fresh stack is in plan mode, and deletes nothing"),
 )
 
 

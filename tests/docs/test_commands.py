@@ -29,9 +29,6 @@ RUN_BY = {
     "docs/scheduling.md": "tests/stack/test_pages.py",
     "docs/sweep.md": "tests/stack/test_sweep_page.py",
     "docs/webhook.md": "tests/stack/test_webhook_page.py",
-    # The same steps as those of deploy.md, in short.
-    "README.md#deploy-it": "tests/stack/test_deploy_page.py",
-    "README.md#day-one-with-2000-embeds": "tests/stack/test_deploy_page.py",
 }
 
 # A `make` target, and the test that runs it or what it runs, with the words that do.

@@ -179,7 +179,7 @@ class Estate:
         return sorted({statement.environment for statement in told if statement is not None})
 
 
-# The layout of the bucket (docs/architecture.md, README "What is kept").
+# The layout of the bucket (docs/reference.md, "What is kept").
 _OF_A_RETIREMENT = re.compile(
     r"(?P<folder>retirements/[^/]+/[^/]+)/"
     r"(?:(?P<one>receipt|cancelled|intent)|(?P<many>failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
