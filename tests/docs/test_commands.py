@@ -37,7 +37,7 @@ MADE_BY = {
     "embed-map": ("tests/stack/test_deploy_page.py", "account.run(list_embeds)"),
     "faults": ("tests/faults/test_matrix.py", "all_cases()"),
     "local": ("tests/stack/test_first_commands.py", 'make("local"'),
-    "report": ("tests/stack/test_operating_page.py", "shell.run(TOOLS, report)"),
+    "report": ("tests/stack/test_operating_page.py", "shell.run(MAKE, TOOLS, report)"),
     "soak": ("tests/soak/test_soak.py", "soak("),
     "test": (".ci/run", "make test"),
 }

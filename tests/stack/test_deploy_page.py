@@ -13,7 +13,7 @@ from local.databrain.state import Databrain
 from local.emulator import REGION, run_emulator
 from local.stack import SAM, STACK_NAME, EmbeddedStack
 from tests.docs.pages import Page
-from tests.stack.checkout import check_out
+from tests.stack.checkout import MAKE, check_out
 from tests.stack.scene import DATA_APP_KEY, DEADLINE, SEED, SERVICE_TOKEN, JsonObject
 from tests.stack.shell import CLI, PREAMBLE, Shell
 
@@ -47,7 +47,7 @@ class Account:
 
     def run(self, block: str) -> str:
         """Run a block of a page as it stands, and return what it prints."""
-        printed = self._shell.run(YES, *self._known, block)
+        printed = self._shell.run(YES, MAKE, *self._known, block)
         if "sam deploy" in block:
             self._repair()
         return printed

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.checkout import check_out
+from tests.stack.checkout import AS_IT_IS, check_out
 
 MOST_SECONDS = 300  # on a machine that is busy with other tests
 
@@ -21,7 +21,7 @@ def make(target: str, folder: Path, **variables: str) -> Iterator["subprocess.Po
     """Run a target as a person does, in a terminal's process group, whose Ctrl-C is sent to all of it."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     with subprocess.Popen(  # noqa: S603 -- our own Makefile
-        ["/usr/bin/env", "make", target, *(f"{name}={value}" for name, value in variables.items())],
+        ["/usr/bin/env", "make", *AS_IT_IS, target, *(f"{name}={value}" for name, value in variables.items())],
         cwd=folder,
         env=kept,
         stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import pytest
 
 from local.stack import STACK_NAME
 from tests.docs.pages import Page
-from tests.stack.checkout import check_out
+from tests.stack.checkout import MAKE, check_out
 from tests.stack.scene import SERVICE_TOKEN, Scene
 from tests.stack.shell import CLI, Shell
 
@@ -39,7 +39,7 @@ def test_dashboard_and_report(shell: Shell, scene: Scene) -> None:
     name = scene.datamart()
     scene.result(scene.ask(name))
     assert shell.run(TOOLS, dashboard).strip().endswith(f"/{scene.stack.outputs['DashboardName']}")
-    shell.run(TOOLS, report)
+    shell.run(MAKE, TOOLS, report)
     assert name in (shell.folder / "report.html").read_text()
 
 
