@@ -119,10 +119,9 @@ def test_it_speaks_in_its_own_name(deployed: Node) -> None:
     role = deployed["Resources"]["SweepFunctionRole"]
     (statement,) = [s for s in statements(role) if s["Action"] == "events:PutEvents"]
     assert statement["Condition"] == {
-        "StringEquals": {
-            "events:source": SOURCE,
-            "events:detail-type": ["Datamart Retirement Requested", "Datamart Retirement Cancelled"],
-        }
+        "ForAllValues:StringEquals": {"events:source": SOURCE},
+        "Null": {"events:source": "false"},
+        "StringEquals": {"events:detail-type": ["Datamart Retirement Requested", "Datamart Retirement Cancelled"]},
     }
 
 
