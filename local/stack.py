@@ -367,14 +367,28 @@ class EmbeddedStack:
         """A function's log lines, in order; those of an invocation are there when it has ended."""
         return self.log(f"/aws/lambda/{self.function_name(function)}", since)
 
-    def steps_of(self, retirement_id: str, since: datetime) -> list[dict[str, Any]]:
-        """What the two functions of a request logged about a retirement, in order."""
-        found: list[dict[str, Any]] = []
-        for function in ("ScheduleFunctionName", "RetireFunctionName"):
-            logged = [json.loads(line) for line in self.function_log(since, function) if line.startswith("{")]
-            invocations = {line["function_request_id"] for line in logged if line.get("retirementId") == retirement_id}
-            found += [line for line in logged if line.get("function_request_id") in invocations]
-        return sorted(found, key=itemgetter("timestamp"))
+    def steps_of(self, retirement_id: str, since: datetime, timeout: float = 10) -> list[dict[str, Any]]:
+        """What the two functions of a request logged about a retirement until its result was published, in order.
+
+        The log comes after the result: MiniStack writes an invocation's lines once it has ended.
+
+        Args:
+            retirement_id: the retirement.
+            since: what was logged before is left out.
+            timeout: seconds; then what there is by now.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            found: list[dict[str, Any]] = []
+            for function in ("ScheduleFunctionName", "RetireFunctionName"):
+                logged = [json.loads(line) for line in self.function_log(since, function) if line.startswith("{")]
+                invocations = {
+                    line["function_request_id"] for line in logged if line.get("retirementId") == retirement_id
+                }
+                found += [line for line in logged if line.get("function_request_id") in invocations]
+            if any(line["message"] == "published" for line in found) or time.monotonic() > deadline:
+                return sorted(found, key=itemgetter("timestamp"))
+            time.sleep(0.1)
 
     def log(self, group: str, since: datetime | None = None) -> list[str]:
         """The lines of a log group, in order.
