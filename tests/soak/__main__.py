@@ -64,6 +64,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
             )
         traffic = Traffic(stack, others, random)
         turbulence = Turbulence(proxy, databrain, random)
+        turbulence.begin()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             turbulence.step()

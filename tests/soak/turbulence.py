@@ -79,6 +79,11 @@ class Turbulence:
         self._proxy = proxy
         self._random = random
 
+    def begin(self) -> None:
+        """Let something fail from the first request on, however few steps a slow machine gets to."""
+        self._strike_aws(len(THROTTLED))
+        self._strike_databrain(3)
+
     def step(self) -> None:
         """Change one thing, or none."""
         changes = {self._change_aws: 4, self._change_databrain: 4, self._kill: 3, self._leave: 19}
@@ -91,7 +96,13 @@ class Turbulence:
         self.databrain_faults.clear()
 
     def _change_aws(self) -> None:
-        services = self._random.sample(list(THROTTLED), self._random.randint(0, 3))
+        self._strike_aws(self._random.randint(0, 3))
+
+    def _change_databrain(self) -> None:
+        self._strike_databrain(self._random.randint(0, 3))
+
+    def _strike_aws(self, number: int) -> None:
+        services = self._random.sample(list(THROTTLED), number)
         self._proxy.inject(
             [
                 {"service": service, "probability": self._random.uniform(0.1, 0.6), **self._aws_fault(service)}
@@ -103,8 +114,8 @@ class Turbulence:
         throttled = {"error": {"code": THROTTLED[service]}}
         return self._random.choice([throttled, FAILING, SLOW, RESET, CUT_UPLOAD, CUT_ANSWER])
 
-    def _change_databrain(self) -> None:
-        faults = self._random.sample(DATABRAIN_FAULTS, self._random.randint(0, 3))
+    def _strike_databrain(self, number: int) -> None:
+        faults = self._random.sample(DATABRAIN_FAULTS, number)
         self.databrain_faults.replace([self._databrain_rule(fault) for fault in faults])
 
     def _databrain_rule(self, fault: JsonObject) -> JsonObject:
