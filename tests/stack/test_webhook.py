@@ -283,7 +283,7 @@ def test_what_it_may_do(scene: Scene, role: str) -> None:
     ("action", "message"),
     [
         ("secretsmanager:GetSecretValue", "WebhookSecretArn: Secrets Manager answers AccessDeniedException for arn:"),
-        ("events:PutEvents", "EventBridge PutEvents failed: "),
+        ("events:PutEvents", "EventBridge PutEvents on default failed: "),
     ],
 )
 def test_without_a_permission(scene: Scene, sender: Sender, bus: Bus, action: str, message: str) -> None:
