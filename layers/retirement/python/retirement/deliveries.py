@@ -75,6 +75,11 @@ class Attempt(Generic[AskedT_co, SettingsT_co, PortsT_co]):
         """Read an object of this retirement."""
         return self.ports.evidence.read(self.key(file_name))
 
+    def intent(self) -> Intent | None:
+        """Read the intent of this retirement."""
+        kept = self.read("intent.json")
+        return None if kept is None else Intent.from_json(kept.body)
+
     def result(
         self,
         outcome: Outcome,
@@ -234,11 +239,16 @@ def given_up(
 
 
 def publish(kept: str, ports: AnsweringPorts, *, again: bool = False) -> Document:
-    """Publish what a receipt, a failure or a schedule says; the event that some keep is theirs alone."""
-    result = {key: value for key, value in cast("Document", parse_json(kept)).items() if key != "event"}
+    """Publish what a receipt, a failure or a schedule says."""
+    result = without_event(kept)
     ports.results_topic.publish(result)
     ports.telemetry.ended(result, again=again)
     return result
+
+
+def without_event(kept: str) -> Document:
+    """A kept result as it is published: the event that some are kept with is theirs alone."""
+    return {key: value for key, value in cast("Document", parse_json(kept)).items() if key != "event"}
 
 
 @contextmanager

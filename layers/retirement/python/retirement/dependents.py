@@ -85,6 +85,12 @@ class EmbedListing:
     embeds: tuple[Embed, ...]
     gaps: tuple[str, ...] = ()
 
+    def filled_in(self, embed_map: EmbedMap | None) -> "EmbedListing":
+        """With what the owner's map tells of them, if there is one."""
+        if embed_map is None:
+            return self
+        return replace(self, embeds=tuple(embed_map.applied_to(embed) for embed in self.embeds))
+
 
 @dataclass(frozen=True, slots=True)
 class Dependents:

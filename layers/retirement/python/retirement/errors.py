@@ -50,6 +50,11 @@ def reason_of(error: Exception) -> Reason:
     return error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
 
 
+def retry_helps(error: Exception) -> bool:
+    """Whether it can pass without anyone's doing; of what was not foreseen nobody can say so."""
+    return isinstance(error, RetirementError) and error.retry_helps
+
+
 class ConfigurationError(RetirementError):
     """A setting is missing or wrong, or the secret cannot be used; the message names the setting."""
 

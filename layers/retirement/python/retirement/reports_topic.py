@@ -1,19 +1,13 @@
 """The results topic on SNS, as the reports of sweeps go there."""
 
-import re
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from retirement.canonical import Document, ordered_json
-from retirement.errors import AwsCallFailed
+from retirement.canonical import Document
 from retirement.results import in_words
+from retirement.sns_message import as_subject, publish
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
-
-# SNS API reference, Publish: fewer than 100 characters.
-_SUBJECT_LIMIT = 99
 
 
 class SnsReportsTopic:
@@ -29,18 +23,8 @@ class SnsReportsTopic:
         Raises:
             AwsCallFailed: SNS did not take it.
         """
-        try:
-            self._sns.publish(
-                TopicArn=self._topic_arn,
-                Message=ordered_json(report),
-                Subject=subject(report),
-                MessageAttributes={
-                    "kind": {"DataType": "String", "StringValue": "sweep"},
-                    "environment": {"DataType": "String", "StringValue": str(report["environment"])},
-                },
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise AwsCallFailed(f"SNS Publish to {self._topic_arn} failed: {error}") from error
+        attributes = {"kind": "sweep", "environment": str(report["environment"])}
+        publish(self._sns, self._topic_arn, report, subject(report), attributes)
 
 
 def subject(report: Document) -> str:
@@ -52,4 +36,4 @@ def subject(report: Document) -> str:
         told = f"would ask for {in_words(counts['wouldAsk'], 'retirement')}"
     else:
         told = f"asked for {in_words(counts['asked'], 'retirement')}"
-    return re.sub(r"[^\x20-\x7e]", "?", f"Sweep {told} [{report['environment']}]"[:_SUBJECT_LIMIT])
+    return as_subject(f"Sweep {told} [{report['environment']}]")

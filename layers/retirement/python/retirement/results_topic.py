@@ -3,18 +3,12 @@
 import re
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from retirement.canonical import Document, ordered_json
-from retirement.errors import AwsCallFailed
+from retirement.canonical import Document
+from retirement.sns_message import SUBJECT_LIMIT, as_subject, publish
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
-    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
 
-# SNS API reference, Publish: a subject is ASCII, begins with a letter, digit or punctuation, has no control characters
-# and fewer than 100 characters.
-_SUBJECT_LIMIT = 99
 _ATTRIBUTES = ("outcome", "datamartName", "environment")
 # What a message attribute may hold (SQS API reference, MessageAttributeValue, which subscribed queues go by).
 _NOT_IN_ATTRIBUTES = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,26 +27,14 @@ class SnsResultsTopic:
         Raises:
             AwsCallFailed: SNS did not take it.
         """
-        attributes: dict[str, MessageAttributeValueTypeDef] = {
-            name: {"DataType": "String", "StringValue": _NOT_IN_ATTRIBUTES.sub("\ufffd", str(result[name]))}
-            for name in _ATTRIBUTES
-            if result[name]
-        }
-        try:
-            self._sns.publish(
-                TopicArn=self._topic_arn,
-                Message=ordered_json(result),
-                Subject=subject(result),
-                MessageAttributes=attributes,
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise AwsCallFailed(f"SNS Publish to {self._topic_arn} failed: {error}") from error
+        attributes = {name: _NOT_IN_ATTRIBUTES.sub("\ufffd", str(result[name])) for name in _ATTRIBUTES if result[name]}
+        publish(self._sns, self._topic_arn, result, subject(result), attributes)
 
 
 def subject(result: Document) -> str:
     """For example `Datamart "sales-analytics" deleted [prod]`; what SNS does not take in a subject becomes `?`."""
     tail = f" {str(result['outcome']).replace('_', ' ')} [{result['environment']}]"
-    name, room = result["datamartName"], _SUBJECT_LIMIT - len(tail)
+    name, room = result["datamartName"], SUBJECT_LIMIT - len(tail)
     head = f'Datamart "{name}"' if name else "Datamart retirement"
     fitting = head if len(head) <= room else f'{head[: room - 4]}..."'
-    return re.sub(r"[^\x20-\x7e]", "?", (fitting + tail)[:_SUBJECT_LIMIT])
+    return as_subject(fitting + tail)

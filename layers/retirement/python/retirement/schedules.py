@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any, cast
 
 from retirement.canonical import parse_json
-from retirement.errors import AwsCallFailed
 from retirement.keys import schedule_file_name
 from retirement.stored_object import StoredObject
 from retirement.timestamps import parse_timestamp
@@ -45,7 +44,7 @@ class Schedule:
                 kept=kept,
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise AwsCallFailed(f"{kept.key} is not as this project writes it: look at the object's versions") from None
+            raise kept.not_ours() from None
 
 
 def kept_schedules(read: Callable[[str], StoredObject | None], *, after: int = 0) -> list[Schedule]:

@@ -20,10 +20,10 @@ from retirement.deliveries import (
     publish,
     publish_receipt,
     require_same_request,
+    without_event,
 )
 from retirement.errors import AttemptInterrupted, InvalidRequest
 from retirement.intake import parse_asked
-from retirement.intents import Intent
 from retirement.keys import cancellation_failure_file_name, reminder_file_name, schedule_file_name
 from retirement.ports import SchedulePorts, Timer
 from retirement.requests import Cancellation, Delivery, Request
@@ -213,7 +213,7 @@ def _conclude(attempt: _Attempt) -> Document:
     receipt = attempt.read("receipt.json")
     if receipt is not None:
         return publish_receipt(attempt, receipt, again=True)
-    raise given_up(attempt, _intent(attempt), None)
+    raise given_up(attempt, attempt.intent(), None)
 
 
 # ---- A cancellation ------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def _cancel(attempt: _Cancelling) -> Document:
         ports.clock.now(),
     )
     cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
-    if _intent(attempt) is not None:
+    if attempt.intent() is not None:
         raise AttemptInterrupted(
             "The retirement had set out to delete before it was cancelled: its own result tells which was first."
         )
@@ -245,9 +245,8 @@ def _cancel(attempt: _Cancelling) -> Document:
     schedules = kept_schedules(attempt.read)
     if not schedules:
         return publish(cancelled.body, ports)
-    told = {key: value for key, value in cast("Document", parse_json(cancelled.body)).items() if key != "event"}
-    content_hash = schedules[0].kept.content_hash
-    ended = ports.evidence.create(attempt.key("receipt.json"), ordered_json(told), content_hash)
+    told = ordered_json(without_event(cancelled.body))
+    ended = ports.evidence.create(attempt.key("receipt.json"), told, schedules[0].kept.content_hash)
     return _publish_cancelled(ended.body, attempt)
 
 
@@ -255,7 +254,7 @@ def _conclude_cancelling(attempt: _Cancelling) -> Document:
     receipt = attempt.read("receipt.json")
     if receipt is not None:
         return _publish_cancelled(receipt.body, attempt)
-    raise given_up(attempt, _intent(attempt), None, cancellation_failure_file_name)
+    raise given_up(attempt, attempt.intent(), None, cancellation_failure_file_name)
 
 
 def _publish_cancelled(receipt: str, attempt: _Cancelling) -> Document:
@@ -267,8 +266,3 @@ def _publish_cancelled(receipt: str, attempt: _Cancelling) -> Document:
             Reason.ALREADY_ENDED,
         )
     return publish(receipt, attempt.ports)
-
-
-def _intent(attempt: _Attempt | _Cancelling) -> Intent | None:
-    kept = attempt.read("intent.json")
-    return None if kept is None else Intent.from_json(kept.body)

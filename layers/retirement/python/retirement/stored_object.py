@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from retirement.errors import AwsCallFailed
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -12,3 +14,7 @@ class StoredObject:
     version_id: str | None
     body: str
     content_hash: str | None
+
+    def not_ours(self) -> AwsCallFailed:
+        """What to raise where its body is not what this project writes under its key."""
+        return AwsCallFailed(f"{self.key} is not as this project writes it: look at the object's versions")

@@ -6,7 +6,7 @@ that follows from rule and datamart, and what is sent is what is kept.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -169,10 +169,7 @@ def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
     for failure in failures:
         if failure.retry_helps:
             raise failure
-    embed_map = this.ports.embed_map.read()
-    if embed_map is not None:
-        embeds = replace(embeds, embeds=tuple(embed_map.applied_to(embed) for embed in embeds.embeds))
-    return EmbedUse.of(embeds)
+    return EmbedUse.of(embeds.filled_in(this.ports.embed_map.read()))
 
 
 def _asked_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
@@ -319,11 +316,11 @@ def _request_in(kept: StoredObject, datamart_name: str, retirement_id: str) -> D
     """The detail that is kept; it is sent as it is, so it has to be about this."""
     detail = _told(kept)
     if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
-        raise _not_ours(kept)
+        raise kept.not_ours()
     try:
         _date_of(detail)
     except (KeyError, ValueError, AttributeError):
-        raise _not_ours(kept) from None
+        raise kept.not_ours() from None
     return detail
 
 
@@ -334,7 +331,7 @@ def _date_of(detail: Document) -> datetime:
 def _outcome_of(receipt: StoredObject) -> Outcome:
     outcome = _told(receipt).get("outcome")
     if outcome not in [*_STANDINGS, Outcome.CANCELLED]:
-        raise _not_ours(receipt)
+        raise receipt.not_ours()
     return Outcome(outcome)
 
 
@@ -344,9 +341,5 @@ def _told(kept: StoredObject) -> Mapping[str, Any]:
     except ValueError:
         told = None
     if not isinstance(told, Mapping):
-        raise _not_ours(kept)
+        raise kept.not_ours()
     return told
-
-
-def _not_ours(kept: StoredObject) -> AwsCallFailed:
-    return AwsCallFailed(f"{kept.key} is not as this project writes it: look at the object's versions")

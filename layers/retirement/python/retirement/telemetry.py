@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from retirement.canonical import Document
-from retirement.errors import RetirementError, reason_of
+from retirement.errors import reason_of, retry_helps
 from retirement.ports import Metric
 from retirement.requests import Asked, Delivery
 
@@ -101,7 +101,7 @@ class PowertoolsTelemetry:
 
     def _sweep_failed(self, error: Exception) -> None:
         """The next sweep does what this one did not."""
-        shown = {"reason": reason_of(error), "retryHelps": isinstance(error, RetirementError) and error.retry_helps}
+        shown = {"reason": reason_of(error), "retryHelps": retry_helps(error)}
         self._logger.error("sweep failed", exc_info=error, extra=shown)
 
     def _failed(self, error: Exception) -> None:
@@ -112,7 +112,7 @@ class PowertoolsTelemetry:
             exc_info=error,
             extra={
                 "reason": reason,
-                "retryHelps": isinstance(error, RetirementError) and error.retry_helps,
+                "retryHelps": retry_helps(error),
                 "lastReceive": self._is_last,
             },
         )
@@ -140,7 +140,7 @@ class PowertoolsWebhookTelemetry:
         if error is None:
             self._logger.info("webhook answered", extra=shown)
         else:
-            shown["retryHelps"] = isinstance(error, RetirementError) and error.retry_helps
+            shown["retryHelps"] = retry_helps(error)
             self._logger.error("webhook answered", exc_info=error, extra=shown)
         self._metrics.add_dimension("environment", self._environment)
         self._metrics.add_dimension("status", str(status.value))

@@ -260,12 +260,10 @@ def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, groun
 
 
 def _earlier_intent(attempt: _Attempt) -> Intent | None:
-    kept = attempt.read("intent.json")
-    if kept is None:
-        return None
-    intent = Intent.from_json(kept.body)
-    require_same_request(attempt.request, intent.content_hash)
-    attempt.ports.telemetry.step("recover", found="intent")
+    intent = attempt.intent()
+    if intent is not None:
+        require_same_request(attempt.request, intent.content_hash)
+        attempt.ports.telemetry.step("recover", found="intent")
     return intent
 
 
@@ -317,9 +315,7 @@ def _dependents(attempt: _Attempt) -> Dependents:
     listing, failures = attempt.ports.databrain.list_embeds()
     if failures and request.dependents is DependentsPolicy.BLOCK:
         raise failures[0]
-    embed_map = attempt.ports.embed_map.read()
-    if embed_map is not None:
-        listing = replace(listing, embeds=tuple(embed_map.applied_to(embed) for embed in listing.embeds))
+    listing = listing.filled_in(attempt.ports.embed_map.read())
     dependents = Dependents(request.datamart_name, listing, request.reviewed_embeds)
     attempt.ports.telemetry.step(
         "dependents",
