@@ -67,9 +67,10 @@ def parse_asked(delivery: Delivery, *, environment: str, backup_by_default: bool
     Raises:
         InvalidRequest: the message names the field, the rule and what came.
     """
-    if _detail_type_of(delivery.body) == CANCELLED:
-        return _parse_cancellation(delivery, environment)
-    return parse_request(delivery, environment=environment, backup_by_default=backup_by_default)
+    event = _parsed(delivery.body)
+    if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
+        return _cancellation(event, delivery, environment)
+    return _request(event, delivery, environment, backup_by_default=backup_by_default)
 
 
 def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request:
@@ -78,7 +79,11 @@ def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bo
     Raises:
         InvalidRequest: the message names the field, the rule and what came.
     """
-    event, detail = _validated(delivery.body, REQUESTED, environment)
+    return _request(_parsed(delivery.body), delivery, environment, backup_by_default=backup_by_default)
+
+
+def _request(sent: Json, delivery: Delivery, environment: str, *, backup_by_default: bool) -> Request:
+    event, detail = _validated(sent, REQUESTED, environment)
     as_sent = {key: value for key, value in detail.items() if key != "retireAt"}
     return Request(
         datamart_name=cast("str", detail["datamartName"]),
@@ -129,8 +134,8 @@ def _retire_at(detail: Document, arrived_at: datetime, whole: str = "detail") ->
     return retire_at
 
 
-def _parse_cancellation(delivery: Delivery, environment: str) -> Cancellation:
-    event, detail = _validated(delivery.body, CANCELLED, environment)
+def _cancellation(sent: Json, delivery: Delivery, environment: str) -> Cancellation:
+    event, detail = _validated(sent, CANCELLED, environment)
     return Cancellation(
         datamart_name=cast("str", detail["datamartName"]),
         retirement_id=cast("str", detail["retirementId"]),
@@ -142,14 +147,6 @@ def _parse_cancellation(delivery: Delivery, environment: str) -> Cancellation:
 
 def _requested_at(event: Document, delivery: Delivery) -> datetime:
     return min(_timestamp("time", event["time"]), delivery.arrived_at)
-
-
-def _detail_type_of(body: str) -> Json:
-    try:
-        event = parse_json(body)
-    except ValueError:
-        return None
-    return event.get("detail-type") if isinstance(event, Mapping) else None
 
 
 def carried_by(delivery: Delivery) -> Carried:
@@ -219,9 +216,8 @@ def schema(title: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
 
 
-def _validated(body: str, detail_type: str, environment: str) -> tuple[Document, Document]:
+def _validated(event: Json, detail_type: str, environment: str) -> tuple[Document, Document]:
     """Return the event and its detail."""
-    event = _parsed(body)
     _validate(event, detail_type, whole="the event")
     valid = cast("Mapping[str, Document]", event)
     _require_environment(valid["detail"], environment, "detail")
