@@ -212,6 +212,13 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
+def _given(environment: Mapping[str, str], name: str) -> str:
+    """Empty or not."""
+    if name not in environment:
+        raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
+    return environment[name]
+
+
 def _choice(environment: Mapping[str, str], name: str, choices: type[_Choice]) -> _Choice:
     value = _text(environment, name)
     try:
@@ -229,9 +236,7 @@ def _boolean(environment: Mapping[str, str], name: str) -> bool:
 
 def _globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     """Comma-separated; empty is none at all."""
-    if name not in environment:
-        raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
-    return tuple(glob for part in environment[name].split(",") if (glob := part.strip()))
+    return tuple(glob for part in _given(environment, name).split(",") if (glob := part.strip()))
 
 
 def _count(environment: Mapping[str, str], name: str) -> int:
@@ -254,9 +259,7 @@ def _delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
 
 def _hours(environment: Mapping[str, str], name: str) -> timedelta | None:
     """Empty is none."""
-    if name not in environment:
-        raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
-    value = environment[name].strip()
+    value = _given(environment, name).strip()
     if not value:
         return None
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= LONGEST_LEAD):
@@ -267,8 +270,10 @@ def _hours(environment: Mapping[str, str], name: str) -> timedelta | None:
 def _s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
     """Empty is none."""
     value = environment.get(name, "").strip()
-    if not value:
-        return None
+    return _location(name, value) if value else None
+
+
+def _location(name: str, value: str) -> S3Location:
     scheme, _, path = value.partition("://")
     bucket, _, key = path.partition("/")
     if scheme != "s3" or not bucket or not key:
@@ -306,9 +311,4 @@ def _percent(environment: Mapping[str, str], name: str) -> int:
 
 
 def _named_s3_location(environment: Mapping[str, str], name: str) -> S3Location:
-    location = _s3_location(environment, name)
-    if location is None:
-        raise ConfigurationError(
-            f"{name} is missing or empty: set it in the function's environment (see template.yaml)"
-        )
-    return location
+    return _location(name, _text(environment, name))
