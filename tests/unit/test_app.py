@@ -1,12 +1,9 @@
 """The entry point and what it wires together."""
 
-import importlib.util
 import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -17,41 +14,8 @@ from retirement.ports import RetirePorts
 from retirement.settings import Mode
 from retirement.wiring.invocation import LambdaClock
 from tests.fakes import START, FailAt, Interference, Parsed, World, entry_of, from_queue, interfered, requested
+from tests.unit.entry_points import LAMBDA, Context, by_name, lines_of, load, metrics_in
 from tests.unit.test_settings import ENVIRONMENT, MAY_BE_EMPTY
-
-APP = Path(__file__).parents[2] / "functions" / "retire" / "app.py"
-LAMBDA = {
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "AWS_ACCESS_KEY_ID": "none",
-    "AWS_SECRET_ACCESS_KEY": "none",
-    "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
-    "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
-}
-
-
-@dataclass
-class Context:
-    """What Lambda tells of an invocation."""
-
-    function_name: str = "retire"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:retire"
-    aws_request_id: str = "invocation-1"
-    milliseconds: int = 60_000
-
-    def get_remaining_time_in_millis(self) -> int:
-        """The time that is left."""
-        return self.milliseconds
-
-
-def load() -> ModuleType:
-    """The entry point, as new."""
-    spec = importlib.util.spec_from_file_location("app", APP)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -72,16 +36,11 @@ class Deployed:
     @property
     def lines(self) -> list[Parsed]:
         """The log."""
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return lines_of(self.log)
 
     def metrics(self) -> dict[str, Parsed]:
         """The metrics, by name."""
-        documents = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if "_aws" in line]
-        return {
-            metric["Name"]: document
-            for document in documents
-            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
-        }
+        return by_name(metrics_in(self.capsys.readouterr().out))
 
     def interfere(self, interference: Interference) -> None:
         """From now on with this interference."""
@@ -94,7 +53,7 @@ def deployed(
     _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployed]:
     """With one datamart, `sales`."""
-    deployed = Deployed(load(), world, capsys)
+    deployed = Deployed(load("retire"), world, capsys)
     world.databrain.datamarts["sales"] = entry_of()
     real: Callable[[Context], RetirePorts] = deployed.app.wiring.ports
 
@@ -121,14 +80,6 @@ def message(event: object, receives: int = 1) -> Parsed:
     return from_queue(event, START, receives)
 
 
-def test_entry_point_is_thin() -> None:
-    """An entry point has at most 30 lines and decides nothing."""
-    source = APP.read_text()
-
-    assert len(source.splitlines()) <= 30
-    assert "if " not in source
-
-
 @pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - MAY_BE_EMPTY))
 @pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
@@ -137,7 +88,7 @@ def test_setting_is_missing(name: str, value: str | None, monkeypatch: pytest.Mo
     monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        load()
+        load("retire")
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["from the queue", "from a rule as such"])
@@ -227,7 +178,7 @@ def test_batch_of_two(deployed: Deployed) -> None:
 @pytest.mark.usefixtures("_configured")
 def test_wired() -> None:
     """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
-    wiring = load().wiring
+    wiring = load("retire").wiring
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings.mode is Mode.RETIRE
@@ -244,7 +195,7 @@ def test_wired() -> None:
 @pytest.mark.usefixtures("_configured")
 def test_every_client_has_time_outs() -> None:
     """No call that goes out can hang for ever, and Databrain's redirects are never followed."""
-    wiring = load().wiring
+    wiring = load("retire").wiring
     http: httpx.Client = wiring._http  # noqa: SLF001  # there is no other way to see it
     aws = [
         wiring._token._secret._secrets_manager,  # noqa: SLF001  # the same

@@ -19,7 +19,7 @@ from retirement.errors import DatabrainError
 from retirement.service_token import ServiceToken
 from retirement.settings import DatabrainApi
 from tests.fakes import LogicalClock, RecordingTelemetry
-from tests.unit.test_app import LAMBDA, Context, load
+from tests.unit.entry_points import LAMBDA, Context, load
 from tests.unit.test_settings import ENVIRONMENT
 
 TOKEN = "made-up-service-token"
@@ -116,7 +116,7 @@ def holders() -> Iterator[tuple[str, object]]:
     route = databrain._routes.list_api_tokens  # noqa: SLF001  # there is no other way to it
     answer = databrain._exchange(route, {}, TOKEN)  # noqa: SLF001  # the same
     assert parse_json(answer.body) == {"data": [{"key": KEY}]}
-    wiring = load().wiring
+    wiring = load("retire").wiring
     ports = wiring.ports(Context())
     wiring._token._token = TOKEN  # noqa: SLF001  # as after a first request
     yield from {
@@ -145,7 +145,7 @@ def test_the_settings_hold_none(monkeypatch: pytest.MonkeyPatch) -> None:
         for known, right in (ENVIRONMENT | LAMBDA | {name: value}).items():
             monkeypatch.setenv(known, right)
         with pytest.raises(Exception, match=name) as raised:
-            load()
+            load("retire")
         assert_no_secret_in("".join(traceback.format_exception(raised.value)))
 
 

@@ -1,12 +1,9 @@
 """The sweep's entry point and what it wires together."""
 
-import importlib.util
 import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,20 +13,8 @@ from retirement.ports import SweepPorts
 from retirement.settings import S3Location
 from tests.fakes import FailAt, Parsed, interfered
 from tests.sweep_world import RULE, SweepWorld
-from tests.unit.test_app import LAMBDA, Context
+from tests.unit.entry_points import LAMBDA, Context, by_name, lines_of, load, metrics_in
 from tests.unit.test_sweep_settings import ENVIRONMENT, MAY_BE_EMPTY
-
-APP = Path(__file__).parents[2] / "functions" / "sweep" / "app.py"
-
-
-def load() -> ModuleType:
-    """The entry point, as new."""
-    spec = importlib.util.spec_from_file_location("sweep_app", APP)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -50,16 +35,11 @@ class Deployed:
     @property
     def lines(self) -> list[Parsed]:
         """The log."""
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return lines_of(self.log)
 
     def metrics(self) -> dict[str, Parsed]:
         """The metrics, by name."""
-        documents = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if "_aws" in line]
-        return {
-            metric["Name"]: document
-            for document in documents
-            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
-        }
+        return by_name(metrics_in(self.capsys.readouterr().out))
 
 
 @pytest.fixture
@@ -70,7 +50,7 @@ def deployed(
     world = SweepWorld()
     world.rules(RULE | {"names": ["tenant-*"]})
     world.datamarts("tenant-1", "sales")
-    deployed = Deployed(load(), world, capsys)
+    deployed = Deployed(load("sweep"), world, capsys)
     real: Callable[[Context], SweepPorts] = deployed.app.wiring.ports
 
     def ports(context: Context) -> SweepPorts:
@@ -91,14 +71,6 @@ def deployed(
     deployed.app.metrics.clear_metrics()
 
 
-def test_entry_point_is_thin() -> None:
-    """An entry point has at most 30 lines and decides nothing."""
-    source = APP.read_text()
-
-    assert len(source.splitlines()) <= 30
-    assert "if " not in source
-
-
 @pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - MAY_BE_EMPTY))
 def test_setting_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +78,7 @@ def test_setting_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name)
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        load()
+        load("sweep")
 
 
 @pytest.mark.parametrize("event", [{}, None, {"source": "aws.scheduler"}, [1], "anything"])
@@ -158,7 +130,7 @@ def test_refusal(deployed: Deployed) -> None:
 @pytest.mark.usefixtures("_configured")
 def test_wired() -> None:
     """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
-    wiring = load().wiring
+    wiring = load("sweep").wiring
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings.policy == S3Location("policies", "databrain/sweep.json")
@@ -175,7 +147,7 @@ def test_wired() -> None:
 @pytest.mark.usefixtures("_configured")
 def test_every_client_has_time_outs() -> None:
     """No call that goes out can hang for ever."""
-    wiring = load().wiring
+    wiring = load("sweep").wiring
     aws = [
         wiring._token._secret._secrets_manager,  # noqa: SLF001  # there is no other way to see it
         wiring._policy._s3,  # noqa: SLF001  # the same

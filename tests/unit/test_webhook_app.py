@@ -1,6 +1,5 @@
 """The webhook's entry point and what it wires together."""
 
-import importlib.util
 import io
 import json
 import logging
@@ -10,7 +9,6 @@ import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -21,26 +19,15 @@ from retirement.settings import WebhookSettings
 from retirement.webhook import TIME_TO_PUT
 from tests.contract.rotated_secret import RotatedSecret
 from tests.fakes import FakeEventBus, Parsed
-from tests.unit.test_app import LAMBDA, Context
+from tests.unit.entry_points import FUNCTIONS, LAMBDA, Context, lines_of, load, metrics_in
 from tests.unit.webhooks import DATA, OTHER_SECRET, SECRET, message, sent
 
 CHECKOUT = Path(__file__).parents[2]
-APP = CHECKOUT / "functions" / "webhook" / "app.py"
 ENVIRONMENT = {
     "ENVIRONMENT_NAME": "prod",
     "WEBHOOK_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhook",
     "EVENT_BUS_NAME": "default",
 }
-
-
-def load() -> ModuleType:
-    """The entry point, as new."""
-    spec = importlib.util.spec_from_file_location("webhook_app", APP)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -67,18 +54,17 @@ class Deployed:
     @property
     def lines(self) -> list[Parsed]:
         """The log."""
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return lines_of(self.log)
 
     def metrics(self) -> list[Parsed]:
         """The documents with the metric `Webhooks`."""
-        documents = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if "_aws" in line]
-        return [document for document in documents if "Webhooks" in document]
+        return [document for document in metrics_in(self.capsys.readouterr().out) if "Webhooks" in document]
 
 
 @pytest.fixture
 def deployed(_configured: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Deployed:
     """The entry point; it takes what is signed now."""
-    deployed = Deployed(load(), capsys)
+    deployed = Deployed(load("webhook"), capsys)
     real = deployed.app.wiring.ports
     secrets = deployed.secret.webhook_secrets()
 
@@ -94,14 +80,6 @@ def deployed(_configured: None, capsys: pytest.CaptureFixture[str], monkeypatch:
 def now() -> datetime:
     """The time of day, which the library goes by."""
     return datetime.now(UTC)
-
-
-def test_entry_point_is_thin() -> None:
-    """An entry point has at most 30 lines and decides nothing."""
-    source = APP.read_text()
-
-    assert len(source.splitlines()) <= 30
-    assert "if " not in source
 
 
 def test_settings() -> None:
@@ -123,7 +101,7 @@ def test_setting_is_missing(name: str, value: str | None, monkeypatch: pytest.Mo
     monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        load()
+        load("webhook")
 
 
 @pytest.mark.usefixtures("_configured")
@@ -132,7 +110,7 @@ def test_secret_in_the_place_of_its_arn(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("WEBHOOK_SECRET_ARN", SECRET)
 
     with pytest.raises(ConfigurationError, match=r"^WEBHOOK_SECRET_ARN must be a full ARN") as raised:
-        load()
+        load("webhook")
 
     assert SECRET not in str(raised.value)
 
@@ -140,7 +118,7 @@ def test_secret_in_the_place_of_its_arn(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("_configured")
 def test_wired() -> None:
     """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
-    wiring = load().wiring
+    wiring = load("webhook").wiring
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings.event_bus_name == "default"
@@ -153,7 +131,7 @@ def test_wired() -> None:
 @pytest.mark.usefixtures("_configured")
 def test_no_call_takes_long() -> None:
     """A call to AWS, its second try and the pause in between end before the time is up that is kept for it."""
-    wiring = load().wiring
+    wiring = load("webhook").wiring
     clients = [
         wiring._secrets._secret._secrets_manager,  # noqa: SLF001  # there is no other way to see it
         wiring._event_bus._events,  # noqa: SLF001  # the same
@@ -168,7 +146,7 @@ def test_no_call_takes_long() -> None:
 def test_what_a_start_takes_along() -> None:
     """A start imports nothing that only a retirement needs: a sender waits for it."""
     code = "import json, sys, app; print(json.dumps(sorted(sys.modules)))"
-    path = os.pathsep.join([str(APP.parent), str(CHECKOUT / "layers" / "retirement" / "python")])
+    path = os.pathsep.join([str(FUNCTIONS / "webhook"), str(CHECKOUT / "layers" / "retirement" / "python")])
     finished = subprocess.run(  # noqa: S603  # our own interpreter, code of this file
         [sys.executable, "-c", code],
         env=ENVIRONMENT | LAMBDA | {"PYTHONPATH": path},
