@@ -11,6 +11,7 @@ from local.databrain.state import Databrain
 from local.emulator import REGION
 from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
+from tests.stack.listener import Listener
 from tests.stack.scene import (
     DATA_APP_KEY,
     MAPS_BUCKET,
@@ -22,7 +23,8 @@ from tests.stack.scene import (
     Scene,
 )
 from tests.stack.shell import CLI, Shell
-from tests.stack.webhooks import Bus, Sender
+from tests.stack.sweeps import Sweeps
+from tests.stack.webhooks import Sender
 
 
 @pytest.fixture(scope="session")
@@ -59,16 +61,28 @@ def sender(scene: Scene) -> Iterator[Sender]:
 
 
 @pytest.fixture(scope="session")
-def listening(stack: EmbeddedStack) -> Bus:
+def listening_to_webhooks(stack: EmbeddedStack) -> Listener:
     """Each test forgets what was heard before, so one rule does for all."""
-    return Bus(stack)
+    return Listener(stack, "datamart-retirement.webhook")
 
 
 @pytest.fixture
-def bus(listening: Bus) -> Bus:
+def bus(listening_to_webhooks: Listener) -> Listener:
     """What this test's webhooks put on the bus."""
-    listening.forget()
-    return listening
+    listening_to_webhooks.forget()
+    return listening_to_webhooks
+
+
+@pytest.fixture(scope="session")
+def listening_to_sweeps(stack: EmbeddedStack) -> Listener:
+    """Each test forgets what was heard before, so one rule does for all."""
+    return Listener(stack, "datamart-retirement.sweep")
+
+
+@pytest.fixture
+def sweeps(scene: Scene, listening_to_sweeps: Listener) -> Sweeps:
+    """The sweeps of one test."""
+    return Sweeps(scene, listening_to_sweeps)
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """A function's role, with its own policies taken apart into single permissions."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from local.stack import EmbeddedStack
+from local.stack import EmbeddedStack, Invocation
 from tests.stack.scene import JsonObject
 
 
@@ -42,7 +43,13 @@ class Role:
         finally:
             self._put(policies, left_out=None)
 
-    def decision(self, permission: str) -> str:
+    def require(self, permission: str) -> None:
+        """Assert that the role may do it, by IAM's own judgement, and only by this permission."""
+        assert self._decision(permission) == "allowed"
+        with self.without(permission):
+            assert self._decision(permission) == "implicitDeny"
+
+    def _decision(self, permission: str) -> str:
         """What IAM says of it: `allowed` or `implicitDeny`."""
         (resource,) = (
             granted["Resource"]
@@ -69,6 +76,13 @@ class Role:
             ]
             document = json.dumps({**policy, "Statement": left})
             self._stack.iam.put_role_policy(RoleName=self._name, PolicyName=name, PolicyDocument=document)
+
+
+def assert_denied(invocation: Invocation, expected: str) -> None:
+    """Assert that it failed for want of a permission; `expected` is how its error begins, a regular expression."""
+    assert invocation.error
+    assert re.match(expected, invocation.payload["errorMessage"])
+    assert re.search("AccessDenied|AuthorizationError", invocation.payload["errorMessage"])
 
 
 def _split(statement: JsonObject) -> Iterator[JsonObject]:

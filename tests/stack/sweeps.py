@@ -1,7 +1,6 @@
 """What a test of sweeps works with: the owner's policy, sweeps by hand, what is heard of them, and their reports."""
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -9,8 +8,9 @@ from uuid import uuid4
 
 import fastjsonschema
 
-from local.stack import SWEEP, EmbeddedStack, Invocation, PublishedResult
-from tests.stack.scene import DEADLINE, EVENTS, MAPS_BUCKET, POLICY_KEY, JsonObject, Scene
+from local.stack import SWEEP, Invocation, PublishedResult
+from tests.stack.listener import Listener
+from tests.stack.scene import EVENTS, MAPS_BUCKET, POLICY_KEY, JsonObject, Scene
 
 follows_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart-sweep-report.json").read_bytes()))
 
@@ -21,54 +21,6 @@ RULE: JsonObject = {
     "names": ["trial-*"],
     "retireAfter": "14 days",
 }
-
-
-class Listener:
-    """Hears what sweeps put on the bus, by a rule and a queue of the tests' own."""
-
-    def __init__(self, stack: EmbeddedStack) -> None:
-        self._sqs = stack.sqs
-        self._queue_url = stack.sqs.create_queue(QueueName="heard-of-sweeps")["QueueUrl"]
-        arn = stack.sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
-        bus = stack.outputs["EventBusName"]
-        rule = stack.events.put_rule(
-            Name="heard-of-sweeps",
-            EventBusName=bus,
-            EventPattern=json.dumps({"source": ["datamart-retirement.sweep"]}),
-        )
-        allowed = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule["RuleArn"]}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        stack.sqs.set_queue_attributes(QueueUrl=self._queue_url, Attributes={"Policy": policy})
-        stack.events.put_targets(Rule="heard-of-sweeps", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
-
-    def forget(self) -> None:
-        """Forget what was heard."""
-        self._sqs.purge_queue(QueueUrl=self._queue_url)
-
-    def take(self, count: int) -> list[JsonObject]:
-        """The next events, as many as that; by the datamart's name."""
-        taken: list[JsonObject] = []
-        deadline = time.monotonic() + DEADLINE
-        while len(taken) < count:
-            assert time.monotonic() < deadline, f"{count} events were expected, and {len(taken)} came"
-            messages = self._sqs.receive_message(QueueUrl=self._queue_url, WaitTimeSeconds=1).get("Messages", [])
-            for message in messages:
-                self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
-                taken.append(json.loads(message["Body"]))
-        assert self.is_silent()
-        return sorted(taken, key=lambda event: str(event["detail"]["datamartName"]))
-
-    def is_silent(self) -> bool:
-        """Whether nothing is there to be heard."""
-        return "Messages" not in self._sqs.receive_message(QueueUrl=self._queue_url)
 
 
 class Sweeps:

@@ -13,7 +13,7 @@ from local.emulator import CHECKOUT
 from local.stack import WEBHOOK_SECRET_NAME
 from tests.stack.scene import DEADLINE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
 from tests.stack.shell import Shell, commands
-from tests.stack.sweeps import Listener, Sweeps
+from tests.stack.sweeps import Sweeps
 from tests.stack.webhooks import Sender, asking
 
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
@@ -243,10 +243,9 @@ def test_expiring_failures(shell: Shell, scene: Scene) -> None:
     assert (result["outcome"], result["requestedAt"]) == ("deleted", request["time"].replace("Z", ".000Z"))
 
 
-def test_sweep_errors(shell: Shell, scene: Scene) -> None:
+def test_sweep_errors(shell: Shell, scene: Scene, sweeps: Sweeps) -> None:
     """SweepErrorsAlarm: why sweeps failed, what the last one reported, and another one once that is mended."""
     tools, failed, ends, reports, report, again, answer = blocks("sweep-errors.md")
-    sweeps = Sweeps(scene, Listener(scene.stack))
     name = sweeps.datamart("old")
     sweeps.put(b"{")
     error = sweeps.invoke().payload["errorMessage"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from local.emulator import CHECKOUT
+from tests.stack.listener import Listener
 from tests.stack.scene import WEBHOOK_SECRET, Scene
-from tests.stack.webhooks import CANCELLED, REQUESTED, Bus
+from tests.stack.webhooks import CANCELLED, REQUESTED
 from tools.send_webhook import main
 
 SAMPLES = CHECKOUT / "events" / "webhooks"
@@ -31,7 +32,7 @@ def sample(tmp_path: Path, name: str) -> str:
 
 @pytest.mark.usefixtures("_trusted")
 def test_the_tool(
-    scene: Scene, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    scene: Scene, bus: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`tools/send_webhook.py` sends the samples, signed with the secret of a file or of its environment."""
     url = scene.stack.webhook_url

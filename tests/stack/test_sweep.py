@@ -10,27 +10,15 @@ import pytest
 
 from local.databrain.seed import organisation_of
 from local.emulator import CHECKOUT
-from local.stack import STACK_NAME, SWEEP, EmbeddedStack
+from local.stack import STACK_NAME, SWEEP
 from retirement.canonical import canonical_json
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.stack.scene import MAPS_BUCKET, POLICY_KEY, SEED, Scene
+from tests.stack.scene import MAPS_BUCKET, POLICY_KEY, SEED
 from tests.stack.shell import Shell
-from tests.stack.sweeps import RULE, Listener, Sweeps
+from tests.stack.sweeps import RULE, Sweeps
 
 CLI = CHECKOUT / ".venv" / "cli" / "bin"
 URI = f"SweepPolicyUri: s3://{MAPS_BUCKET}/{POLICY_KEY}"
-
-
-@pytest.fixture(scope="module")
-def listener(stack: EmbeddedStack) -> Listener:
-    """Each test takes what is put, so one does for all."""
-    return Listener(stack)
-
-
-@pytest.fixture
-def sweeps(scene: Scene, listener: Listener) -> Sweeps:
-    """The sweeps of one test."""
-    return Sweeps(scene, listener)
 
 
 def days_ahead(time: str) -> float:

@@ -4,23 +4,16 @@ import json
 import re
 
 import fastjsonschema
-import pytest
 
 from local.emulator import CHECKOUT
 from local.stack import SWEEP
-from tests.stack.scene import MAPS_BUCKET, POLICY_KEY, Scene
+from tests.stack.scene import MAPS_BUCKET, POLICY_KEY
 from tests.stack.shell import Shell
-from tests.stack.sweeps import Listener, Sweeps
+from tests.stack.sweeps import Sweeps
 
 PAGE = CHECKOUT / "docs" / "sweep.md"
 SCHEMAS = CHECKOUT / "events" / "schemas"
 POLICY_URI = f"s3://{MAPS_BUCKET}/{POLICY_KEY}"
-
-
-@pytest.fixture
-def sweeps(scene: Scene) -> Sweeps:
-    """The sweeps of one test."""
-    return Sweeps(scene, Listener(scene.stack))
 
 
 def blocks() -> list[str]:

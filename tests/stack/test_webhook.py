@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from local.stack import WEBHOOK_SECRET_NAME
+from tests.stack.listener import Listener
 from tests.stack.scene import WEBHOOK_SECRET, JsonObject, Scene
-from tests.stack.webhooks import CANCELLED, Bus, Sender, asking
+from tests.stack.webhooks import CANCELLED, Sender, asking
 
 PutSecret = Callable[[str], object]
 
@@ -40,7 +41,7 @@ def lines(scene: Scene) -> list[JsonObject]:
 # ---- What is taken -------------------------------------------------------------------------------------------------
 
 
-def test_from_the_sender_to_the_end(scene: Scene, sender: Sender, bus: Bus) -> None:
+def test_from_the_sender_to_the_end(scene: Scene, sender: Sender, bus: Listener) -> None:
     """A signed request is answered with its id, comes over the bus under the webhook's source, and is carried out."""
     name = scene.datamart()
     data = data_for(name, dryRun=False)
@@ -58,7 +59,7 @@ def test_from_the_sender_to_the_end(scene: Scene, sender: Sender, bus: Bus) -> N
     assert lines(scene)[-1]["retirementId"] == "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"
 
 
-def test_replayed(scene: Scene, sender: Sender, bus: Bus) -> None:
+def test_replayed(scene: Scene, sender: Sender, bus: Listener) -> None:
     """A webhook that is sent again and again, signed anew each time, is one retirement, carried out once."""
     name = scene.datamart()
     body = asking(data_for(name, dryRun=False))
@@ -93,7 +94,7 @@ def test_an_id_that_does_not_fit(scene: Scene, sender: Sender) -> None:
     scene.eventually(lambda: not scene.messages())
 
 
-def test_a_cancellation(scene: Scene, sender: Sender, bus: Bus) -> None:
+def test_a_cancellation(scene: Scene, sender: Sender, bus: Listener) -> None:
     """A cancellation comes over the bus as one."""
     data = {name: value for name, value in data_for("sales", retirementId="x-1").items() if name != "dryRun"}
     assert sender.send(asking(data, CANCELLED)).json() == {"retirementId": "x-1"}
@@ -129,7 +130,7 @@ def test_unicode(scene: Scene, sender: Sender) -> None:
     ],
     ids=lambda headers: str(headers)[:50],
 )
-def test_not_genuine(scene: Scene, sender: Sender, bus: Bus, headers: dict[str, str]) -> None:
+def test_not_genuine(scene: Scene, sender: Sender, bus: Listener, headers: dict[str, str]) -> None:
     """A message that is not signed as it should be is refused with 401 and not one word why; the log says why."""
     answer = sender.send(asking(data_for("sales")), headers=headers)
     assert (answer.status_code, answer.json()) == (
@@ -140,7 +141,7 @@ def test_not_genuine(scene: Scene, sender: Sender, bus: Bus, headers: dict[str, 
     assert (lines(scene)[-1]["status"], "reason" in lines(scene)[-1]) == (401, True)
 
 
-def test_unsigned(sender: Sender, bus: Bus) -> None:
+def test_unsigned(sender: Sender, bus: Listener) -> None:
     """A request without any signature is refused."""
     body = json.dumps(asking(data_for("sales")))
     assert sender.send_unsigned("POST", body, {"content-type": "application/json"}).status_code == 401
@@ -156,7 +157,7 @@ def test_unsigned(sender: Sender, bus: Bus) -> None:
     ],
     ids=["forged", "too old", "too new"],
 )
-def test_signed_otherwise(sender: Sender, bus: Bus, change: dict[str, Any]) -> None:
+def test_signed_otherwise(sender: Sender, bus: Listener, change: dict[str, Any]) -> None:
     """Forged, too old, too new: refused."""
     assert sender.send(asking(data_for("sales")), **change).status_code == 401
     assert bus.heard() == []
@@ -171,7 +172,7 @@ def test_signed_otherwise(sender: Sender, bus: Bus, change: dict[str, Any]) -> N
         (data_for("sales", retireAt="2099-01-01T00:00:00Z"), "data.retireAt must be at most 366 days ahead"),
     ],
 )
-def test_invalid(sender: Sender, bus: Bus, data: JsonObject, complaint: str) -> None:
+def test_invalid(sender: Sender, bus: Listener, data: JsonObject, complaint: str) -> None:
     """A genuine message that is no valid request is refused with the field and the rule."""
     answer = sender.send(asking(data))
     assert answer.status_code == 400
@@ -227,7 +228,7 @@ def test_rotation(scene: Scene, sender: Sender, put_webhook_secret: PutSecret) -
 
 
 @pytest.mark.parametrize("text", ["none", '{"secrets": []}', f"{WEBHOOK_SECRET} whsec_", "whsec_c2hvcnQ="])
-def test_a_bad_secret(scene: Scene, sender: Sender, bus: Bus, put_webhook_secret: PutSecret, text: str) -> None:
+def test_a_bad_secret(scene: Scene, sender: Sender, bus: Listener, put_webhook_secret: PutSecret, text: str) -> None:
     """Without a secret that is one, nothing is taken: the sender is told to try again, and the log what to mend."""
     put_webhook_secret(text)
     with scene.stack.settings(FUNCTION):
@@ -240,14 +241,14 @@ def test_a_bad_secret(scene: Scene, sender: Sender, bus: Bus, put_webhook_secret
 
 
 @pytest.mark.parametrize("name", ["ENVIRONMENT_NAME", "WEBHOOK_SECRET_ARN", "EVENT_BUS_NAME"])
-def test_a_bad_setting(scene: Scene, sender: Sender, bus: Bus, name: str) -> None:
+def test_a_bad_setting(scene: Scene, sender: Sender, bus: Listener, name: str) -> None:
     """A function that cannot start for want of a setting takes nothing: Lambda itself answers with 502."""
     with scene.stack.settings(FUNCTION, **{name: ""}):
         assert sender.send(asking(data_for("sales"))).status_code == 502
     assert bus.heard() == []
 
 
-def test_another_bus(scene: Scene, sender: Sender, bus: Bus) -> None:
+def test_another_bus(scene: Scene, sender: Sender, bus: Listener) -> None:
     """A bus that is not there, or not this stack's, takes nothing."""
     with scene.stack.settings(FUNCTION, EVENT_BUS_NAME="another"):
         assert sender.send(asking(data_for("sales"))).status_code == 503
@@ -286,7 +287,7 @@ def test_what_it_may_do(scene: Scene, role: str) -> None:
         ("events:PutEvents", "EventBridge PutEvents on default failed: "),
     ],
 )
-def test_without_a_permission(scene: Scene, sender: Sender, bus: Bus, action: str, message: str) -> None:
+def test_without_a_permission(scene: Scene, sender: Sender, bus: Listener, action: str, message: str) -> None:
     """Without either permission nothing is taken, the sender is told to try again, and the log names the call."""
     with scene.stack.without_permission(action, FUNCTION):
         answer = sender.send(asking(data_for("sales")))
@@ -304,7 +305,7 @@ def test_without_a_permission(scene: Scene, sender: Sender, bus: Bus, action: st
     ],
 )
 def test_in_another_name(
-    scene: Scene, sender: Sender, bus: Bus, role: str, operator: str, key: str, value: str
+    scene: Scene, sender: Sender, bus: Listener, role: str, operator: str, key: str, value: str
 ) -> None:
     """The role's permission is for its own source and types: were it for others, it would be none for these."""
     name, policy = policy_of(scene, role)

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 import httpx
@@ -60,34 +60,3 @@ class Sender:
 def asking(data: JsonObject, webhook_type: str = REQUESTED) -> JsonObject:
     """The body of a message, asked for now."""
     return {"type": webhook_type, "timestamp": datetime.now(UTC).isoformat(), "data": data}
-
-
-class Bus:
-    """What the webhook puts on the bus, heard by a rule of the tests' own."""
-
-    def __init__(self, stack: EmbeddedStack) -> None:
-        self._sqs = stack.sqs
-        self._queue_url = stack.sqs.create_queue(QueueName="heard-of-the-webhook")["QueueUrl"]
-        queue = stack.sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])
-        arn = queue["Attributes"]["QueueArn"]
-        allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        stack.sqs.set_queue_attributes(QueueUrl=self._queue_url, Attributes={"Policy": policy})
-        bus = stack.outputs["EventBusName"]
-        pattern = json.dumps({"source": ["datamart-retirement.webhook"]})
-        stack.events.put_rule(Name="heard-of-the-webhook", EventBusName=bus, EventPattern=pattern)
-        stack.events.put_targets(Rule="heard-of-the-webhook", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self._sqs.purge_queue(QueueUrl=self._queue_url)
-
-    def heard(self) -> list[JsonObject]:
-        """Every event since then, in the order in which they came; MiniStack delivers before it answers PutEvents."""
-        return list(self._taken())
-
-    def _taken(self) -> Iterator[Any]:
-        while messages := self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
-                yield json.loads(message["Body"])
