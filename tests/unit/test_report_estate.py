@@ -124,6 +124,35 @@ def test_the_last_failure_stands(evidence: KeptEvidence) -> None:
     assert [failure.reason for failure in retirement.failures] == ["reason 10", "reason 2", "reason 1"]
 
 
+def test_a_cancellation_that_was_given_up(evidence: KeptEvidence) -> None:
+    """Where a cancellation was given up and the date stands, a person has to look."""
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=1)
+    evidence.tell("sales", "cancellation-failure-1.json", outcome="failed", ago=0)
+    estate = read(evidence)
+    (retirement,) = estate.retirements
+    assert (retirement.state, retirement.failures) == ("scheduled", ())
+    assert [paper.kind for paper in retirement.papers] == [Kind.CANCELLATION_FAILURE, Kind.SCHEDULE]
+    (trouble,) = estate.troubles
+    assert trouble.key.endswith("/cancellation-failure-1.json")
+    assert trouble.what == "This cancellation was given up: the date stands until it is sent again."
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "deleted"])
+def test_a_cancellation_that_was_given_up_and_is_settled(evidence: KeptEvidence, outcome: str) -> None:
+    """Once the retirement has ended, whatever became of its cancellation is history."""
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=2)
+    evidence.tell("sales", "cancellation-failure-1.json", outcome="failed", ago=1)
+    evidence.tell("sales", "cancelled.json" if outcome == "cancelled" else "receipt.json", outcome=outcome)
+    assert only(evidence).state == outcome
+
+
+def test_a_cancellation_that_was_given_up_and_nothing_else(evidence: KeptEvidence) -> None:
+    """A cancellation that was given up, of a retirement that nothing else tells of, failed."""
+    evidence.tell("n" * 700, "cancellation-failure-1.json", outcome="failed")
+    retirement = only(evidence)
+    assert (retirement.datamart_name, retirement.state) == ("n" * 700, "failed")
+
+
 def test_under_way(evidence: KeptEvidence) -> None:
     """An intent alone is a retirement without a result, under the name that it tells."""
     evidence.put(retirement_key("n" * 700, "r1", "intent.json"), {"datamart": {"name": "n" * 700}})

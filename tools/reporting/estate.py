@@ -36,6 +36,7 @@ class Kind(StrEnum):
     PLAN = "plan"
     BACKUP = "backup"
     FAILURE = "failure"
+    CANCELLATION_FAILURE = "cancellation-failure"
     SCHEDULE = "schedule"
     REMINDER = "reminder"
 
@@ -182,7 +183,8 @@ class Estate:
 # The layout of the bucket (docs/reference.md, "What is kept").
 _OF_A_RETIREMENT = re.compile(
     r"(?P<folder>retirements/[^/]+/[^/]+)/"
-    r"(?:(?P<one>receipt|cancelled|intent)|(?P<many>failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
+    r"(?:(?P<one>receipt|cancelled|intent)"
+    r"|(?P<many>failure|cancellation-failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
     r"|backup-[0-9a-f]{16})\.json"
 )
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
@@ -253,13 +255,22 @@ class _Folder:
         )
         if stands and stands.backup:
             self._look_for(stands.backup)
+        if state == SCHEDULED:
+            self._warn_of_failed_cancellations()
         return retirement, self._troubles
 
     def _standing(self, failures: Sequence[Statement]) -> Statement | None:
-        """The receipt, else the cancellation, else the later of schedule and failure; None where one is unreadable."""
+        """The receipt, else the cancellation, else the later of schedule and failure; None where one is unreadable.
+
+        What has none of these may have a cancellation that was given up.
+        """
         if receipt := self._told(Kind.RECEIPT):
             return receipt[0]
-        known = self._told(Kind.CANCELLED) or [*failures, *self._told(Kind.SCHEDULE)]
+        known = (
+            self._told(Kind.CANCELLED)
+            or [*failures, *self._told(Kind.SCHEDULE)]
+            or self._told(Kind.CANCELLATION_FAILURE)
+        )
         return None if self._troubles else max(known, key=attrgetter("finished_at"), default=None)
 
     def _told(self, kind: Kind, most: int = 1) -> list[Statement]:
@@ -297,6 +308,12 @@ class _Folder:
             self._troubles.append(Trouble(key, f"{self._key} names this plan, and it is not in the bucket."))
             return []
         return [Paper(Kind.PLAN, 0, self._plans[key])]
+
+    def _warn_of_failed_cancellations(self) -> None:
+        for paper in self._of(Kind.CANCELLATION_FAILURE):
+            self._troubles.append(
+                Trouble(paper.listed.key, "This cancellation was given up: the date stands until it is sent again.")
+            )
 
     def _look_for(self, backup: Backup) -> None:
         sizes = {paper.listed.key: paper.listed.size for paper in self._of(Kind.BACKUP)}

@@ -140,6 +140,7 @@ _TITLES = {
     Kind.RECEIPT: "Receipt",
     Kind.CANCELLED: "Cancellation",
     Kind.FAILURE: "Failure",
+    Kind.CANCELLATION_FAILURE: "Failure of a cancellation",
     Kind.SCHEDULE: "Schedule",
     Kind.REMINDER: "Reminder",
     Kind.INTENT: "Intent",
