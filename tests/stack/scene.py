@@ -59,8 +59,8 @@ class Scene:
         self.databrain = databrain
         self.map_embeds({})
         self.uncount()
-        for timer in self.timers().values():
-            stack.scheduler.delete_schedule(Name=timer["Name"], GroupName=timer["GroupName"])
+        for name in self._timer_names():
+            stack.scheduler.delete_schedule(Name=name, GroupName=stack.outputs["ScheduleGroupName"])
         self._began = datetime.now(UTC)
         self._objects_before = self._object_versions()
 
@@ -241,8 +241,15 @@ class Scene:
     def timers(self) -> dict[str, JsonObject]:
         """The stack's timers by what they do: `retire` and `remind`."""
         scheduler, group = self.stack.scheduler, self.stack.outputs["ScheduleGroupName"]
-        names = [timer["Name"] for timer in scheduler.list_schedules(GroupName=group)["Schedules"]]
-        return {name.partition("-")[0]: dict(scheduler.get_schedule(Name=name, GroupName=group)) for name in names}
+        return {
+            name.partition("-")[0]: dict(scheduler.get_schedule(Name=name, GroupName=group))
+            for name in self._timer_names()
+        }
+
+    def _timer_names(self) -> list[str]:
+        pages = self.stack.scheduler.get_paginator("list_schedules")
+        listed = pages.paginate(GroupName=self.stack.outputs["ScheduleGroupName"])
+        return [timer["Name"] for page in listed for timer in page["Schedules"]]
 
     def antedate(self, retirement_id: str, number: int = 1, **time: float) -> None:
         """Have a date of a retirement be set so long before now, for its reminder to be due."""

@@ -121,7 +121,7 @@ def test_unicode(scene: Scene, sender: Sender) -> None:
         {"webhook-signature": "v1," + b64encode(bytes(32)).decode()},
         {"webhook-signature": "v1,*****"},
         {"webhook-signature": "v1"},
-        {"webhook-signature": " ".join(["v1," + b64encode(bytes(32)).decode()] * 1000)},
+        {"webhook-signature": " ".join(["v1," + b64encode(bytes(32)).decode()] * 200)},  # the server here takes 16 KiB
         {"webhook-timestamp": "nan"},
         {"webhook-timestamp": "inf"},
         {"webhook-timestamp": "1e400"},
