@@ -4,15 +4,20 @@ Runs under the emulator's own interpreter; the arguments are hypercorn's. (`pyth
 where it may, as soon as it speaks TLS.)
 """
 
+import hashlib
 import json
 import os
 import runpy
 import signal
 import sys
+import tempfile
 import threading
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from ministack.core import iam_actions  # type: ignore[import-not-found]  # it is where this runs
+from ministack.core import iam_actions, lambda_runtime  # type: ignore[import-not-found]  # it is where this runs
 
 
 def _tell_policies_of_events() -> None:
@@ -30,6 +35,26 @@ def _tell_policies_of_events() -> None:
     iam_actions.request_tag_context = told_of_events
 
 
+class _UnpackedOnce(zipfile.ZipFile):
+    """A function's code or layer. Each process is to have its own copy; that takes more time than all that it runs."""
+
+    _guard = threading.Lock()
+    _kept = Path(tempfile.mkdtemp(prefix="unpacked-"))
+
+    def extractall(self, path: Any = None, *_: Any) -> None:  # noqa: ANN401 -- as MiniStack calls it
+        """Put a link to what is unpacked in the place of the empty folder `path`."""
+        kept = self._kept / hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+        with self._guard:
+            if not kept.exists():
+                super().extractall(kept)
+        Path(path).rmdir()
+        Path(path).symlink_to(kept, target_is_directory=True)
+
+
+def _unpack_once() -> None:
+    lambda_runtime.zipfile = SimpleNamespace(ZipFile=_UnpackedOnce, BadZipFile=zipfile.BadZipFile)
+
+
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
     os.killpg(os.getpgrp(), signal.SIGKILL)  # the functions' processes are in the group, and nothing is worth saving
@@ -38,4 +63,5 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _tell_policies_of_events()
+    _unpack_once()
     runpy.run_module("hypercorn", run_name="__main__", alter_sys=True)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,13 @@ class Shell:
         return json.loads(self.run(*blocks, **placeholders))
 
     def logged(self, *blocks: str, **placeholders: str) -> list[JsonObject]:
-        """Run blocks that print the function's log, and return what their filter pattern leaves of it on AWS."""
+        """Run blocks that print the function's log, and return what their filter pattern leaves of it on AWS.
+
+        What was logged before the shell was opened is left out: blocks reach back by whole seconds.
+        """
         (pattern,) = re.findall(r"'({ .* })'", filled_in(blocks[-1], placeholders))
         lines = [json.loads(line) for line in self.run(*blocks, **placeholders).splitlines() if line.startswith("{")]
-        return [line for line in lines if selects(pattern, line)]
+        return [line for line in lines if selects(pattern, line) and _logged_at(line) >= self.opened]
 
     def refused(self, *blocks: str) -> str:
         """Run blocks whose last command MiniStack does not have, and return that command with its arguments."""
@@ -84,6 +88,10 @@ def filled_in(text: str, placeholders: dict[str, str]) -> str:
         assert placeholder in text
         text = text.replace(placeholder, value)
     return text
+
+
+def _logged_at(line: JsonObject) -> float:
+    return datetime.fromisoformat(line["timestamp"].replace(",", ".")).timestamp()
 
 
 def selects(pattern: str, line: JsonObject) -> bool:

@@ -134,7 +134,9 @@ def test_failures(shell: Shell, scene: Scene) -> None:
     assert [line["receiveCount"] for line in attempts] == [1, 2, 3, 4, 5, 6]
     assert {line["reason"] for line in attempts} == {"databrain_unexpected"}
     assert {line["retryHelps"] for line in attempts} == {False}
-    assert shell.run(tools, ends).count("REPORT RequestId") == 6 + 6 + 6
+    ended = set(re.findall(r"REPORT RequestId: (\S+)", shell.run(tools, ends)))
+    assert {line["function_request_id"] for line in attempts} <= ended
+    assert len(ended) >= 6 + 6 + 6
     about = {"NAME": cancelled["detail"]["datamartName"], "RETIREMENT_ID": cancelled["detail"]["retirementId"]}
     folder = f"retirements/{about['NAME']}/{about['RETIREMENT_ID']}"
     assert shell.told(tools, objects, **about) == [f"{folder}/cancellation-failure-1.json", f"{folder}/cancelled.json"]
