@@ -1,0 +1,177 @@
+"""The schedule function's entry point and what it wires together."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp
+from retirement.ports import SchedulePorts, Timer
+from retirement.timestamps import format_timestamp
+from tests.fakes import SCHEDULE_SETTINGS, FailAt, Parsed, World, cancelled, from_queue, interfered, requested
+from tests.unit.entry_points import LAMBDA, Context, by_name, lines_of, load, metrics_in
+from tests.unit.test_schedule_settings import ENVIRONMENT
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (ENVIRONMENT | LAMBDA).items():
+        monkeypatch.setenv(name, value)
+
+
+@dataclass
+class Deployed:
+    """The entry point on fakes, with its real telemetry and clock."""
+
+    app: Any
+    world: World
+    capsys: pytest.CaptureFixture[str]
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    def take(self, event: object, receives: int = 1) -> Parsed:
+        """Handle one message of the queue, and return the result."""
+        result: Parsed = self.app.handler(from_queue(event, NOW, receives), Context())
+        return result
+
+    @property
+    def lines(self) -> list[Parsed]:
+        """The log."""
+        return lines_of(self.log)
+
+    def metrics(self) -> dict[str, Parsed]:
+        """The metrics, by name."""
+        return by_name(metrics_in(self.capsys.readouterr().out))
+
+
+@pytest.fixture
+def deployed(
+    _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployed]:
+    """With nothing scheduled yet."""
+    deployed = Deployed(load("schedule"), world, capsys)
+    real: Callable[[Context], SchedulePorts] = deployed.app.wiring.ports
+
+    def ports(context: Context) -> SchedulePorts:
+        return replace(
+            real(context),
+            evidence=world.evidence,
+            timers=world.timers,
+            inbox=world.inbox,
+            outbox=world.outbox,
+            results_topic=world.results_topic,
+        )
+
+    monkeypatch.setattr(deployed.app.wiring, "ports", ports)
+    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
+    capsys.readouterr()
+    yield deployed
+    deployed.app.metrics.clear_metrics()
+
+
+def dated() -> Parsed:
+    """A request for a date that is a week ahead."""
+    return requested(retireAt=format_timestamp(NOW + timedelta(days=7))) | {"time": format_timestamp(NOW)}
+
+
+@pytest.mark.usefixtures("_configured")
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT))
+def test_setting_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing setting stops the function at its start, with the setting's name."""
+    monkeypatch.delenv(name)
+
+    with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
+        load("schedule")
+
+
+def test_a_date_and_its_end(deployed: Deployed) -> None:
+    """A date is set, and a cancellation takes it back; each returns the result that is published."""
+    scheduled = deployed.take(dated())
+    assert scheduled["outcome"] == "scheduled"
+    assert {timer for timer, *_ in deployed.world.timers.standing} == {Timer.RETIRE, Timer.REMIND}
+
+    ended = deployed.take(cancelled())
+    assert ended["outcome"] == "cancelled"
+    assert deployed.world.timers.standing == {}
+    assert deployed.world.published == [scheduled, ended]
+    assert json.loads(json.dumps([scheduled, ended])) == deployed.world.published
+
+
+def test_log_and_metrics(deployed: Deployed) -> None:
+    """Every line tells which request it is about, the last one its outcome, which counts as one."""
+    deployed.take(dated(), receives=2)
+
+    assert {(line["retirementId"], line["datamartName"]) for line in deployed.lines} == {("offboard-1", "sales")}
+    assert {line["receiveCount"] for line in deployed.lines} == {2}
+    assert (deployed.lines[-1]["message"], deployed.lines[-1]["outcome"]) == ("published", "scheduled")
+    metrics = deployed.metrics()
+    assert metrics["Retirements"].items() >= {"environment": "prod", "outcome": "scheduled", "reason": "none"}.items()
+    assert metrics["Duration"]["service"] == "datamart-retirement"
+
+
+def test_failed(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed attempt goes back to the queue; the last receive publishes the failure."""
+    plain = deployed.app.wiring.ports
+    fail = FailAt("timers.set", AwsCallFailed("Scheduler CreateSchedule: throttled"))
+    monkeypatch.setattr(deployed.app.wiring, "ports", lambda context: interfered(plain(context), fail))
+
+    with pytest.raises(AwsCallFailed):
+        deployed.take(dated(), receives=5)
+    assert deployed.world.published == []
+    with pytest.raises(GivenUp):
+        deployed.take(dated(), receives=6)
+    assert [(result["outcome"], result["reason"]) for result in deployed.world.published] == [
+        ("failed", "internal_error")
+    ]
+
+
+# ---- Wiring --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_configured")
+def test_wired() -> None:
+    """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
+    wiring = load("schedule").wiring
+    first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
+
+    assert wiring.settings == SCHEDULE_SETTINGS
+    assert first.evidence is second.evidence
+    assert first.timers is second.timers
+    assert first.inbox is second.inbox
+    assert first.outbox is second.outbox
+    assert first.results_topic is second.results_topic
+    assert first.telemetry is second.telemetry
+    assert second.clock.remaining() == 1.5
+
+
+@pytest.mark.usefixtures("_configured")
+def test_queues() -> None:
+    """A retirement that is due goes to the queue of requests, a reminder to that of schedulings."""
+    wiring = load("schedule").wiring
+
+    assert wiring._inbox._url == SCHEDULE_SETTINGS.scheduling_queue_url  # noqa: SLF001  # there is no other way to see it
+    assert wiring._outbox._url == SCHEDULE_SETTINGS.requests_queue_url  # noqa: SLF001  # the same
+    assert wiring._timers._targets.queues == {  # noqa: SLF001  # the same
+        Timer.RETIRE: SCHEDULE_SETTINGS.requests_queue_arn,
+        Timer.REMIND: SCHEDULE_SETTINGS.scheduling_queue_arn,
+    }
+
+
+@pytest.mark.usefixtures("_configured")
+def test_every_client_has_time_outs() -> None:
+    """No call that goes out can hang for ever."""
+    wiring = load("schedule").wiring
+    aws = [
+        wiring._evidence._s3,  # noqa: SLF001  # there is no other way to see it
+        wiring._timers._scheduler,  # noqa: SLF001  # the same
+        wiring._inbox._sqs,  # noqa: SLF001  # the same
+        wiring._outbox._sqs,  # noqa: SLF001  # the same
+        wiring._results_topic._sns,  # noqa: SLF001  # the same
+    ]
+
+    assert all(client.meta.config.read_timeout <= 5 and client.meta.config.connect_timeout <= 2 for client in aws)
