@@ -138,3 +138,5 @@ def test_a_refusal(aws: EmbeddedStack) -> None:
     timers = SchedulerTimers(aws.scheduler, f"group-{uuid4()}", TARGETS)
     with pytest.raises(AwsCallFailed, match="could not set a timer"):
         timers.set(Timer.RETIRE, asked(), START, BODY)
+    with pytest.raises(AwsCallFailed, match="could not clear a timer"):
+        SchedulerTimers(aws.scheduler, "", TARGETS).clear(Timer.RETIRE, asked())

@@ -186,7 +186,7 @@ class Interleavings(RuleBasedStateMachine):
         intent = objects.get(retirement_key(*identity_of(event), "intent.json"))
         if receipt is not None:
             return receipt.content_hash == content
-        return intent is not None and Intent.from_json(intent.body).content_hash == content
+        return intent is not None and Intent.of(intent).content_hash == content
 
     @invariant()
     def holds(self) -> None:

@@ -5,9 +5,16 @@ import pytest
 
 from retirement.errors import AwsCallFailed
 from retirement.intents import Intent
+from retirement.stored_object import StoredObject
 from tests.unit.samples import CREATED_AT, INTENT
 
 KEPT = json.loads(INTENT.to_json())
+KEY = "retirements/sales/offboard-1/intent.json"
+
+
+def read(body: str) -> Intent:
+    """Read an intent from a stored object with this body."""
+    return Intent.of(StoredObject("evidence", KEY, "v1", body, None))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +27,7 @@ KEPT = json.loads(INTENT.to_json())
 )
 def test_round_trip(intent: Intent) -> None:
     """An intent reads back equal."""
-    assert Intent.from_json(intent.to_json()) == intent
+    assert read(intent.to_json()) == intent
 
 
 @pytest.mark.parametrize(
@@ -44,12 +51,12 @@ def test_round_trip(intent: Intent) -> None:
 )
 def test_not_ours(kept: object) -> None:
     """Anything else than an intent of ours is an error, never an intent with gaps."""
-    with pytest.raises(AwsCallFailed, match="look at the object's versions"):
-        Intent.from_json(json.dumps(kept))
+    with pytest.raises(AwsCallFailed, match=f"^{KEY} is not as this project writes it: look at the object's versions"):
+        read(json.dumps(kept))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
 def test_no_json(text: str) -> None:
     """An object that is no JSON is no intent."""
-    with pytest.raises(AwsCallFailed):
-        Intent.from_json(text)
+    with pytest.raises(AwsCallFailed, match=KEY):
+        read(text)

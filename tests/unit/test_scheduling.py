@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -482,6 +483,19 @@ def test_last_receive_of_what_has_ended(world: World) -> None:
     assert world.schedule(dated(DATE), receive_count=MOST_RECEIVES) == receipt
 
 
+@pytest.mark.parametrize("ended", ["cancelled", "deleted"])
+def test_last_receive_of_a_cancellation_of_what_has_ended(world: World, ended: str) -> None:
+    """The last receive of a cancellation answers by the receipt that is there by now."""
+    world.schedule(dated(DATE))
+    if ended == "cancelled":
+        receipt = world.schedule(cancelled())
+        assert world.schedule(cancelled(), receive_count=MOST_RECEIVES) == receipt
+    else:
+        world.pass_time(LATER)
+        result = world.schedule(cancelled(), receive_count=MOST_RECEIVES)
+        assert (result["outcome"], result["reason"]) == ("rejected", "already_ended")
+
+
 def test_last_receive_of_a_cancellation_in_doubt(world: World) -> None:
     """Where an intent is there and no receipt ever comes, the cancellation is given up as `unconfirmed`."""
     with pytest.raises(Crash):
@@ -492,3 +506,26 @@ def test_last_receive_of_a_cancellation_in_doubt(world: World) -> None:
 
     assert (world.published[-1]["outcome"], world.published[-1]["reason"]) == ("failed", "unconfirmed")
     assert f"{FOLDER}cancellation-failure-1.json" in world.evidence.objects
+
+
+# ---- A date that was kept and is not as it should be -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"event": "{}"}', '{"event": 7}'])
+def test_a_date_that_is_not_ours(world: World, body: str) -> None:
+    """Where a kept date cannot be read, nothing is decided by the others: each attempt fails, and names the object."""
+    world.schedule(dated(DATE))
+    key = f"{FOLDER}schedule-1.json"
+    world.evidence.objects[key] = replace(world.evidence.objects[key], body=body)
+
+    attempts = [
+        partial(world.schedule, dated(LATER, "second", START + HOUR)),
+        partial(world.pass_time, DATE - HOUR),  # for the reminder
+        partial(world.pass_time, LATER),
+        partial(world.schedule, cancelled()),
+    ]
+
+    for attempt in attempts:
+        with pytest.raises(AwsCallFailed, match=f"^{key} is not as this project writes it"):
+            attempt()
+    assert "sales" in world.databrain.datamarts

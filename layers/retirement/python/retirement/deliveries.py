@@ -78,7 +78,7 @@ class Attempt(Generic[AskedT_co, SettingsT_co, PortsT_co]):
     def intent(self) -> Intent | None:
         """Read the intent of this retirement."""
         kept = self.read("intent.json")
-        return None if kept is None else Intent.from_json(kept.body)
+        return None if kept is None else Intent.of(kept)
 
     def result(
         self,

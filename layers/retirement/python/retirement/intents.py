@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json
-from retirement.errors import AwsCallFailed
 from retirement.results import BackupReference, Grounds
+from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
 
 
@@ -50,14 +50,14 @@ class Intent:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> "Intent":
+    def of(cls, stored: StoredObject) -> "Intent":
         """Read a kept intent.
 
         Raises:
             AwsCallFailed: what is kept is not one of ours.
         """
         try:
-            kept = cast("dict[str, Any]", parse_json(text))
+            kept = cast("dict[str, Any]", parse_json(stored.body))
             datamart, backup = kept["datamart"], kept["backup"]
             return cls(
                 detail=kept["request"],
@@ -71,7 +71,7 @@ class Intent:
                 invocation_id=kept["invocationId"],
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise AwsCallFailed("intent.json is not as this project writes it: look at the object's versions") from None
+            raise stored.not_ours() from None
 
 
 def _backup(kept: Mapping[str, Any]) -> BackupReference:

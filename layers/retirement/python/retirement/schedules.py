@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from typing import Any, cast
 
 from retirement.canonical import parse_json
@@ -54,9 +53,8 @@ def kept_schedules(read: Callable[[str], StoredObject | None], *, after: int = 0
         AwsCallFailed: one could not be read.
     """
     found: list[Schedule] = []
-    for number in count(after + 1):
-        kept = read(schedule_file_name(number))
-        if kept is None:
-            return found
+    number = after + 1
+    while kept := read(schedule_file_name(number)):
         found.append(Schedule.of(number, kept))
+        number += 1
     return found
