@@ -3,12 +3,16 @@
 import importlib.util
 import io
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Generic, TypeVar
 
-from tests.fakes import Parsed
+import pytest
+
+from tests.fakes import Interference, Parsed, interfered
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 LAMBDA = {
@@ -62,3 +66,44 @@ def by_name(documents: Iterable[Parsed]) -> dict[str, Parsed]:
         for document in documents
         for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     }
+
+
+WorldT = TypeVar("WorldT")
+
+
+@dataclass
+class Deployed(Generic[WorldT]):
+    """An entry point on the fakes of a world, with its real telemetry and clock."""
+
+    app: Any
+    world: WorldT
+    capsys: pytest.CaptureFixture[str]
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def lines(self) -> list[Parsed]:
+        """The log."""
+        return lines_of(self.log)
+
+    def metrics(self) -> dict[str, Parsed]:
+        """The metrics, by name."""
+        return by_name(metrics_in(self.capsys.readouterr().out))
+
+    def interfere(self, interference: Interference) -> None:
+        """From now on with this interference."""
+        plain = self.app.wiring.ports
+        self.app.wiring.ports = lambda context: interfered(plain(context), interference)
+
+
+@contextmanager
+def deploy(
+    function: str, world: WorldT, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ports: str
+) -> Iterator[Deployed[WorldT]]:
+    """Load an entry point, with these ports from the world, where they have the same names."""
+    deployed = Deployed(load(function), world, capsys)
+    real, fakes = deployed.app.wiring.ports, {port: getattr(world, port) for port in ports}
+    monkeypatch.setattr(deployed.app.wiring, "ports", lambda context: replace(real(context), **fakes))
+    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
+    capsys.readouterr()
+    yield deployed
+    deployed.app.metrics.clear_metrics()

@@ -1,20 +1,16 @@
 """The entry point and what it wires together."""
 
-import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from retirement.errors import ConfigurationError, DatabrainUnavailable, GivenUp
-from retirement.ports import RetirePorts
 from retirement.settings import Mode
 from retirement.wiring.invocation import LambdaClock
-from tests.fakes import START, FailAt, Interference, Parsed, World, entry_of, from_queue, interfered, requested
-from tests.unit.entry_points import LAMBDA, Context, by_name, lines_of, load, metrics_in
+from tests.fakes import START, FailAt, Parsed, World, entry_of, from_queue, requested
+from tests.unit.entry_points import LAMBDA, Context, Deployed, deploy, load
 from tests.unit.test_settings import ENVIRONMENT, MAY_BE_EMPTY
 
 
@@ -24,55 +20,15 @@ def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@dataclass
-class Deployed:
-    """The entry point on fakes, with its real telemetry."""
-
-    app: Any
-    world: World
-    capsys: pytest.CaptureFixture[str]
-    log: io.StringIO = field(default_factory=io.StringIO)
-
-    @property
-    def lines(self) -> list[Parsed]:
-        """The log."""
-        return lines_of(self.log)
-
-    def metrics(self) -> dict[str, Parsed]:
-        """The metrics, by name."""
-        return by_name(metrics_in(self.capsys.readouterr().out))
-
-    def interfere(self, interference: Interference) -> None:
-        """From now on with this interference."""
-        plain = self.app.wiring.ports
-        self.app.wiring.ports = lambda context: interfered(plain(context), interference)
-
-
 @pytest.fixture
 def deployed(
     _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Deployed]:
+) -> Iterator[Deployed[World]]:
     """With one datamart, `sales`."""
-    deployed = Deployed(load("retire"), world, capsys)
     world.databrain.datamarts["sales"] = entry_of()
-    real: Callable[[Context], RetirePorts] = deployed.app.wiring.ports
-
-    def ports(context: Context) -> RetirePorts:
-        return replace(
-            real(context),
-            databrain=world.databrain,
-            embed_map=world.embed_map,
-            evidence=world.evidence,
-            coordination=world.coordination,
-            inbox=world.inbox,
-            results_topic=world.results_topic,
-        )
-
-    monkeypatch.setattr(deployed.app.wiring, "ports", ports)
-    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
-    capsys.readouterr()
-    yield deployed
-    deployed.app.metrics.clear_metrics()
+    ports = ("databrain", "embed_map", "evidence", "coordination", "inbox", "results_topic")
+    with deploy("retire", world, capsys, monkeypatch, *ports) as deployed:
+        yield deployed
 
 
 def message(event: object, receives: int = 1) -> Parsed:
@@ -92,7 +48,7 @@ def test_setting_is_missing(name: str, value: str | None, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["from the queue", "from a rule as such"])
-def test_event(deployed: Deployed, direct: bool) -> None:  # noqa: FBT001  # a parameter of the test
+def test_event(deployed: Deployed[World], direct: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """A message of the queue and an EventBridge event as such are carried out alike, and return the result."""
     event = requested()
 
@@ -103,7 +59,7 @@ def test_event(deployed: Deployed, direct: bool) -> None:  # noqa: FBT001  # a p
     assert json.loads(json.dumps(result)) == result
 
 
-def test_log(deployed: Deployed) -> None:
+def test_log(deployed: Deployed[World]) -> None:
     """Every line tells which request it is about, and the last one its outcome."""
     deployed.app.handler(message(requested(), receives=2), Context())
 
@@ -115,7 +71,7 @@ def test_log(deployed: Deployed) -> None:
     assert deployed.lines[-1]["outcome"] == "deleted"
 
 
-def test_log_of_the_next_request(deployed: Deployed) -> None:
+def test_log_of_the_next_request(deployed: Deployed[World]) -> None:
     """A line never tells of an earlier request of the same environment."""
     deployed.app.handler(message(requested()), Context())
     before = len(deployed.lines)
@@ -125,7 +81,7 @@ def test_log_of_the_next_request(deployed: Deployed) -> None:
     assert deployed.lines[-1]["outcome"] == "rejected"
 
 
-def test_log_of_a_rejected_request(deployed: Deployed) -> None:
+def test_log_of_a_rejected_request(deployed: Deployed[World]) -> None:
     """The line of a rejected request names it as far as it can be told."""
     deployed.app.handler(message(requested(dryRum=True)), Context())
 
@@ -134,7 +90,7 @@ def test_log_of_a_rejected_request(deployed: Deployed) -> None:
     assert deployed.lines[-1]["datamartName"] == "sales"
 
 
-def test_metrics(deployed: Deployed) -> None:
+def test_metrics(deployed: Deployed[World]) -> None:
     """One invocation emits its measures, and one count by outcome and reason."""
     deployed.app.handler(message(requested(dryRun=True)), Context())
 
@@ -145,7 +101,7 @@ def test_metrics(deployed: Deployed) -> None:
     assert metrics["Retirements"].items() >= (both | {"outcome": "planned", "reason": "dry_run"}).items()
 
 
-def test_failed(deployed: Deployed) -> None:
+def test_failed(deployed: Deployed[World]) -> None:
     """A failed attempt goes back to the queue; the last receive publishes the failure, which counts as one."""
     deployed.interfere(FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503")))
 
@@ -163,7 +119,7 @@ def test_failed(deployed: Deployed) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics to publish")
-def test_batch_of_two(deployed: Deployed) -> None:
+def test_batch_of_two(deployed: Deployed[World]) -> None:
     """More than one message at once is a wrong setting, told as such."""
     batch = message(requested())
     batch["Records"] *= 2

@@ -1,19 +1,16 @@
 """The schedule function's entry point and what it wires together."""
 
-import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp
-from retirement.ports import SchedulePorts, Timer
+from retirement.ports import Timer
 from retirement.timestamps import format_timestamp
-from tests.fakes import SCHEDULE_SETTINGS, FailAt, Parsed, World, cancelled, from_queue, interfered, requested
-from tests.unit.entry_points import LAMBDA, Context, by_name, lines_of, load, metrics_in
+from tests.fakes import SCHEDULE_SETTINGS, FailAt, Parsed, World, cancelled, from_queue, requested
+from tests.unit.entry_points import LAMBDA, Context, Deployed, deploy, load
 from tests.unit.test_schedule_settings import ENVIRONMENT
 
 NOW = datetime.now(UTC)
@@ -25,53 +22,20 @@ def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@dataclass
-class Deployed:
-    """The entry point on fakes, with its real telemetry and clock."""
-
-    app: Any
-    world: World
-    capsys: pytest.CaptureFixture[str]
-    log: io.StringIO = field(default_factory=io.StringIO)
-
-    def take(self, event: object, receives: int = 1) -> Parsed:
-        """Handle one message of the queue, and return the result."""
-        result: Parsed = self.app.handler(from_queue(event, NOW, receives), Context())
-        return result
-
-    @property
-    def lines(self) -> list[Parsed]:
-        """The log."""
-        return lines_of(self.log)
-
-    def metrics(self) -> dict[str, Parsed]:
-        """The metrics, by name."""
-        return by_name(metrics_in(self.capsys.readouterr().out))
-
-
 @pytest.fixture
 def deployed(
     _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Deployed]:
+) -> Iterator[Deployed[World]]:
     """With nothing scheduled yet."""
-    deployed = Deployed(load("schedule"), world, capsys)
-    real: Callable[[Context], SchedulePorts] = deployed.app.wiring.ports
+    ports = ("evidence", "timers", "inbox", "outbox", "results_topic")
+    with deploy("schedule", world, capsys, monkeypatch, *ports) as deployed:
+        yield deployed
 
-    def ports(context: Context) -> SchedulePorts:
-        return replace(
-            real(context),
-            evidence=world.evidence,
-            timers=world.timers,
-            inbox=world.inbox,
-            outbox=world.outbox,
-            results_topic=world.results_topic,
-        )
 
-    monkeypatch.setattr(deployed.app.wiring, "ports", ports)
-    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
-    capsys.readouterr()
-    yield deployed
-    deployed.app.metrics.clear_metrics()
+def take(deployed: Deployed[World], event: object, receives: int = 1) -> Parsed:
+    """Handle one message of the queue, and return the result."""
+    result: Parsed = deployed.app.handler(from_queue(event, NOW, receives), Context())
+    return result
 
 
 def dated() -> Parsed:
@@ -89,22 +53,22 @@ def test_setting_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         load("schedule")
 
 
-def test_a_date_and_its_end(deployed: Deployed) -> None:
+def test_a_date_and_its_end(deployed: Deployed[World]) -> None:
     """A date is set, and a cancellation takes it back; each returns the result that is published."""
-    scheduled = deployed.take(dated())
+    scheduled = take(deployed, dated())
     assert scheduled["outcome"] == "scheduled"
     assert {timer for timer, *_ in deployed.world.timers.standing} == {Timer.RETIRE, Timer.REMIND}
 
-    ended = deployed.take(cancelled())
+    ended = take(deployed, cancelled())
     assert ended["outcome"] == "cancelled"
     assert deployed.world.timers.standing == {}
     assert deployed.world.published == [scheduled, ended]
     assert json.loads(json.dumps([scheduled, ended])) == deployed.world.published
 
 
-def test_log_and_metrics(deployed: Deployed) -> None:
+def test_log_and_metrics(deployed: Deployed[World]) -> None:
     """Every line tells which request it is about, the last one its outcome, which counts as one."""
-    deployed.take(dated(), receives=2)
+    take(deployed, dated(), receives=2)
 
     assert {(line["retirementId"], line["datamartName"]) for line in deployed.lines} == {("offboard-1", "sales")}
     assert {line["receiveCount"] for line in deployed.lines} == {2}
@@ -114,17 +78,15 @@ def test_log_and_metrics(deployed: Deployed) -> None:
     assert metrics["Duration"]["service"] == "datamart-retirement"
 
 
-def test_failed(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed(deployed: Deployed[World]) -> None:
     """A failed attempt goes back to the queue; the last receive publishes the failure."""
-    plain = deployed.app.wiring.ports
-    fail = FailAt("timers.set", AwsCallFailed("Scheduler CreateSchedule: throttled"))
-    monkeypatch.setattr(deployed.app.wiring, "ports", lambda context: interfered(plain(context), fail))
+    deployed.interfere(FailAt("timers.set", AwsCallFailed("Scheduler CreateSchedule: throttled")))
 
     with pytest.raises(AwsCallFailed):
-        deployed.take(dated(), receives=5)
+        take(deployed, dated(), receives=5)
     assert deployed.world.published == []
     with pytest.raises(GivenUp):
-        deployed.take(dated(), receives=6)
+        take(deployed, dated(), receives=6)
     assert [(result["outcome"], result["reason"]) for result in deployed.world.published] == [
         ("failed", "internal_error")
     ]

@@ -1,19 +1,15 @@
 """The sweep's entry point and what it wires together."""
 
-import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from retirement.errors import ConfigurationError, DatabrainUnavailable
-from retirement.ports import SweepPorts
 from retirement.settings import S3Location
-from tests.fakes import FailAt, Parsed, interfered
+from tests.fakes import FailAt
 from tests.sweep_world import RULE, SweepWorld
-from tests.unit.entry_points import LAMBDA, Context, by_name, lines_of, load, metrics_in
+from tests.unit.entry_points import LAMBDA, Context, Deployed, deploy, load
 from tests.unit.test_sweep_settings import ENVIRONMENT, MAY_BE_EMPTY
 
 
@@ -23,52 +19,17 @@ def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@dataclass
-class Deployed:
-    """The entry point on fakes, with its real telemetry."""
-
-    app: Any
-    world: SweepWorld
-    capsys: pytest.CaptureFixture[str]
-    log: io.StringIO = field(default_factory=io.StringIO)
-
-    @property
-    def lines(self) -> list[Parsed]:
-        """The log."""
-        return lines_of(self.log)
-
-    def metrics(self) -> dict[str, Parsed]:
-        """The metrics, by name."""
-        return by_name(metrics_in(self.capsys.readouterr().out))
-
-
 @pytest.fixture
 def deployed(
     _configured: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Deployed]:
+) -> Iterator[Deployed[SweepWorld]]:
     """With a policy that matches one of two datamarts."""
     world = SweepWorld()
     world.rules(RULE | {"names": ["tenant-*"]})
     world.datamarts("tenant-1", "sales")
-    deployed = Deployed(load("sweep"), world, capsys)
-    real: Callable[[Context], SweepPorts] = deployed.app.wiring.ports
-
-    def ports(context: Context) -> SweepPorts:
-        return replace(
-            real(context),
-            policy=world.policy,
-            databrain=world.databrain,
-            embed_map=world.embed_map,
-            evidence=world.evidence,
-            event_bus=world.event_bus,
-            reports_topic=world.reports_topic,
-        )
-
-    monkeypatch.setattr(deployed.app.wiring, "ports", ports)
-    monkeypatch.setattr(deployed.app.logger.registered_handler, "stream", deployed.log)
-    capsys.readouterr()
-    yield deployed
-    deployed.app.metrics.clear_metrics()
+    ports = ("policy", "databrain", "embed_map", "evidence", "event_bus", "reports_topic")
+    with deploy("sweep", world, capsys, monkeypatch, *ports) as deployed:
+        yield deployed
 
 
 @pytest.mark.usefixtures("_configured")
@@ -82,7 +43,7 @@ def test_setting_is_missing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("event", [{}, None, {"source": "aws.scheduler"}, [1], "anything"])
-def test_event(deployed: Deployed, event: object) -> None:
+def test_event(deployed: Deployed[SweepWorld], event: object) -> None:
     """Whatever wakes the function, it sweeps once and returns the report that is published."""
     report = deployed.app.handler(event, Context())
 
@@ -92,7 +53,7 @@ def test_event(deployed: Deployed, event: object) -> None:
     assert json.loads(json.dumps(report)) == report
 
 
-def test_log_and_metrics(deployed: Deployed) -> None:
+def test_log_and_metrics(deployed: Deployed[SweepWorld]) -> None:
     """Each step is a line, the last one with the counts, and a sweep emits its measures."""
     deployed.app.handler({}, Context())
 
@@ -104,11 +65,9 @@ def test_log_and_metrics(deployed: Deployed) -> None:
     assert metrics["SweepAsked"].items() >= {"service": "datamart-retirement", "environment": "prod"}.items()
 
 
-def test_failure(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure(deployed: Deployed[SweepWorld]) -> None:
     """A sweep that fails raises, so that Lambda counts an error, and says why in the log."""
-    plain = deployed.app.wiring.ports
-    fail = FailAt("databrain.list_datamarts_with_updates", DatabrainUnavailable("GET: HTTP 503"))
-    monkeypatch.setattr(deployed.app.wiring, "ports", lambda context: interfered(plain(context), fail))
+    deployed.interfere(FailAt("databrain.list_datamarts_with_updates", DatabrainUnavailable("GET: HTTP 503")))
 
     with pytest.raises(DatabrainUnavailable):
         deployed.app.handler({}, Context())
@@ -117,7 +76,7 @@ def test_failure(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SweepAsked" not in deployed.metrics()
 
 
-def test_refusal(deployed: Deployed) -> None:
+def test_refusal(deployed: Deployed[SweepWorld]) -> None:
     """So does one without a policy, which is reported, too."""
     deployed.world.policy.body = None
 
