@@ -18,6 +18,7 @@ from tests.fakes import (
     Crash,
     CrashAt,
     FailAt,
+    Meanwhile,
     Parsed,
     World,
     cancelled,
@@ -449,6 +450,43 @@ def test_no_event_at_all(world: World) -> None:
     """What is no JSON is rejected here, too."""
     assert world.schedule("{")["outcome"] == "rejected"
     assert list(world.evidence.objects) == [rejected_key(message_id("{"))]
+
+
+# ---- Side by side --------------------------------------------------------------------------------------------------
+
+
+def test_another_date_meanwhile(world: World) -> None:
+    """Where another date is asked for while the timers are set, they are set to that one in the end, as is told."""
+    later = dated(LATER, "second", START + HOUR)
+
+    result = world.schedule(dated(DATE), Meanwhile("timers.set", lambda: world.schedule_alongside(later), nth=2))
+
+    assert {told["retireAt"] for told in [result, *world.published]} == {format_timestamp(LATER)}
+    assert {timer: at for timer, (at, _) in world.timers.standing.items()} == {RETIRE: LATER, REMIND: LATER - DAY}
+
+
+def test_the_same_number_meanwhile(world: World) -> None:
+    """Of two dates that are written down at the same time one is; the other one is tried again, and comes after it."""
+    later = dated(LATER, "second", START + HOUR)
+    meanwhile = Meanwhile("evidence.create", lambda: world.schedule_alongside(dated(DATE)))
+
+    with pytest.raises(AttemptInterrupted):
+        world.schedule(later, meanwhile)
+    assert world.kept(f"{FOLDER}schedule-1.json")["retireAt"] == format_timestamp(DATE)
+    assert world.schedule(later)["retireAt"] == format_timestamp(LATER)
+    assert world.timers.standing[RETIRE][0] == LATER
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_cancelled_meanwhile(world: World, nth: int) -> None:
+    """A cancellation that comes while a date is set wins: no timer is left."""
+    meanwhile = Meanwhile("timers.set", lambda: world.schedule_alongside(cancelled()), nth=nth)
+
+    result = world.schedule(dated(DATE), meanwhile)
+
+    assert result["outcome"] == "cancelled"
+    assert world.kept(f"{FOLDER}receipt.json") == result
+    assert world.timers.standing == {}
 
 
 # ---- The last receive ----------------------------------------------------------------------------------------------
