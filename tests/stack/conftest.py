@@ -58,6 +58,7 @@ def sender(scene: Scene) -> Iterator[Sender]:
     """Somebody who has the secret that webhooks are signed with."""
     with Sender.to(scene.stack) as sender:
         yield sender
+    scene.settle()
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +81,10 @@ def listening_to_sweeps(stack: EmbeddedStack) -> Listener:
 
 
 @pytest.fixture
-def sweeps(scene: Scene, listening_to_sweeps: Listener) -> Sweeps:
+def sweeps(scene: Scene, listening_to_sweeps: Listener) -> Iterator[Sweeps]:
     """The sweeps of one test."""
-    return Sweeps(scene, listening_to_sweeps)
+    yield Sweeps(scene, listening_to_sweeps)
+    scene.settle()
 
 
 @pytest.fixture

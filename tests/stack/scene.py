@@ -186,6 +186,10 @@ class Scene:
             time.sleep(0.1)
         return answer
 
+    def settle(self) -> None:
+        """Wait until all that was asked for has been answered: the next test is not to see the end of it."""
+        self.eventually(lambda: not self.messages())
+
     # ---- What there is now -----------------------------------------------------------------------------------------
 
     def deletions(self) -> list[str]:

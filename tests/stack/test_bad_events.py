@@ -84,7 +84,7 @@ def reject(scene: Scene, body: str) -> JsonObject:
     receipt = scene.rejection()
     assert receipt["reason"] == "invalid_request"
     assert receipt["event"] == body
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
     assert scene.databrain.requests == []
     assert len(scene.new_objects()) == 1
     return receipt
@@ -192,7 +192,7 @@ def test_what_is_not_ours(scene: Scene, options: dict[str, str], fields: JsonObj
     marker = f"marker-{uuid4()}"
     retirement_id = scene.ask(marker)
     assert scene.result(retirement_id).document["outcome"] == "already_absent"
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
     assert scene.new_objects() == [f"retirements/{marker}/{retirement_id}/receipt.json"]
     assert len(scene.databrain.requests) == 1
     assert name in scene.databrain.organisation.datamarts
@@ -208,5 +208,5 @@ def test_an_event_of_a_megabyte(scene: Scene) -> None:
     receipt = scene.rejection()
     assert "detail.reason must be" in receipt["message"]
     assert receipt["event"] == body[:KEPT_EVENT_BYTES]
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
     assert scene.databrain.requests == []

@@ -21,7 +21,7 @@ def test_a_burst(scene: Scene) -> None:
         for detail in [*asked, *asked[:DUPLICATES]]:
             scene.stack.put_event(detail)
         published = {scene.stack.next_result().message for _ in range(REQUESTS + DUPLICATES)}
-        scene.eventually(lambda: not scene.messages())
+        scene.settle()
 
     receipts = sorted(f"retirements/{detail['datamartName']}/{detail['retirementId']}/receipt.json" for detail in asked)
     assert [key for key in scene.new_objects() if key.endswith("/receipt.json")] == receipts

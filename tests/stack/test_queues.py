@@ -47,7 +47,7 @@ def test_a_failed_attempt_is_followed_by_another(scene: Scene) -> None:
     with scene.stack.settings(RETRY_DELAYS=AT_ONCE):
         retirement_id = scene.ask(name)
         assert scene.result(retirement_id).document["outcome"] == "deleted"
-        scene.eventually(lambda: not scene.messages())
+        scene.settle()
     assert scene.failure(retirement_id, attempts=2)["receiveCount"] == 2
     published = [line for line in scene.log_of(retirement_id) if line.get("message") == "published"]
     assert [line["receiveCount"] for line in published] == [3]
@@ -84,7 +84,7 @@ def test_given_up_and_sent_again(scene: Scene) -> None:
     assert result["outcome"] == "deleted"
     assert result["requestedAt"] == given_up["requestedAt"]
     assert f"retirements/{result['datamartName']}/{retirement_id}/failure-1.json" in scene.new_objects()
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
 
 
 def test_attempts_that_end_without_a_word(scene: Scene) -> None:

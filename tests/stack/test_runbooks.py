@@ -92,7 +92,7 @@ def mend_and_redrive(scene: Scene, *requests: JsonObject, cancellations: tuple[J
     assert scene.stack.redrive() == len(requests) + len(cancellations)
     ends = dict.fromkeys(ids(*requests), "deleted") | dict.fromkeys(ids(*cancellations), "cancelled")
     assert outcomes(scene, list(ends)) == list(ends.values())
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
 
 
 def arn(scene: Scene, output: str) -> str:
@@ -278,7 +278,7 @@ def test_stop_button(shell: Shell, scene: Scene) -> None:
     assert scene.databrain.requests == []
     assert shell.run(release) == "Enabled\n"
     assert outcomes(scene, asked) == ["deleted"] * len(asked)
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
     assert sorted(scene.deletions()) == sorted(names)
     published = [line for lines in scene.log() for line in lines if line.get("message") == "published"]
     assert [line["receiveCount"] for line in published] == [1] * len(asked)

@@ -69,7 +69,7 @@ def test_replayed(scene: Scene, sender: Sender, bus: Listener) -> None:
     events = bus.heard()
     assert [event["detail"] for event in events] == [events[0]["detail"]] * 5
     assert scene.result("offboard-42").document["outcome"] == "deleted"
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
     assert scene.deletions() == [name]
 
 
@@ -91,7 +91,7 @@ def test_an_id_that_does_not_fit(scene: Scene, sender: Sender) -> None:
     [retirement_id] = ids
     assert re.fullmatch("wh-[0-9a-f]{64}", retirement_id)
     assert scene.result(retirement_id).document["outcome"] == "already_absent"
-    scene.eventually(lambda: not scene.messages())
+    scene.settle()
 
 
 def test_a_cancellation(scene: Scene, sender: Sender, bus: Listener) -> None:
