@@ -68,7 +68,7 @@ lint: $(DEV)/.ready ## Check style, types, the package's inner borders, the temp
 	$(DEV)/bin/python tools/audit.py requirements/*.txt
 
 test: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready $(SOAK)/.ready build ## Run all tests
-	$(DEV)/bin/python -m pytest --numprocesses 3 --dist loadgroup --cov
+	$(DEV)/bin/python -m pytest --numprocesses 4 --dist loadgroup --cov
 
 requirements: $(UV)/.ready ## Pin the newest releases of what requirements/*.in asks for
 	cd requirements && for list in runtime dev bench emulator sam cli soak uv; do \
