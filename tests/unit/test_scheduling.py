@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
-from retirement.errors import AttemptInterrupted, AwsCallFailed, GivenUp
+from retirement.errors import AttemptInterrupted, AwsCallFailed, DatabrainUnavailable, GivenUp, NotConfirmed
 from retirement.keys import rejected_key
-from retirement.ports import Timer
+from retirement.ports import DeleteAnswer, DeleteEffect, Timer
 from retirement.requests import MOST_RECEIVES
 from retirement.timestamps import format_timestamp
 from tests.fakes import (
@@ -20,6 +20,7 @@ from tests.fakes import (
     FailAt,
     Meanwhile,
     Parsed,
+    ScriptedDeletion,
     World,
     cancelled,
     entry_of,
@@ -403,6 +404,49 @@ def test_cancelled_when_a_timer_had_gone_off(world: World) -> None:
     assert world.schedule(cancelled()) == result
 
 
+def test_cancelled_before_another_delete_is_sent(world: World) -> None:
+    """After a delete that had no effect a cancellation still wins."""
+    world.databrain.scripted.append(
+        ScriptedDeletion(happens=False, answer=DeleteAnswer(DeleteEffect.NONE, DatabrainUnavailable("HTTP 429", 10.0)))
+    )
+
+    result = world.deliver(requested(), Meanwhile("databrain.find", partial(cancel_alongside, world), nth=2))
+
+    assert result["outcome"] == "cancelled"
+    assert "sales" in world.databrain.datamarts
+    assert len(world.databrain.permits) == 1
+
+
+def test_cancelled_while_a_delete_is_in_doubt(world: World) -> None:
+    """After a delete that may have had an effect no other one is sent, and the next delivery tells which was first."""
+    world.databrain.scripted.append(
+        ScriptedDeletion(happens=False, answer=DeleteAnswer(DeleteEffect.UNKNOWN, DatabrainUnavailable("no answer")))
+    )
+
+    with pytest.raises(NotConfirmed):
+        world.deliver(requested(), Meanwhile("databrain.find", partial(cancel_alongside, world), nth=2))
+    assert len(world.databrain.permits) == 1
+    world.clock.advance(61)
+    assert world.deliver_now(requested())["outcome"] == "cancelled"
+    assert "sales" in world.databrain.datamarts
+
+
+def cancel_alongside(world: World) -> None:
+    """Somebody cancels what has set out to delete."""
+    with pytest.raises(AttemptInterrupted):
+        world.schedule_alongside(cancelled())
+
+
+def test_cancelled_while_it_ends(world: World) -> None:
+    """A cancellation that sees the end only after it was written down is rejected: one answer, not two."""
+    world.settings = replace(world.settings, protected_datamarts=("sales",))
+
+    result = world.schedule(cancelled(), Meanwhile("evidence.create", lambda: world.deliver_alongside(requested())))
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "already_ended")
+    assert [told["outcome"] for told in world.published] == ["blocked", "rejected"]
+
+
 def test_cancelled_too_late(world: World) -> None:
     """A cancellation of what has ended is rejected, says how it ended, and changes nothing."""
     world.deliver(requested())
@@ -450,6 +494,63 @@ def test_no_event_at_all(world: World) -> None:
     """What is no JSON is rejected here, too."""
     assert world.schedule("{")["outcome"] == "rejected"
     assert list(world.evidence.objects) == [rejected_key(message_id("{"))]
+
+
+# ---- A request without a date ---------------------------------------------------------------------------------------
+
+
+def test_a_later_date_stands_over_an_earlier_request_for_now(world: World) -> None:
+    """Where a request for now has to wait and a date is asked for meanwhile, the date stands: it is the later wish."""
+    with pytest.raises(DatabrainUnavailable):
+        world.deliver(requested(), FailAt("databrain.find", DatabrainUnavailable("down")))
+    world.clock.advance(30)
+    scheduled = world.schedule(dated(DATE, "later", world.clock.now()))
+    world.clock.advance(30)
+
+    assert world.deliver(requested(), receive_count=2) == scheduled
+    assert "sales" in world.databrain.datamarts
+    assert outcomes(world.pass_time(LATER)) == [("scheduled", "due_soon"), ("deleted", None)]
+
+
+def test_other_content_for_now(world: World) -> None:
+    """What was scheduled keeps its identity: a request with other content is rejected, also one without a date."""
+    world.schedule(requested(retireAt=format_timestamp(DATE), dryRun=True))
+    world.clock.advance(60)
+
+    result = world.deliver_now(requested(reason="another") | {"id": "other"})
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")
+    assert "sales" in world.databrain.datamarts
+
+
+def test_a_date_for_what_is_being_carried_out(world: World) -> None:
+    """Once a request for now has set out to delete, no date can be asked for; sent again, it goes on."""
+    with pytest.raises(Crash):
+        world.deliver(requested(), CrashAt("databrain.delete"))
+    world.clock.advance(61)
+
+    result = world.schedule(dated(DATE, "later", world.clock.now()))
+
+    assert (result["outcome"], result["reason"]) == ("rejected", "already_due")
+    assert world.timers.standing == {}
+    world.schedule(requested())  # from Failures
+    assert outcomes(world.pass_time(LATER)) == [("deleted", None)]
+
+
+def test_a_date_while_a_delete_is_set_out_for(world: World) -> None:
+    """Where an intent is written while a date is set, nobody is told that it is scheduled, but how it ended."""
+
+    def set_out() -> None:
+        with pytest.raises(Crash):
+            world.deliver_alongside(requested(), CrashAt("databrain.delete"))
+
+    with pytest.raises(AttemptInterrupted):
+        world.schedule(dated(DATE, "later", START + HOUR), Meanwhile("evidence.create", set_out))
+    assert world.published == []
+    world.clock.advance(61)
+    deleted = world.deliver_now(requested())
+    assert deleted["outcome"] == "deleted"
+    assert world.schedule(dated(DATE, "later", START + HOUR), receive_count=2) == deleted
 
 
 # ---- Side by side --------------------------------------------------------------------------------------------------
@@ -532,6 +633,18 @@ def test_last_receive_of_a_cancellation_of_what_has_ended(world: World, ended: s
         world.pass_time(LATER)
         result = world.schedule(cancelled(), receive_count=MOST_RECEIVES)
         assert (result["outcome"], result["reason"]) == ("rejected", "already_ended")
+
+
+@pytest.mark.parametrize("event", [requested(), dated(DATE)], ids=["now", "date"])
+def test_last_receive_of_what_was_cancelled(world: World, event: Parsed) -> None:
+    """What was cancelled while its attempts failed ends as cancelled, not as failed."""
+    world.schedule(cancelled())
+
+    deliver = world.schedule if "retireAt" in event["detail"] else world.deliver
+    result = deliver(event, receive_count=MOST_RECEIVES)
+
+    assert result["outcome"] == "cancelled"
+    assert world.kept(f"{FOLDER}receipt.json") == result
 
 
 def test_last_receive_of_a_cancellation_in_doubt(world: World) -> None:

@@ -35,11 +35,12 @@ REFUSED_BY_NAME = [
     "evidence.read",
     "evidence.read",
     "evidence.read",
+    "evidence.read",
     "evidence.create",
     "results_topic.publish",
     "coordination.release",
 ]
-REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:4], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[4:]]
+REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:5], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[5:]]
 
 
 @pytest.fixture

@@ -132,6 +132,7 @@ def test_way_of_a_request(world: World) -> None:
         "evidence.read",
         "evidence.read",
         "evidence.read",
+        "evidence.read",
         "coordination.used_today",
         "databrain.find",
         "databrain.list_embeds",

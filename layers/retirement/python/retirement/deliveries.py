@@ -183,6 +183,17 @@ def end_as_cancelled(attempt: RequestAttempt, cancelled: StoredObject, *, intent
     )
 
 
+def ended_by_now(attempt: RequestAttempt) -> Document | None:
+    """Publish what has ended a retirement before the last receive of its request: its receipt, or a cancellation."""
+    receipt = attempt.read("receipt.json")
+    if receipt is not None:
+        return publish_receipt(attempt, receipt, again=True)
+    cancelled = attempt.read("cancelled.json")
+    if cancelled is None or attempt.intent() is not None:
+        return None
+    return end_as_cancelled(attempt, cancelled, intent=None)
+
+
 def require_same_request(request: Request, content_hash: str | None) -> None:
     """An identity is spent on the request that used it first.
 

@@ -15,6 +15,7 @@ from retirement.deliveries import (
     Attempt,
     answered,
     end_as_cancelled,
+    ended_by_now,
     given_up,
     insist,
     publish,
@@ -84,7 +85,7 @@ def _set_date(attempt: _Attempt) -> Document:
 
     Raises:
         InvalidRequest: the identity was spent on another request, or what stands is due already.
-        AttemptInterrupted: it was cancelled when a delete could have been sent: the retire function ends it.
+        AttemptInterrupted: a delete may be sent, or have been: the retire function ends it.
     """
     receipt = attempt.read("receipt.json")
     if receipt is not None:
@@ -108,6 +109,8 @@ def _set_date(attempt: _Attempt) -> Document:
         return end_as_cancelled(attempt, cancelled, intent=None)
     if _is_soon(standing.retire_at, attempt):
         return {}
+    if attempt.intent() is not None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
     if _is_due_soon(standing, attempt):
         return _remind(standing, attempt)
     return publish(standing.kept.body, attempt.ports, again=not len(schedules) < len(dates) == standing.number)
@@ -123,13 +126,11 @@ def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
         if is_known or request.requested_at < last.requested_at or request.retire_at == last.retire_at:
             return schedules  # delivered again, or late, or nothing new
         if _is_soon(last.retire_at, attempt, within=SETTLED):
-            raise InvalidRequest(
-                f"The retirement was due at {format_timestamp(last.retire_at)} and is being carried out, so it cannot "
-                "be moved any more: cancel it, or ask under a new retirementId",
-                Reason.ALREADY_DUE,
-            )
-    number = len(schedules) + 1
+            raise _already_due(f"was due at {format_timestamp(last.retire_at)} and")
     retire_at = request.retire_at or request.requested_at
+    if not _is_soon(retire_at, attempt) and attempt.intent() is not None:
+        raise _already_due("was asked for without a date and")
+    number = len(schedules) + 1
     moved = f", instead of {format_timestamp(schedules[-1].retire_at)}" if schedules else ""
     result = attempt.result(
         Outcome.SCHEDULED,
@@ -143,6 +144,14 @@ def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("schedule", number=number, retireAt=format_timestamp(retire_at))
     return [*schedules, Schedule.of(number, kept)]
+
+
+def _already_due(why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The retirement {why} is being carried out, so it cannot be moved any more: cancel it, or ask under a new "
+        "retirementId",
+        Reason.ALREADY_DUE,
+    )
 
 
 def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
@@ -210,9 +219,9 @@ def _remind(standing: Schedule, attempt: _Attempt) -> Document:
 
 
 def _conclude(attempt: _Attempt) -> Document:
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return publish_receipt(attempt, receipt, again=True)
+    ended = ended_by_now(attempt)
+    if ended is not None:
+        return ended
     raise given_up(attempt, attempt.intent(), None)
 
 
@@ -244,7 +253,8 @@ def _cancel(attempt: _Cancelling) -> Document:
     _clear_timers(attempt)
     schedules = kept_schedules(attempt.read)
     if not schedules:
-        return publish(cancelled.body, ports)
+        receipt = attempt.read("receipt.json")
+        return publish(cancelled.body, ports) if receipt is None else _publish_cancelled(receipt.body, attempt)
     told = ordered_json(without_event(cancelled.body))
     ended = ports.evidence.create(attempt.key("receipt.json"), told, schedules[0].kept.content_hash)
     return _publish_cancelled(ended.body, attempt)

@@ -17,6 +17,7 @@ from retirement.deliveries import (
     Attempt,
     answered,
     end_as_cancelled,
+    ended_by_now,
     finish,
     given_up,
     insist,
@@ -112,7 +113,9 @@ def _carry_out(attempt: _Attempt) -> Document:
     if receipt is not None:
         return publish_receipt(attempt, receipt, again=True)
     intent = _earlier_intent(attempt)
-    schedules = [] if request.retire_at is None else kept_schedules(attempt.read)
+    schedules = kept_schedules(attempt.read)
+    if schedules:
+        require_same_request(request, schedules[0].kept.content_hash)
     called_off = _called_off(schedules, attempt) if intent is None else None
     if called_off is not None:
         return called_off
@@ -207,14 +210,14 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
 
 
 def _conclude(attempt: _Attempt) -> Document:
-    """The last receive makes no attempt. It publishes the receipt, if there is one by now, or else the failure.
+    """The last receive makes no attempt. It publishes what has ended the retirement by now, or else the failure.
 
     Raises:
         GivenUp: the failure is kept and published.
     """
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return publish_receipt(attempt, receipt, again=True)
+    ended = ended_by_now(attempt)
+    if ended is not None:
+        return ended
     intent, reason = _earlier_intent(attempt), None
     with suppress(AwsCallFailed):  # the table may vanish
         reason = attempt.ports.coordination.last_failure(attempt.request)
@@ -235,18 +238,20 @@ def _require_due(request: Request, delivery: Delivery) -> None:
 
 
 def _called_off(schedules: Sequence[Schedule], attempt: _Attempt) -> Document | None:
-    """Step 3: cancelled before a delete could be sent, or moved after this message was sent."""
+    """Step 3: cancelled before a delete could be sent, or moved to a date ahead after this was asked for."""
     cancelled = attempt.read("cancelled.json")
     if cancelled is not None:
         return end_as_cancelled(attempt, cancelled, intent=None)
-    if schedules and _is_ahead(schedules[-1].retire_at, attempt.delivery):
-        return publish(schedules[-1].kept.body, attempt.ports, again=True)
-    return None
+    if not schedules or not _is_ahead(schedules[-1].retire_at, attempt.delivery):
+        return None
+    standing, request = schedules[-1], attempt.request
+    if request.retire_at is None and request.requested_at >= standing.requested_at:
+        return None  # whoever asks later, and for no date, wants it now
+    return publish(standing.kept.body, attempt.ports, again=True)
 
 
 def _as_first_asked(request: Request, first: Schedule) -> Request:
     """A datamart that was re-created after its retirement was first asked for is another one."""
-    require_same_request(request, first.kept.content_hash)
     return replace(request, requested_at=min(request.requested_at, first.requested_at))
 
 
@@ -423,6 +428,10 @@ def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document
     in_doubt, refusal = False, None
     _require_time_to_delete(attempt)
     for send in range(1, MOST_SENDS + 1):
+        if send > 1 and (cancelled := attempt.read("cancelled.json")) is not None:
+            if in_doubt:
+                break  # the next delivery looks once more, and ends it
+            return end_as_cancelled(attempt, cancelled, intent=intent)
         # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
         try:
