@@ -145,9 +145,10 @@ class SweepWorld:
                 event=json.dumps({"id": f"event-{number}"}),
             )
 
-    def call_off(self, event: PutEvent, by: str, why: str = "still in use") -> None:
-        """Let a retirement be cancelled."""
-        self.keep(event, "cancelled.json", outcome="cancelled", requestedBy=by, requestReason=why)
+    def call_off(self, event: PutEvent, by: str, source: str = "admin", why: str = "still in use") -> None:
+        """Let a retirement be cancelled by an event of this source."""
+        kept = json.dumps({"source": source})
+        self.keep(event, "cancelled.json", outcome="cancelled", requestedBy=by, requestReason=why, event=kept)
 
     # ---- What there is now -----------------------------------------------------------------------------------------
 

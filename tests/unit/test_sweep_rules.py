@@ -307,6 +307,7 @@ def test_asked_for_the_first_time() -> None:
         (Standing.SCHEDULED, Step.WAIT, False),
         (Standing.AT_WORK, Step.WAIT, False),
         (Standing.NOT_CARRIED_OUT, Step.ASK, True),
+        (Standing.GIVEN_UP, Step.ASK, True),
         (Standing.GONE, Step.NOTHING, False),
         (Standing.CALLED_OFF, Step.SPARE, False),
     ],
@@ -343,12 +344,13 @@ STEPS = {
     Standing.SCHEDULED: Step.WAIT,
     Standing.CALLED_OFF: Step.SPARE,
     Standing.GONE: Step.NOTHING,
+    Standing.UNHEARD: Step.REPEAT,
 }
 
 
 @pytest.mark.parametrize(("one", "other"), list(product([None, *Standing], repeat=2)))
 def test_two_rules(one: Standing | None, other: Standing | None) -> None:
-    """Of two rules that match, one that has a retirement under way, at work, gone or called off speaks for both."""
+    """Of two rules that match, one that has asked, and was not refused, speaks for both."""
     before = {
         name: earlier(standing) for name, standing in (("trials", one), ("second", other)) if standing is not None
     }
@@ -360,8 +362,7 @@ def test_two_rules(one: Standing | None, other: Standing | None) -> None:
         assert decision.rule is (FIRST if one is speaking[0] else SECOND)
         assert decision.retire_at == LATER
     else:
-        assert decision.rule is FIRST
-        assert decision.step is (Step.REPEAT if one is Standing.UNHEARD else Step.ASK)
+        assert (decision.rule, decision.step) == (FIRST, Step.ASK)
 
 
 @pytest.mark.parametrize("standing", Standing)
@@ -371,8 +372,10 @@ def test_taken_back(standing: Standing) -> None:
     before = {name: earlier(standing) for name in ("trials", "second", "gone")}
     lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before, NOW)]
 
-    if standing in {Standing.UNHEARD, Standing.SCHEDULED}:
+    if standing in {Standing.UNHEARD, Standing.SCHEDULED, Standing.GIVEN_UP}:
+        given_up = [("trials", "it failed, and another one takes its place")] * (standing is Standing.GIVEN_UP)
         assert lapsed == [
+            *given_up,
             ("second", 'no longer matches: exempt by "*"'),
             ("gone", f"no longer matches: {finding.why_not('gone')}"),
         ]
@@ -390,8 +393,8 @@ def test_taken_back_unheard(standing: Standing, grace: timedelta, passed: timede
     lapsed = [entry.why for entry in lapsed_of(finding, before, NOW)]
     decision = decide(finding, before, NOW)
 
-    if standing is Standing.UNHEARD and grace and not passed:
-        assert lapsed == ["its date passed before anything had come of it"]
+    if standing is Standing.GIVEN_UP or (standing is Standing.UNHEARD and grace and not passed):
+        assert len(lapsed) == 1
         assert (decision.step, decision.retirement_id) == (Step.ASK, id_of(4))
     else:
         assert lapsed == []

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from retirement.dependents import EmbedMap
 from retirement.errors import (
     AwsCallFailed,
     ConfigurationError,
+    DatabrainError,
     DatabrainUnauthorized,
     DatabrainUnavailable,
     DatabrainUnexpected,
@@ -20,7 +23,7 @@ from retirement.intake import parse_asked
 from retirement.requests import Cancellation, Delivery, Request
 from retirement.sweep_ids import Subject
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.fakes import START, FailAt, Parsed, PutEvent, embed_of, listing_of
+from tests.fakes import START, FailAt, Meanwhile, Parsed, PutEvent, embed_of, listing_of
 from tests.sweep_world import DAY, OLD, RULE, SweepWorld, states, whys
 from tests.unit.test_sweep_report import follows_schema
 
@@ -234,21 +237,22 @@ def test_embeds_that_cannot_be_listed(world: SweepWorld) -> None:
     world.rules(UNUSED, RULE | {"name": "second", "names": ["trial-2"]})
     gap = "the embeds of the data app 'Portal'"
     world.databrain.embeds = listing_of(gaps=[gap])
-    world.databrain.embed_failures = (DatabrainUnexpected("another shape"),)
+    world.databrain.embed_failures = (DatabrainUnauthorized("the data app's key is refused"),)
     report = world.sweep()
 
     assert states(report) == {"trial-2": "asked"}
     assert whys(report) == {"trial-1": f"trials: perhaps in use, since Databrain does not tell: {gap}"}
 
 
-def test_embeds_that_can_be_listed_later(world: SweepWorld) -> None:
-    """Where Databrain only does not answer the sweep fails: it takes nothing back for a moment's trouble."""
+@pytest.mark.parametrize("failure", [DatabrainUnavailable("HTTP 503"), DatabrainUnexpected("a maintenance page")])
+def test_embeds_that_can_be_listed_later(world: SweepWorld, failure: DatabrainError) -> None:
+    """Where Databrain does not answer as it should the sweep fails: it takes nothing back for a moment's trouble."""
     world.rules(UNUSED)
     world.sweep()
     world.databrain.embeds = listing_of(gaps=["the embeds"])
-    world.databrain.embed_failures = (DatabrainUnexpected("another shape"), DatabrainUnavailable("HTTP 503"))
+    world.databrain.embed_failures = (DatabrainUnauthorized("the data app's key is refused"), failure)
 
-    with pytest.raises(DatabrainUnavailable):
+    with pytest.raises(type(failure)):
         world.sweep()
     assert world.cancellations == []
 
@@ -391,7 +395,7 @@ def test_one_that_a_sweep_took_back(world: SweepWorld, with_receipt: bool) -> No
     world.rules(RULE | {"notUpdatedFor": "30 days"})
     world.sweep()
     (cancellation,) = world.cancellations
-    world.call_off(world.requests[0], cancellation.detail["requestedBy"])
+    world.call_off(world.requests[0], cancellation.detail["requestedBy"], cancellation.source)
     if with_receipt:
         world.end(world.requests[0], "cancelled")
     world.clock.advance(30 * 86_400)
@@ -434,7 +438,7 @@ def test_an_event_that_nobody_heard(world: SweepWorld) -> None:
     world.rules(RULE | {"owner": "somebody else", "reason": "another", "retireAfter": "1 day"})
     report = world.sweep()
 
-    assert world.requests == before * 2
+    assert [event.detail for event in world.requests] == [event.detail for event in before * 2]
     assert set(states(report).values()) == {"repeated"}
     assert {entry["retireAt"] for entry in report["matched"]} == {"2026-03-15T12:00:00.000Z"}
 
@@ -552,22 +556,98 @@ def test_taken_back_until_it_is_heard(world: SweepWorld) -> None:
     assert len(world.cancellations) == 4
 
     for event in world.requests:
-        world.call_off(event, "sweep:trials")
+        world.call_off(event, "sweep:trials", "datamart-retirement.sweep")
     assert world.sweep()["cancelled"] == []
     assert len(world.cancellations) == 4
 
 
-@pytest.mark.parametrize("file_name", ["receipt.json", "cancelled.json", "failure-1.json", "intent.json"])
-def test_what_is_not_taken_back(world: SweepWorld, file_name: str) -> None:
-    """What is over, called off, given up or at work is no longer the sweep's to take back."""
+@pytest.mark.parametrize(
+    "file_names", [("receipt.json",), ("cancelled.json",), ("intent.json",), ("intent.json", "failure-1.json")]
+)
+def test_what_is_not_taken_back(world: SweepWorld, file_names: tuple[str, ...]) -> None:
+    """What is over, called off or at work is no longer the sweep's to take back."""
     world.sweep()
     world.schedule(*world.requests)
-    for event in world.requests:
+    for event, file_name in product(world.requests, file_names):
         world.keep(event, file_name, outcome="blocked")
     world.rules(RULE | {"names": ["x"]})
     report = world.sweep()
 
     assert (world.cancellations, report["cancelled"]) == ([], [])
+
+
+def test_given_up_with_its_date_ahead(world: SweepWorld) -> None:
+    """What was given up although its date is kept, a reminder for one, is scheduled all the same."""
+    world.sweep()
+    world.schedule(*world.requests)
+    for event in world.requests:
+        world.keep(event, "failure-1.json", outcome="failed")
+    assert set(states(world.sweep()).values()) == {"pending"}
+
+    world.rules(RULE | {"names": ["x"]})
+    assert len(world.sweep()["cancelled"]) == len(world.cancellations) == 2
+
+
+@pytest.mark.parametrize("matches", [True, False])
+def test_given_up(world: SweepWorld, matches: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """What waits in `Failures` is taken back before another one is asked for: it may be sent again from there."""
+    world.sweep()
+    world.schedule(*world.requests)
+    world.clock.advance(14 * 86_400)
+    for event in world.requests:
+        world.keep(event, "failure-1.json", outcome="failed")
+    if not matches:
+        world.rules(RULE | {"names": ["x"]})
+    report = world.sweep()
+
+    assert [entry["retirementId"] for entry in report["cancelled"]] == [id_of("trial-1"), id_of("trial-2")]
+    assert len(world.cancellations) == 2
+    if matches:
+        assert {entry["why"] for entry in report["cancelled"]} == {"it failed, and another one takes its place"}
+        assert [event.detail["retirementId"] for event in world.requests[2:]] == [
+            id_of("trial-1", 2),
+            id_of("trial-2", 2),
+        ]
+    else:
+        assert len(world.requests) == 2
+
+
+def test_whoever_copies_the_name_of_a_sweep(world: SweepWorld) -> None:
+    """What a person cancelled stays so, whatever name they wrote into it: the event's source tells who it was."""
+    world.sweep()
+    for event in world.requests:
+        world.call_off(event, event.detail["requestedBy"])
+
+    assert set(whys(world.sweep())) == {"trial-1", "trial-2"}
+    assert len(world.requests) == 2
+
+
+@pytest.mark.parametrize("event", [None, 7, "", "{", "[]"])
+def test_a_cancellation_without_its_event(world: SweepWorld, event: object) -> None:
+    """Where nothing tells who cancelled it was not a sweep."""
+    world.sweep()
+    for asked in world.requests:
+        world.keep(asked, "cancelled.json", outcome="cancelled", requestedBy="sweep:trials", event=event)
+
+    assert set(whys(world.sweep())) == {"trial-1", "trial-2"}
+
+
+def test_the_time_of_a_request(world: SweepWorld) -> None:
+    """A sweep asks as of its beginning: what was re-created after it was listed is younger than the request."""
+    world.sweep(Meanwhile("evidence.create", partial(world.clock.advance, 60)))
+
+    assert {event.time for event in world.requests} == {START}
+
+
+def test_unheard_under_another_rule(world: SweepWorld) -> None:
+    """What one matching rule has asked for stands before it is heard, too: no other rule asks beside it."""
+    world.sweep()
+    world.rules(RULE | {"name": "first", "retireAfter": "30 days"}, RULE)
+    report = world.sweep()
+
+    assert set(states(report).values()) == {"repeated"}
+    assert {event.detail["retirementId"] for event in world.requests} == {id_of("trial-1"), id_of("trial-2")}
+    assert world.cancellations == []
 
 
 def test_what_is_no_longer_listed(world: SweepWorld) -> None:

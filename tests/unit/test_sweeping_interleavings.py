@@ -134,7 +134,7 @@ class Interleavings(RuleBasedStateMachine):
         for event in self.world.events[self.heard :]:
             if event.detail_type.endswith("Cancelled"):
                 if not self.kept(event, "receipt.json") and not self.kept(event, "cancelled.json"):
-                    self.world.call_off(event, event.detail["requestedBy"])
+                    self.world.call_off(event, event.detail["requestedBy"], event.source)
             elif not self.kept(event, "schedule-1.json") and not self.kept(event, "cancelled.json"):
                 self.world.schedule(event)
         self.heard = len(self.world.events)

@@ -172,7 +172,8 @@ class Standing(Enum):
     UNHEARD = auto()  # nothing yet: its event may never have been sent
     SCHEDULED = auto()
     AT_WORK = auto()  # it has written its intent
-    NOT_CARRIED_OUT = auto()  # planned, blocked, failed, or taken back by a sweep
+    NOT_CARRIED_OUT = auto()  # planned, blocked, failed after its intent, or taken back by a sweep
+    GIVEN_UP = auto()  # kept in `Failures`, from where it may be sent again
     GONE = auto()
     CALLED_OFF = auto()  # by somebody
 
@@ -222,17 +223,16 @@ def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> D
         (Standing.SCHEDULED, Step.WAIT),
         (Standing.CALLED_OFF, Step.SPARE),
         (Standing.GONE, Step.NOTHING),
+        (Standing.UNHEARD, Step.REPEAT),
     ):
         for match in finding.matches:
             before = earlier.get(match.rule.name)
-            if before is not None and before.standing is standing:
+            if before is not None and before.standing is standing and not _is_overdue(before, match.rule, now):
                 return _decision(finding, match, step, before.number, before.retire_at, before.told)
     first = finding.matches[0]
     before, anew = earlier.get(first.rule.name), now.replace(microsecond=0) + first.rule.retire_after
     if before is None:
         return _decision(finding, first, Step.ASK, 1, anew, None)
-    if before.standing is Standing.UNHEARD and not _is_overdue(before, first.rule, now):
-        return _decision(finding, first, Step.REPEAT, before.number, before.retire_at, before.told)
     return _decision(finding, first, Step.ASK, before.number + 1, anew, before.told)
 
 
@@ -267,18 +267,20 @@ class Lapsed:
 
 
 def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> list[Lapsed]:
-    """What is taken back of one datamart: its rule no longer matches, or its date has passed unheard.
+    """What is taken back of one datamart: its rule no longer matches, or it failed, or its date has passed unheard.
 
     What is at work or over is left alone. `earlier` is by the rule's name.
     """
     lapsed = []
     for rule_name, before in earlier.items():
         match = finding.match_of(rule_name)
-        if before.standing not in {Standing.UNHEARD, Standing.SCHEDULED}:
+        if before.standing not in {Standing.UNHEARD, Standing.SCHEDULED, Standing.GIVEN_UP}:
             continue
         if match is None:
             why = f"no longer matches: {finding.why_not(rule_name)}"
             lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
+        elif before.standing is Standing.GIVEN_UP:  # sent again it would be carried out beside what is asked for anew
+            lapsed.append(Lapsed(finding.datamart, rule_name, before, "it failed, and another one takes its place"))
         elif _is_overdue(before, match.rule, now):  # heard late it would have no grace at all
             why = "its date passed before anything had come of it"
             lapsed.append(Lapsed(finding.datamart, rule_name, before, why))

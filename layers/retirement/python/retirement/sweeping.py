@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
-from retirement.canonical import Document, canonical_json, ordered_json, parse_json
-from retirement.errors import AwsCallFailed, ConfigurationError
+from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json
+from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnauthorized
 from retirement.intake import CANCELLED, REQUESTED
 from retirement.keys import SWEEPS_ASKED, failure_file_name, retirement_key, sweep_asked_key, sweep_report_key
 from retirement.ports import SweepPorts
@@ -25,7 +25,6 @@ from retirement.sweep_intake import parse_policy
 from retirement.sweep_policy import PolicyFile, SweepPolicy
 from retirement.sweep_report import Matched, Skipped, State, SweepReport, TakenBack
 from retirement.sweep_rules import (
-    SWEPT_BY,
     Datamart,
     Decision,
     Earlier,
@@ -162,12 +161,12 @@ def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Docume
 
 
 def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
-    """Step 2. What could not be listed counts as a possible use, unless it can be listed a little later."""
+    """Step 2. What a data app's key does not open counts as a possible use; anything else is a moment's trouble."""
     if not any(rule.without_embeds for rule in policy.rules):
         return EmbedUse({}, (), ())
     embeds, failures = this.ports.databrain.list_embeds()
     for failure in failures:
-        if failure.retry_helps:
+        if not isinstance(failure, DatabrainUnauthorized):
             raise failure
     return EmbedUse.of(embeds.filled_in(this.ports.embed_map.read()))
 
@@ -208,14 +207,17 @@ def _earlier(this: _Sweep, asked: _Asked) -> Earlier:
         return found(*_called_off(asked, cancelled), date)
     if outcome is not None:
         return found(Standing.CALLED_OFF, f"{asked.retirement_id} ended as {outcome}", date)
-    if read(failure_file_name(1)) is not None:
-        return found(Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} failed", date)
     schedules = kept_schedules(read)
     date = schedules[-1].retire_at if schedules else date
-    if read("intent.json") is not None:
+    has_failed, has_set_out = read(failure_file_name(1)) is not None, read("intent.json") is not None
+    if has_failed and has_set_out:
+        return found(Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} failed", date)
+    if has_set_out:
         return found(Standing.AT_WORK, f"{asked.retirement_id} is at work", date)
-    if schedules:
+    if schedules and (date > this.started_at or not has_failed):
         return found(Standing.SCHEDULED, f"{asked.retirement_id} was asked for before", date)
+    if has_failed:
+        return found(Standing.GIVEN_UP, f"{asked.retirement_id} failed", date)
     return found(Standing.UNHEARD, f"{asked.retirement_id} was asked for before, and nothing has come of it", date)
 
 
@@ -223,12 +225,21 @@ def _called_off(asked: _Asked, cancelled: StoredObject) -> tuple[Standing, str]:
     """What a sweep took back is asked for again where it matches again; what somebody cancelled stays so."""
     told = _told(cancelled)
     by, when, why = (str(told.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
-    if by.startswith(SWEPT_BY):
+    if _source_of(told.get("event")) == SOURCE:
         return Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} was taken back by a sweep at {when}"
     return (
         Standing.CALLED_OFF,
         f"{shortened(by)} cancelled {asked.retirement_id} at {when} ({shortened(why)}), and no sweep asks for it again",
     )
+
+
+def _source_of(event: Json) -> Json:
+    """Who sent the event that a cancellation is kept with; whoever cancels can write any name into it."""
+    try:
+        parsed = parse_json(str(event))
+    except ValueError:
+        return None
+    return parsed.get("source") if isinstance(parsed, Mapping) else None
 
 
 def _carry_out(this: _Sweep, decision: Decision, refusal: str | None, *, dry_run: bool) -> Matched:
@@ -260,7 +271,8 @@ def _ask(this: _Sweep, decision: Decision) -> datetime:
     asked = canonical_json(request_of(decision, this.settings.environment_name))
     kept = this.ports.evidence.create(sweep_asked_key(decision.retirement_id), asked)
     detail = _request_in(kept, decision.datamart.name, decision.retirement_id)
-    this.ports.event_bus.put(source=SOURCE, detail_type=REQUESTED, detail=detail)
+    # Of the time at which this sweep began: a datamart that was re-created after it was listed is another one.
+    this.ports.event_bus.put(source=SOURCE, detail_type=REQUESTED, detail=detail, time=this.started_at)
     this.ports.telemetry.step("ask", **detail)
     return _date_of(detail)
 
