@@ -149,17 +149,17 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "rule: a later datamart is another one": (
         ENDS,
         _without(rules, "is_later_generation", lambda *_: False),
-        " / 21 coordination.record_failure / ",
+        " / 22 coordination.record_failure / ",
     ),
     "rule: what is listed is recognised": (
         SEEN,
         _without(workflow, "recognise", lambda *_: rules.Recognition.SAME),
-        "no createdAt / 21 coordination.record_failure / ",
+        "no createdAt / 22 coordination.record_failure / ",
     ),
     "a failure to list embeds fails the attempt": (
         DEPENDENTS,
         _without(DatabrainClient, "list_embeds", lambda client: (_LIST_EMBEDS(client)[0], ())),
-        "undetermined ones are reported / 10 list_data_apps / ",
+        "undetermined ones are reported / 11 list_data_apps / ",
     ),
     "the day's count": (LIMIT, _without(FakeCoordination, "reserve", lambda *_: True), "limit of one / "),
     "the dry run's gate": (
@@ -172,12 +172,12 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "the receipt is read first": (
         GIVEN_UP,
         _without(FakeEvidence, "read", _unread),
-        "no createdAt / 10 list_data_apps / ",
+        "no createdAt / 11 list_data_apps / ",
     ),
     "nothing is overwritten": (
         PUBLISHED,
         _without(FakeEvidence, "create", _overwriting),
-        "a backup is asked for / 22 delete_datamart / ",
+        "a backup is asked for / 23 delete_datamart / ",
     ),
     "the intent is written before the delete": (
         SEEN,
@@ -185,26 +185,26 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
         "a backup is asked for / ",
     ),
     # the write of another intent stops it even so, each time anew
-    "the intent is read": (ENDS, _without(workflow, "_earlier_intent", _nothing), "a backup is asked for / 17 "),
+    "the intent is read": (ENDS, _without(workflow, "_earlier_intent", _nothing), "a backup is asked for / 18 "),
     "another attempt's intent or receipt stops this one": (
         SEEN,
         _unheeded_attempts,
-        "a backup is asked for / 12 list_embeds / ",
+        "a backup is asked for / 13 list_embeds / ",
     ),
     "an intent written meanwhile is seen at the end": (
         HONEST,
         _without(workflow, "finish", _heedless),
-        "a backup is asked for / 7 list_datamarts / ",
+        "a backup is asked for / 8 list_datamarts / ",
     ),
     "the intent keeps createdAt": (
         ENDS,
         _without(Intent, "to_json", _undated),
-        "a backup is asked for / 21 coordination.record_failure / ",
+        "a backup is asked for / 22 coordination.record_failure / ",
     ),
     "a doubt is kept before a delete": (
         HONEST,
         _without(FakeCoordination, "record_failure", _undoubted),
-        "no createdAt / 22 delete_datamart / ",
+        "no createdAt / 23 delete_datamart / ",
     ),
     "the reason is kept": (
         GIVEN_UP,
@@ -214,20 +214,20 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "a conclusion insists": (
         GIVEN_UP,
         _without(deliveries, "TIME_TO_CONCLUDE", 60.0),
-        "/ at last 4 time-out before the effect once",
+        "/ at last 5 time-out before the effect once",
     ),
     "the failure is published": (GIVEN_UP, _without(deliveries, "publish", _nothing), "the same again until given up"),
-    "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 22 delete_datamart / "),
+    "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 23 delete_datamart / "),
     "only a clear no is a no": (
         HONEST,
         _without(DatabrainClient, "delete", _clear),
-        "no createdAt / 22 delete_datamart / ",
+        "no createdAt / 23 delete_datamart / ",
     ),
-    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 22 delete_datamart / "),
+    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 23 delete_datamart / "),
     "the time that is left": (
         IN_TIME,
         _without(workflow, "_require_time_to_delete", _nothing),
-        " / 10 list_data_apps / ",
+        " / 11 list_data_apps / ",
     ),
 }
 
