@@ -120,11 +120,11 @@ def test_names(aws: EmbeddedStack, group: str, name: str) -> None:
 
 
 def test_as_it_is_set(aws: EmbeddedStack, group: str) -> None:
-    """A timer goes off once at a whole second, not before its time, is tried for a day, and leaves nothing behind."""
+    """A timer is set once to a whole minute, not before its time, is tried for a day, and leaves nothing behind."""
     SchedulerTimers(aws.scheduler, group, TARGETS).set(Timer.RETIRE, asked(), START + timedelta(milliseconds=1), BODY)
     (name,) = names_in(aws, group)
     schedule = aws.scheduler.get_schedule(Name=name, GroupName=group)
-    assert schedule["ScheduleExpression"] == "at(2026-03-01T12:00:01)"
+    assert schedule["ScheduleExpression"] == "at(2026-03-01T12:01:00)"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["ActionAfterCompletion"] == "DELETE"
     assert schedule["Target"]["RoleArn"] == TARGETS.role

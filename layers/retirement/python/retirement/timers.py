@@ -33,7 +33,8 @@ class Targets:
 class SchedulerTimers:
     """One-time schedules in a group of this stack's, which are deleted after they went off.
 
-    They go off in the minute after their time (EventBridge Scheduler user guide, "One-time schedules").
+    They are set to whole minutes: one that is set to 1:00 goes off between 1:00:00 and 1:00:59 (EventBridge Scheduler
+    user guide, "Schedule types"), and nothing is said of one that is set to 1:00:30.
     """
 
     def __init__(self, scheduler: "EventBridgeSchedulerClient", group: str, targets: Targets) -> None:
@@ -50,7 +51,7 @@ class SchedulerTimers:
         schedule: CreateScheduleInputTypeDef = {
             "Name": _name(timer, asked),
             "GroupName": self._group,
-            "ScheduleExpression": f"at({_whole_second(at):%Y-%m-%dT%H:%M:%S})",
+            "ScheduleExpression": f"at({_whole_minute(at):%Y-%m-%dT%H:%M:%S})",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",
             "Target": {
@@ -90,7 +91,7 @@ def _name(timer: Timer, asked: Asked) -> str:
     return f"{timer.value}-{sha256_hex(identity)[:40]}"
 
 
-def _whole_second(moment: datetime) -> datetime:
+def _whole_minute(moment: datetime) -> datetime:
     """UTC, never earlier."""
-    whole = moment.astimezone(UTC).replace(microsecond=0)
-    return whole if whole == moment else whole + timedelta(seconds=1)
+    whole = moment.astimezone(UTC).replace(second=0, microsecond=0)
+    return whole if whole == moment else whole + timedelta(minutes=1)
