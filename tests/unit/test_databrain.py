@@ -465,6 +465,25 @@ def test_a_token_that_comes_back(api: Api, route: str, repeating: Answer) -> Non
     assert KEY not in shown(error)
 
 
+@pytest.mark.parametrize("token", ["sv/a-token", 'sv"a\\token', "plain-token"])
+@pytest.mark.parametrize("how", [r"\u{:04x}", r"\u{:04X}", r"\{!s}"])
+def test_a_token_that_comes_back_in_escapes(api: Api, token: str, how: str) -> None:
+    """However JSON spells the token that an answer holds, it is found."""
+    is_short = how.startswith(r"\{")
+    spelt = "".join(
+        how.format(character if is_short else ord(character))
+        if character in '/"\\' or not (is_short or character == "-")
+        else character
+        for character in token
+    )
+    assert json.loads(f'"{spelt}"') == token
+    api.secret = Secret(token)
+    api.answers[LIST] = [body(json.dumps({"data": [entry_of(label="HERE")], "error": None}).replace("HERE", spelt))]
+
+    with pytest.raises(DatabrainUnexpected, match="take the token out"):
+        api.client().find("sales")
+
+
 def test_keys_may_come_back(api: Api) -> None:
     """The list of a data app's keys is made of secrets, and of the keys nothing is kept."""
     api.answers[KEYS] = [data({"key": TOKEN}, {"key": KEY})]

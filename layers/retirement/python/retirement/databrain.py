@@ -490,7 +490,7 @@ class DatabrainClient:
                 if began - self._clock.remaining() > ANSWER_LIMIT:
                     raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
             retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())
-            return _Answer(response.status_code, body, retry_after, repeats_token=token.encode() in body)
+            return _Answer(response.status_code, body, retry_after, repeats_token=_repeats(token, body))
 
     def _kept_with(self, size: int) -> int:
         with self._kept:
@@ -525,6 +525,16 @@ def _judge_deletion(route: _Route, name: str, answer: _Answer) -> DeleteAnswer:
     if document.get("id") != name:
         return DeleteAnswer(DeleteEffect.UNKNOWN, _shape(route, "id: the datamart's name", document.get("id")))
     return DeleteAnswer(DeleteEffect.DONE)
+
+
+_ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')
+
+
+def _repeats(token: str, body: bytearray) -> bool:
+    """Whether an answer holds the token, spelt in any of JSON's ways."""
+    if token.encode() in body or b"\\" not in body:
+        return token.encode() in body
+    return token.encode() in _ESCAPE.sub(lambda found: found["plain"] or bytes.fromhex(found["hex"].decode()), body)
 
 
 def _failure(route: _Route, answer: _Answer, key: str | None) -> DatabrainError:
