@@ -270,6 +270,18 @@ def test_missing_field(field: str) -> None:
     assert complaint(event_of(detail)) == f"detail must have the field {field}"
 
 
+@pytest.mark.parametrize(
+    ("field", "misspelt"),
+    [("datamartName", "datamartname"), ("datamartName", "datamart"), ("environment", "Environment")],
+)
+def test_a_required_field_is_misspelt(field: str, misspelt: str) -> None:
+    """Where a field is missing that another one is close to, both are named."""
+    detail = {**requested()["detail"]}
+    detail[misspelt] = detail.pop(field)
+
+    assert complaint(event_of(detail)) == f'detail must have the field {field}; it has "{misspelt}"'
+
+
 def test_unknown_fields() -> None:
     """Unknown fields are named, the first five of them."""
     message = complaint(event_of(MINIMAL | {"dryRum": True, **{f"x{number}": 1 for number in range(9)}}))

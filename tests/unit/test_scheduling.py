@@ -73,6 +73,14 @@ def test_a_date_is_set(world: World) -> None:
     assert f"{FOLDER}receipt.json" not in world.evidence.objects
 
 
+def test_a_dry_run_at_a_date(world: World) -> None:
+    """Nobody is told that a dry run carries anything out."""
+    result = world.schedule(requested(retireAt=format_timestamp(DATE), dryRun=True))
+
+    assert result["message"].startswith("The dry run is made at 2026-03-08T12:00:00.000Z. To move it, ")
+    assert outcomes(world.pass_time(LATER))[-1] == ("planned", "dry_run")
+
+
 def test_it_is_decided_when_it_is_due(world: World) -> None:
     """The timer sends the event as it came; then the request is decided, and carried out once."""
     world.schedule(dated(DATE))
@@ -364,6 +372,7 @@ def test_cancelled(world: World) -> None:
 def test_cancelled_before_it_was_asked_for(world: World) -> None:
     """A cancellation that comes before its request stands: neither a date nor now is carried out."""
     first = world.schedule(cancelled())
+    assert first["message"].startswith("No date is kept under this retirementId, ")
 
     dated_result, due = world.schedule(dated(DATE)), world.deliver(requested())
 

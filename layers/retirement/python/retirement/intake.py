@@ -256,7 +256,9 @@ def explained(error: SchemaValidationError, whole: str = "the event", within: st
     value, definition = error.value, error.definition or {}
     if error.rule == "required" and isinstance(value, dict):
         missing = [name for name in error.rule_definition or [] if name not in value]
-        return f"{field} must have the field {', '.join(missing)}"
+        unknown = sorted(set(value) - set(definition.get("properties", {})))[:SHOWN_FIELDS]
+        misspelt = ", ".join(_brief(name) for name in unknown if _close_to(name, missing))
+        return f"{field} must have the field {', '.join(missing)}{misspelt and f'; it has {misspelt}'}"
     if error.rule == "additionalProperties" and isinstance(value, dict):
         known = definition.get("properties", {})
         unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))[:SHOWN_FIELDS]]
@@ -265,10 +267,14 @@ def explained(error: SchemaValidationError, whole: str = "the event", within: st
     return f"{field} must be {expected}; it is {_brief(value)}"
 
 
-def _with_suggestion(name: str, known: Iterable[str]) -> str:
+def _close_to(name: str, known: Iterable[str]) -> list[str]:
     from difflib import get_close_matches  # noqa: PLC0415  # only where something is misspelt
 
-    close = get_close_matches(name, known, n=1)
+    return get_close_matches(name, known, n=1, cutoff=0.7)
+
+
+def _with_suggestion(name: str, known: Iterable[str]) -> str:
+    close = _close_to(name, known)
     return f"{_brief(name)} (did you mean {close[0]}?)" if close else _brief(name)
 
 

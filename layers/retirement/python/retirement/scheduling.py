@@ -131,10 +131,11 @@ def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
     if not _is_soon(retire_at, attempt) and attempt.intent() is not None:
         raise _already_due("was asked for without a date and")
     number = len(schedules) + 1
+    what = "The dry run is made" if request.dry_run else "The retirement is decided on and carried out"
     moved = f", instead of {format_timestamp(schedules[-1].retire_at)}" if schedules else ""
     result = attempt.result(
         Outcome.SCHEDULED,
-        f"The retirement is decided on and carried out at {format_timestamp(retire_at)}{moved}. {CHANGE_OF_MIND}",
+        f"{what} at {format_timestamp(retire_at)}{moved}. {CHANGE_OF_MIND}",
         attempt.ports.clock.now(),
         retire_at=retire_at,
     )
@@ -239,10 +240,15 @@ def _cancel(attempt: _Cancelling) -> Document:
     receipt = attempt.read("receipt.json")
     if receipt is not None:
         return _publish_cancelled(receipt.body, attempt)
+    what = (
+        "The retirement is not carried out, and neither is a request for it that comes later."
+        if attempt.read(schedule_file_name(1))
+        else "No date is kept under this retirementId, and a request for it that waits or comes later is not carried "
+        "out. If another retirement was meant, that one goes on: cancel it by its own retirementId."
+    )
     result = attempt.result(
         Outcome.CANCELLED,
-        "The retirement is not carried out, and neither is a request for it that comes later. If the datamart is to go "
-        "after all, ask under a new retirementId.",
+        f"{what} If the datamart is to go after all, ask under a new retirementId.",
         ports.clock.now(),
     )
     cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
