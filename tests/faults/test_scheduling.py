@@ -71,6 +71,7 @@ PLAYS = [
     (Step.ASK, Step.HELD, Step.RETIRE, Step.CANCEL),
     (Step.PLAIN, Step.CANCEL),
     (Step.CANCEL, Step.PLAIN),
+    (Step.PLAIN, Step.MOVE, Step.DUE),
 ]
 ASKED_FOR = {Step.ASK: (DATE, START), Step.MOVE: (LATER, START + DAY / 24), Step.NOW: (START, START + DAY / 12)}
 
@@ -246,6 +247,8 @@ def broken(play: Play) -> list[str]:
     receipt = play.receipt
     kept = {_message(stored.body) for stored in world.evidence.objects.values()}
     ends = {"deleted", "cancelled"} if Step.CANCEL in happened else {"deleted"}
+    # of a date that is asked for in the middle of a request for now, nothing is promised
+    may_be_now = Step.NOW in happened or (Step.PLAIN in happened and play.case.meanwhile is not None)
     rules = {
         "it is deleted at most once": len(world.databrain.permits) <= 1,
         "it ends in one receipt": receipt is not None and _parsed(receipt.body)["outcome"] in ends,
@@ -253,7 +256,7 @@ def broken(play: Play) -> list[str]:
         "what is told to be cancelled is not deleted": not ("cancelled" in told and world.databrain.deleted),
         "what is told to be deleted is, and nothing else": ("deleted" in told) == bool(world.databrain.deleted),
         "what is published is kept, to the byte": set(world.results_topic.messages) <= kept,
-        "it is not deleted before the date that stands": {Step.NOW, Step.PLAIN} & happened or _in_time(world.published),
+        "it is not deleted before the date that stands": may_be_now or _in_time(world.published),
         "no timer is left": not world.timers.standing,
     }
     return [rule for rule, holds in rules.items() if not holds]
