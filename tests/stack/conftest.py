@@ -58,7 +58,7 @@ def sender(scene: Scene) -> Iterator[Sender]:
     """Somebody who has the secret that webhooks are signed with."""
     with Sender.to(scene.stack) as sender:
         yield sender
-    scene.settle()
+    scene.wind_down()
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +84,7 @@ def listening_to_sweeps(stack: EmbeddedStack) -> Listener:
 def sweeps(scene: Scene, listening_to_sweeps: Listener) -> Iterator[Sweeps]:
     """The sweeps of one test."""
     yield Sweeps(scene, listening_to_sweeps)
-    scene.settle()
+    scene.wind_down()
 
 
 @pytest.fixture

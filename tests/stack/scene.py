@@ -29,6 +29,7 @@ DATASOURCE = "warehouse"
 CREATED_AT = "2025-03-04T09:30:00.000Z"
 SEED: JsonObject = {"serviceToken": SERVICE_TOKEN, "datasources": [DATASOURCE], "datamarts": []}
 DEADLINE = 30  # seconds
+AT_WORK = 5  # seconds; longer than any attempt that nothing holds up
 SCHEDULE = "ScheduleFunctionName"
 CANCELLED = "Datamart Retirement Cancelled"
 MAPS_BUCKET, MAP_KEY, POLICY_KEY = "embed-maps-of-the-stack-tests", "embeds.json", "sweep.json"
@@ -187,8 +188,14 @@ class Scene:
         return answer
 
     def settle(self) -> None:
-        """Wait until all that was asked for has been answered: the next test is not to see the end of it."""
+        """Wait until all that was asked for has been answered."""
         self.eventually(lambda: not self.messages())
+
+    def wind_down(self) -> None:
+        """Wait until nothing is at work any more, which the next test would see; what is held back may stay."""
+        deadline = time.monotonic() + AT_WORK
+        while self.messages() and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     # ---- What there is now -----------------------------------------------------------------------------------------
 
@@ -315,6 +322,11 @@ class Scene:
 def ahead(**time: float) -> str:
     """A time in RFC 3339, so long from now."""
     return (datetime.now(UTC) + timedelta(**time)).isoformat(timespec="seconds")
+
+
+def set_to(date: datetime) -> str:
+    """When a timer is set to go off for a date: at the next whole minute."""
+    return (date + timedelta(seconds=59)).strftime("at(%Y-%m-%dT%H:%M:00)")
 
 
 def check_contract(result: PublishedResult) -> None:

@@ -1,13 +1,14 @@
 """Pages in docs/ that are an example to follow, from the first command to the last, with bash and the AWS CLI."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from local.emulator import CHECKOUT
-from tests.stack.scene import EVENTS, SCHEDULE, JsonObject, Scene
+from tests.stack.scene import EVENTS, SCHEDULE, JsonObject, Scene, set_to
 from tests.stack.shell import Shell, commands
 
 DOCS = CHECKOUT / "docs"
@@ -42,7 +43,7 @@ def test_scheduling(shell: Shell, scene: Scene, retirement_id: str) -> None:
     shown = [line.split("\t") for line in shell.run(tools, timers).splitlines()]
     assert sorted(name.partition("-")[0] for name, _, _ in shown) == ["remind", "retire"]
     assert {json.loads(event)["detail"]["retirementId"] for _, _, event in shown} == {retirement_id}
-    assert f"at({asked['retireAt'][:19]})" in [when for _, when, _ in shown]
+    assert set_to(datetime.fromisoformat(asked["retireAt"])) in [when for _, when, _ in shown]
 
     shell.run(tools, move)
     moved = answer()

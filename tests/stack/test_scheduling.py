@@ -9,7 +9,7 @@ import pytest
 
 from local.stack import Invocation
 from tests.stack.role import Role, assert_denied
-from tests.stack.scene import SCHEDULE, JsonObject, Scene, ahead
+from tests.stack.scene import SCHEDULE, JsonObject, Scene, ahead, set_to
 
 
 def kept(scene: Scene, retirement_id: str) -> list[str]:
@@ -49,8 +49,8 @@ def test_a_reminder_is_set(scene: Scene) -> None:
 
     assert found.keys() == {"retire", "remind"}
     date = datetime.fromisoformat(result["retireAt"])
-    assert found["retire"]["ScheduleExpression"] == date.strftime("at(%Y-%m-%dT%H:%M:%S)")
-    assert found["remind"]["ScheduleExpression"] == (date - timedelta(days=1)).strftime("at(%Y-%m-%dT%H:%M:%S)")
+    assert found["retire"]["ScheduleExpression"] == set_to(date)
+    assert found["remind"]["ScheduleExpression"] == set_to(date - timedelta(days=1))
     assert found["retire"]["Target"]["Input"] == found["remind"]["Target"]["Input"]
     scene.let_go_off(found["remind"])  # early: the date is told once more
     assert published(scene, retirement_id) == result

@@ -75,14 +75,14 @@ def test_the_next_sweep(sweeps: Sweeps) -> None:
     assert after["state"] in {"repeated", "pending"}  # as fast as it was heard
 
 
-@pytest.mark.parametrize(("file_name", "outcome"), [("receipt.json", "blocked"), ("failure-1.json", "failed")])
-def test_one_that_was_not_carried_out(sweeps: Sweeps, file_name: str, outcome: str) -> None:
+@pytest.mark.parametrize("outcome", ["blocked", "planned"])
+def test_one_that_was_not_carried_out(sweeps: Sweeps, outcome: str) -> None:
     """What was not carried out is asked for again, under the next number."""
     name = sweeps.datamart("old")
     sweeps.policy(sweeps.rule())
     sweeps.sweep()
     (first,) = sweeps.listener.take(1)
-    sweeps.keep(first["detail"], file_name, outcome=outcome)
+    sweeps.keep(first["detail"], "receipt.json", outcome=outcome)
     sweeps.sweep()
     (second,) = sweeps.listener.take(1)
 
