@@ -137,7 +137,8 @@ def test_outputs(page: Page) -> None:
     text = "\n".join(block.text for block in page.blocks)
     outputs = {*re.findall(r"\$\(output (\w+)\)", text), *re.findall(r"OutputKey=='(\w+)'", text)}
     assert outputs - template()["Outputs"].keys() == set()
-    assert set(re.findall(r"--logical-resource-id (\w+)", text)) - template()["Resources"].keys() == set()
+    resources = {*re.findall(r"--logical-resource-id (\w+)", text), *re.findall(r"\$\(resource (\w+)\)", text)}
+    assert resources - template()["Resources"].keys() == set()
 
 
 def test_every_outcome_is_told() -> None:
@@ -162,6 +163,7 @@ def test_every_outcome_is_told() -> None:
         (test_deployments, "```sh\nsam deploy \\\n  --parameter-overrides RetryDelays=1,2,3\n```"),
         (test_outputs, '```sh\necho "$(output EvidenceBucket)"\n```'),
         (test_outputs, "```sh\naws cloudformation describe-stack-resource --logical-resource-id Queue\n```"),
+        (test_outputs, '```sh\necho "$(resource Queue)"\n```'),
     ],
 )
 def test_what_is_wrong_is_found(check: Callable[[Page], None], text: str, tmp_path: Path) -> None:

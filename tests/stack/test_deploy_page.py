@@ -86,12 +86,12 @@ class Account:
         return shown
 
     def receipt(self, block: str, retirement_id: str) -> JsonObject:
-        """Run the block that reads the first receipt for another one, as soon as that is there."""
+        """Run the block that reads a receipt, as soon as that is there."""
         deadline = time.monotonic() + DEADLINE
         while not self.stack.evidence(f"retirements/{DATAMART}/{retirement_id}/receipt.json"):
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        found: JsonObject = json.loads(self.run(block.replace("first-look", retirement_id)))
+        found: JsonObject = json.loads(self.run(block))
         return found
 
     def parameters(self) -> dict[str, str]:
@@ -158,10 +158,11 @@ def first_retirement(account: Account) -> None:
     (subscribe,) = DEPLOY.commands("Have the results delivered")
     (ask,) = DEPLOY.commands("Ask for the first time")
     read, everything = DEPLOY.commands("Read the result")
-    list_embeds, upload, ask_again = DEPLOY.commands("Day one with embeds")
-    switch_on, carry_out = DEPLOY.commands("Switch on")
+    list_embeds, upload, ask_again, read_again = DEPLOY.commands("Day one with embeds")
+    switch_on, carry_out, read_end = DEPLOY.commands("Switch on")
 
     account.run(secret)
+    assert not (account.folder / "token.txt").exists()
     account.knows(secret.splitlines()[-1])
     samconfig = account.folder / "samconfig.toml"
     before = samconfig.read_text()
@@ -194,7 +195,7 @@ def first_retirement(account: Account) -> None:
     embed_map.write_text(json.dumps(entries))
     account.run(upload)
     account.run(ask_again)
-    planned = account.receipt(read, "second-look")
+    planned = account.receipt(read_again, "second-look")
     assert (planned["outcome"], planned["reason"]) == ("planned", "dry_run")
 
     account.run(switch_on)
@@ -203,7 +204,7 @@ def first_retirement(account: Account) -> None:
         "EmbedMapUri": "s3://your-bucket/embed-map.json",
     }
     account.run(carry_out)
-    deleted = account.receipt(read, "offboard-acme")
+    deleted = account.receipt(read_end, "offboard-acme")
     assert (deleted["outcome"], deleted["planId"]) == ("deleted", planned["planId"])
     assert set(account.databrain.organisation.datamarts) == {"churn"}
 

@@ -50,6 +50,7 @@ def test_change_the_service_token(shell: Shell, scene: Scene) -> None:
     scene.result(scene.ask(scene.datamart()))  # from here on the function has the old one in its memory
     (shell.folder / "token.txt").write_text("the-token-after-the-change\n")
     shell.run(put.replace("databrain/service-token", SECRET))
+    assert not (shell.folder / "token.txt").exists()
     scene.databrain.organisation.service_token = "the-token-after-the-change"
     retirement_id = scene.ask(scene.datamart())
     assert scene.result(retirement_id).document["outcome"] == "deleted"

@@ -181,9 +181,9 @@ def test_failed_retirements(shell: Shell, scene: Scene) -> None:
 def test_stale_requests(shell: Shell, scene: Scene) -> None:
     """StaleRequestsAlarm: how many wait, whether anything takes them, and how the function does."""
     tools, waiting, mapping, function, drift, drifts = blocks("stale-requests.md")
-    press, _, release, *_ = blocks("stop-button.md")
+    button, press, _, release, *_ = blocks("stop-button.md")
     scene.stack.invoke(scene.event(scene.datamart()))  # MiniStack counts no invocation by the mapping
-    shell.run(press)
+    shell.run(button, press)
     retirement_id = scene.ask(scene.datamart())
     scene.eventually(lambda: scene.messages() == {"visible": 1})
 
@@ -197,7 +197,7 @@ def test_stale_requests(shell: Shell, scene: Scene) -> None:
     assert "StackDriftDetectionId" in shell.told(tools, drift)
     assert shell.told(tools, drifts) == []
 
-    shell.run(release)
+    shell.run(button, release)
     assert scene.result(retirement_id).document["outcome"] == "deleted"
     scene.eventually(lambda: shell.told(tools, waiting)["Attributes"]["ApproximateNumberOfMessages"] == "0")
     assert shell.told(tools, mapping)[0][0] == "Enabled"
@@ -207,11 +207,11 @@ def test_stale_requests(shell: Shell, scene: Scene) -> None:
 def test_stale_scheduling(shell: Shell, scene: Scene) -> None:
     """StaleSchedulingAlarm: how many wait, whether anything takes them, how the function does, and what it says."""
     tools, waiting, mapping, function, failing = blocks("stale-scheduling.md")
-    _, _, _, disable, enable, *_ = blocks("stop-button.md")
+    button, _, _, _, disable, enable, *_ = blocks("stop-button.md")
     failed = scene.event(scene.datamart(), retireAt=ahead(days=7))
     with scene.stack.without_permission("scheduler:CreateSchedule", SCHEDULE):
         assert scene.stack.invoke(failed, SCHEDULE).error
-    assert shell.run(disable) == "Disabled\n"
+    assert shell.run(button, disable) == "Disabled\n"
     retirement_id = scene.ask(scene.datamart(), retireAt=ahead(days=7))
     scene.eventually(lambda: scene.messages() == {"visible": 1})
 
@@ -224,7 +224,7 @@ def test_stale_scheduling(shell: Shell, scene: Scene) -> None:
     assert [line["retirementId"]] == ids(failed)
     assert "scheduler:CreateSchedule" in line["exception"]
 
-    assert shell.run(enable) == "Enabled\n"
+    assert shell.run(button, enable) == "Enabled\n"
     assert outcomes(scene, [retirement_id]) == ["scheduled"]
     scene.eventually(lambda: shell.told(tools, waiting)["Attributes"]["ApproximateNumberOfMessages"] == "0")
 
@@ -268,15 +268,15 @@ def test_sweep_errors(shell: Shell, scene: Scene, sweeps: Sweeps) -> None:
 @pytest.mark.usefixtures("_released")
 def test_stop_button(shell: Shell, scene: Scene) -> None:
     """Pressed, every request is kept unread and nothing reaches Databrain; released, each is carried out once."""
-    press, state, release, *_ = blocks("stop-button.md")
+    button, press, state, release, *_ = blocks("stop-button.md")
     names = [scene.datamart() for _ in range(3)]
-    assert shell.run(press) == "Disabled\n"  # AWS takes its time, MiniStack does not
+    assert shell.run(button, press) == "Disabled\n"  # AWS takes its time, MiniStack does not
     asked = [scene.ask(name) for name in names]
     scene.eventually(lambda: scene.messages() == {"visible": len(asked)})
-    assert shell.run(state) == "Disabled\n"
+    assert shell.run(button, state) == "Disabled\n"
 
     assert scene.databrain.requests == []
-    assert shell.run(release) == "Enabled\n"
+    assert shell.run(button, release) == "Enabled\n"
     assert outcomes(scene, asked) == ["deleted"] * len(asked)
     scene.settle()
     assert sorted(scene.deletions()) == sorted(names)
@@ -287,8 +287,8 @@ def test_stop_button(shell: Shell, scene: Scene) -> None:
 @pytest.mark.usefixtures("_released")
 def test_stop_button_and_dates(shell: Shell, scene: Scene) -> None:
     """Pressed, it stops what timers bring, too; dates are set and cancellations heard, and these stand afterwards."""
-    press, _, release, *_ = blocks("stop-button.md")
-    shell.run(press)
+    button, press, _, release, *_ = blocks("stop-button.md")
+    shell.run(button, press)
     asked = [scene.ask(scene.datamart()), scene.ask(scene.datamart(), retireAt=ahead(seconds=58))]
     unwanted = scene.event(scene.datamart())
     scene.send(unwanted)
@@ -299,25 +299,25 @@ def test_stop_button_and_dates(shell: Shell, scene: Scene) -> None:
     scene.eventually(lambda: scene.messages() == {"visible": 3})
     assert scene.databrain.requests == []
 
-    shell.run(release)
+    shell.run(button, release)
     assert outcomes(scene, [*asked, *ids(unwanted)]) == ["deleted", "deleted", "cancelled"]
 
 
 @pytest.mark.usefixtures("_released")
 def test_stop_button_for_dates_too(shell: Shell, scene: Scene) -> None:
     """Disabled too, scheduling is kept unread; enabled first, a cancellation that waited comes in time."""
-    press, _, release, disable, enable, *_ = blocks("stop-button.md")
-    shell.run(press)
-    assert shell.run(disable) == "Disabled\n"
+    button, press, _, release, disable, enable, *_ = blocks("stop-button.md")
+    shell.run(button, press)
+    assert shell.run(button, disable) == "Disabled\n"
     request = scene.event(scene.datamart())
     scene.send(request)
     scene.cancel(request["detail"])
     scene.eventually(lambda: scene.messages() == {"visible": 2})
 
-    assert shell.run(enable) == "Enabled\n"
+    assert shell.run(button, enable) == "Enabled\n"
     assert outcomes(scene, ids(request)) == ["cancelled"]
     scene.eventually(lambda: scene.messages() == {"visible": 1})
-    shell.run(release)
+    shell.run(button, release)
     assert scene.result(*ids(request)).document["outcome"] == "cancelled"
     assert scene.deletions() == []
 
@@ -325,15 +325,15 @@ def test_stop_button_for_dates_too(shell: Shell, scene: Scene) -> None:
 @pytest.mark.usefixtures("_released")
 def test_stop_button_between_two_attempts(shell: Shell, scene: Scene) -> None:
     """A request that waits for its next attempt waits on with the others, and loses none of its attempts."""
-    press, _, release, *_ = blocks("stop-button.md")
+    button, press, _, release, *_ = blocks("stop-button.md")
     scene.databrain.faults.replace([{"route": "list_datamarts", "fault": "html"}])
     with scene.stack.settings(RETRY_DELAYS="3,3,3,3,3"):
         retirement_id = scene.ask(scene.datamart())
         scene.eventually(lambda: scene.messages() == {"in flight": 1})
-        shell.run(press)
+        shell.run(button, press)
         scene.eventually(lambda: scene.messages() == {"visible": 1})
         scene.databrain.faults.clear()
-        shell.run(release)
+        shell.run(button, release)
         assert scene.result(retirement_id).document["outcome"] == "deleted"
     lines = scene.log_of(retirement_id)
     failed = [line for line in lines if line.get("message") == "attempt failed"]
@@ -345,13 +345,13 @@ def test_stop_button_between_two_attempts(shell: Shell, scene: Scene) -> None:
 @pytest.mark.usefixtures("_released")
 def test_stop_button_and_direct_invocations(shell: Shell, scene: Scene) -> None:
     """The button does not stop whoever invokes the function directly; taking the function's concurrency away does."""
-    press, *_, take_concurrency, give_concurrency = blocks("stop-button.md")
-    shell.run(press)
+    button, press, *_, take_concurrency, give_concurrency = blocks("stop-button.md")
+    shell.run(button, press)
     assert scene.stack.invoke(scene.event(scene.datamart())).payload["outcome"] == "deleted"
-    shell.run(take_concurrency)
+    shell.run(button, take_concurrency)
     with pytest.raises(scene.stack.lambda_.exceptions.TooManyRequestsException):
         scene.stack.invoke(scene.event(scene.datamart()))
-    shell.run(give_concurrency)
+    shell.run(button, give_concurrency)
     assert scene.stack.invoke(scene.event(scene.datamart())).payload["outcome"] == "deleted"
 
 

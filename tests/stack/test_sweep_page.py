@@ -8,28 +8,28 @@ import fastjsonschema
 from local.emulator import CHECKOUT
 from local.stack import SWEEP
 from tests.stack.scene import MAPS_BUCKET, POLICY_KEY
-from tests.stack.shell import Shell
+from tests.stack.shell import Shell, commands
 from tests.stack.sweeps import Sweeps
 
 PAGE = CHECKOUT / "docs" / "sweep.md"
 SCHEMAS = CHECKOUT / "events" / "schemas"
 POLICY_URI = f"s3://{MAPS_BUCKET}/{POLICY_KEY}"
 
-
-def blocks() -> list[str]:
-    """Every command block of the page, in order."""
-    page = PAGE.read_text().replace("s3://YOUR-BUCKET/sweep-policy.json", POLICY_URI)
-    return re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+# The stack has the policy already: what would be deployed is shown.
+SHOW = 'sam() { [[ "$1 $2" = "deploy --parameter-overrides" ]] && printf "%s\\n" "${@:3}"; }'
 
 
 def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
     """From a dry run to the first request, and back: each command does what the page says."""
-    tools, write, upload, invoke, read, whole, switch_on, cancel = blocks()
+    tools, write, upload, deploy, invoke, read, whole, switch_on, schedule, cancel = commands(PAGE)
+    tools = tools.replace("s3://your-bucket/sweep-policy.json", POLICY_URI)
     sweeps.scene.datamart("trial-acme", createdAt="2025-01-01T00:00:00Z")
     sweeps.scene.datamart("trial-showcase", createdAt="2025-01-01T00:00:00Z")
     sweeps.scene.datamart("sales", createdAt="2025-01-01T00:00:00Z", updatedAt="2099-01-01T00:00:00Z")
 
-    shell.run(write, upload, tools, invoke)
+    shell.run(tools, write, upload)
+    assert shell.run(SHOW, tools, deploy) == f"SweepPolicyUri={POLICY_URI}\n"
+    shell.run(tools, invoke)
     planned = shell.told(read)
     assert planned == sweeps.published().document
     assert planned["dryRun"] is True
@@ -41,7 +41,9 @@ def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
     assert shell.told(tools, whole, REPORT_KEY=planned["report"]["key"]) == planned
     assert sweeps.listener.is_silent()
 
-    shell.run(switch_on, tools, invoke)
+    shell.run(tools, switch_on)
+    assert shell.run(SHOW, tools, schedule) == "SweepSchedule='rate(1 day)'\n"  # SAM cuts at a space without quotes
+    shell.run(tools, invoke)
     done = shell.told(read)
     sweeps.published()
     assert {entry["state"] for entry in done["matched"]} == {"asked"}
@@ -57,7 +59,7 @@ def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
 
 def test_the_cancellation_is_valid() -> None:
     """The event that the page puts on the bus follows its schema."""
-    (entries,) = re.findall(r"--entries '(.*?)'", blocks()[-1], re.DOTALL)
+    (entries,) = re.findall(r"--entries '(.*?)'", commands(PAGE)[-1], re.DOTALL)
     (entry,) = json.loads(entries)
     schema = json.loads((SCHEMAS / "datamart-retirement-cancelled.json").read_bytes())
     event = {"id": "1", "detail-type": entry["DetailType"], "time": "2026-03-01T12:00:00Z"}
