@@ -562,6 +562,18 @@ def test_a_date_while_a_delete_is_set_out_for(world: World) -> None:
     assert world.schedule(dated(DATE, "later", START + HOUR), receive_count=2) == deleted
 
 
+@pytest.mark.parametrize("again", [requested(), dated(START)], ids=["without a date", "for a date that is past"])
+def test_due_and_asked_for_again(world: World, again: Parsed) -> None:
+    """What is due is not moved by who asks for it now once more, as after a redrive: both get the one answer."""
+    world.schedule(requested())  # from Failures
+    world.clock.advance(60)
+
+    assert world.schedule(again | {"id": "again", "time": format_timestamp(world.clock.now())}) == {}
+    came = world.pass_time(LATER)
+    assert outcomes(came)[0] == ("deleted", None)
+    assert came == [came[0]] * len(came)
+
+
 # ---- Side by side --------------------------------------------------------------------------------------------------
 
 

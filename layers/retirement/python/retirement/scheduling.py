@@ -119,15 +119,17 @@ def _set_date(attempt: _Attempt) -> Document:
 def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
     """The dates, with this request's at the end if it is the one that stands now."""
     request = attempt.request
+    retire_at = request.retire_at or request.requested_at
     if schedules:
         require_same_request(request, schedules[0].kept.content_hash)
         last = schedules[-1]
         is_known = request.event_id in {known.event_id for known in schedules}
-        if is_known or request.requested_at < last.requested_at or request.retire_at == last.retire_at:
-            return schedules  # delivered again, or late, or nothing new
+        is_due_anyway = _is_soon(retire_at, attempt) and _is_soon(last.retire_at, attempt)
+        is_the_same = retire_at == last.retire_at or is_due_anyway
+        if is_known or is_the_same or request.requested_at < last.requested_at:
+            return schedules  # delivered again, or nothing new, or late
         if _is_soon(last.retire_at, attempt, within=SETTLED):
             raise _already_due(f"was due at {format_timestamp(last.retire_at)} and")
-    retire_at = request.retire_at or request.requested_at
     if not _is_soon(retire_at, attempt) and attempt.intent() is not None:
         raise _already_due("was asked for without a date and")
     number = len(schedules) + 1
