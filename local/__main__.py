@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import signal
 import sys
 import traceback
 from base64 import b64encode
@@ -15,6 +14,7 @@ from local.databrain.reception import CONTROL
 from local.databrain.seed import SAMPLE, read_seed
 from local.databrain.server import serve
 from local.emulator import CHECKOUT
+from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, StackError
 
 ENVIRONMENT_NAME = "prod"  # as in events/put-events.json
@@ -22,7 +22,7 @@ ENVIRONMENT_NAME = "prod"  # as in events/put-events.json
 
 def main() -> int:
     """Run until Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
+    end_as_by_ctrl_c()
     console = Console(highlight=False, soft_wrap=True)
     seed = read_seed(SAMPLE)
     parameters = {

@@ -7,7 +7,6 @@ where the stack does not do what it says.
 import argparse
 import hashlib
 import secrets
-import signal
 import ssl
 import sys
 import time
@@ -25,6 +24,7 @@ from rich.console import Console
 from local.databrain.seed import SAMPLE, read_seed
 from local.databrain.server import serve
 from local.databrain.state import Databrain
+from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, StackError
 from local.storyteller import Storyteller
 from tools.report import write_report
@@ -205,7 +205,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--report", type=Path, help="write the page about the evidence bucket there, too")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
+    end_as_by_ctrl_c()
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120

@@ -2,7 +2,6 @@
 
 import argparse
 import secrets
-import signal
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from rich.table import Table
 from local.databrain.reception import CONTROL
 from local.databrain.server import serve
 from local.proxy import run_proxy
+from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, PublishedResult
 from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered, timers
 from tests.soak.traffic import PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
@@ -123,7 +123,7 @@ def _published(stack: EmbeddedStack) -> list[PublishedResult]:
 
 def main() -> None:
     """Print the table; the exit status is 1 where anything was lost, done twice, done wrongly or leaked."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # any end of ours ends the processes, too
+    end_as_by_ctrl_c()
     parser = argparse.ArgumentParser(prog="make soak")
     parser.add_argument("--minutes", type=float, default=5, help="of traffic; the end comes when all has settled")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of all dice")
