@@ -31,8 +31,9 @@ def main() -> int:
         "RetryDelays": "5,5,5,5,5",
     }
     webhook_secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
-    console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")
     try:
+        EmbeddedStack.refuse_another()
+        console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")
         with (
             serve(seed) as databrain,
             EmbeddedStack.start(

@@ -4,6 +4,8 @@ import contextlib
 import heapq
 import json
 import shutil
+import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -50,6 +52,7 @@ SWEEP: Final = "SweepFunctionName"
 WEBHOOK_SECRET_NAME = "databrain/webhook"  # noqa: S105 -- a name
 
 DEPLOY_SECONDS = 180
+ANSWER_SECONDS = 10
 CLIENT_CONFIG = Config(
     connect_timeout=5,
     read_timeout=75,  # a synchronous invocation takes up to the function's 60 s
@@ -175,20 +178,40 @@ class EmbeddedStack:
         Raises:
             StackError: there is none.
         """
-        try:
-            kept = json.loads(RUNNING.read_text())
-        except FileNotFoundError:
-            raise StackError("no embedded stack is running: start one with `make local`, in another terminal") from None
-        return cls(Emulator(kept["endpoint"], Path(kept["authority"]), kept["environment"], Path(kept["log"])))
+        emulator = _announced()
+        if emulator is None:
+            raise StackError("no embedded stack is running: start one with `make local`, in another terminal")
+        return cls(emulator)
+
+    @staticmethod
+    def refuse_another() -> None:
+        """Make sure that no other process announces a stack: one announcement is all that there is room for.
+
+        Raises:
+            StackError: there is one that answers.
+        """
+        if emulator := _announced():
+            raise StackError(
+                f"an embedded stack is running already, at {emulator.endpoint}: use that one, or end it with Ctrl-C in "
+                "its terminal"
+            )
 
     @contextlib.contextmanager
     def announced(self) -> Iterator[None]:
-        """Let other processes find this stack meanwhile."""
-        RUNNING.write_text(json.dumps(asdict(self._emulator), default=str))
+        """Let other processes find this stack meanwhile.
+
+        Raises:
+            StackError: another one is announced, and answers.
+        """
+        self.refuse_another()
+        announcement = json.dumps(asdict(self._emulator), default=str)
+        RUNNING.write_text(announcement)
         try:
             yield
         finally:
-            RUNNING.unlink()
+            with contextlib.suppress(FileNotFoundError):
+                if RUNNING.read_text() == announcement:
+                    RUNNING.unlink()
 
     # ---- Clients ---------------------------------------------------------------------------------------------------
 
@@ -567,6 +590,30 @@ class EmbeddedStack:
     @cached_property
     def _results_queue_url(self) -> str:
         return self.sqs.create_queue(QueueName="results")["QueueUrl"]
+
+
+def _announced() -> Emulator | None:
+    """The emulator of the stack that is announced, unless nothing answers there any more."""
+    try:
+        kept = json.loads(RUNNING.read_text())
+    except FileNotFoundError:
+        return None
+    emulator = Emulator(kept["endpoint"], Path(kept["authority"]), kept["environment"], Path(kept["log"]))
+    return emulator if _answers(emulator) else None
+
+
+def _answers(emulator: Emulator) -> bool:
+    """Whether it is that one: its port may be another program's by now."""
+    address = urlsplit(emulator.endpoint)
+    try:
+        trusted = ssl.create_default_context(cafile=emulator.authority)
+        with (
+            socket.create_connection((address.hostname, address.port), ANSWER_SECONDS) as connection,
+            trusted.wrap_socket(connection, server_hostname=address.hostname),
+        ):
+            return True
+    except OSError:  # the authority's file is gone, too, where the stack has ended in order
+        return False
 
 
 @contextlib.contextmanager

@@ -1,0 +1,73 @@
+"""How the tools of this machine find the stack that `make local` runs."""
+
+import dataclasses
+import socket
+from pathlib import Path
+
+import pytest
+
+from local import redrive
+from local.emulator import Emulator
+from local.stack import EmbeddedStack, StackError
+
+
+@pytest.fixture(autouse=True)
+def announcement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of the test's own."""
+    file = tmp_path / "running.json"
+    monkeypatch.setattr("local.stack.RUNNING", file)
+    return file
+
+
+@pytest.fixture
+def gone(emulator: Emulator) -> EmbeddedStack:
+    """A stack that was killed: its files are there, and nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return EmbeddedStack(dataclasses.replace(emulator, endpoint=f"https://127.0.0.1:{port}"))
+
+
+def test_found(emulator: Emulator, aws: EmbeddedStack, announcement: Path) -> None:
+    """What is announced is found while it is, and no longer."""
+    with aws.announced():
+        assert EmbeddedStack.running().environment == emulator.environment
+    assert not announcement.exists()
+
+
+def test_gone(gone: EmbeddedStack, announcement: Path) -> None:
+    """Where nothing answers, no stack is running; what was announced stays as it is."""
+    with gone.announced():
+        with pytest.raises(StackError, match="no embedded stack is running: start one with `make local`"):
+            EmbeddedStack.running()
+        with pytest.raises(SystemExit, match="no embedded stack is running"):
+            redrive.main()
+        assert announcement.exists()
+
+
+def test_another_program_at_its_port(aws: EmbeddedStack, emulator: Emulator, tmp_path: Path) -> None:
+    """What answers with another certificate, or after the stack's files are gone, is not the stack."""
+    without_files = dataclasses.replace(emulator, authority=tmp_path / "gone.pem")
+    with EmbeddedStack(without_files).announced(), pytest.raises(StackError, match="no embedded stack"):
+        aws.running()
+
+
+def test_one_at_a_time(aws: EmbeddedStack, announcement: Path) -> None:
+    """A second stack is not announced while the first one answers, and the first one stays announced."""
+    with aws.announced():
+        announced = announcement.read_text()
+        with pytest.raises(StackError, match=r"running already, at https://127\.0\.0\.1:\d+: use that one, or end it"):
+            aws.refuse_another()
+        with pytest.raises(StackError, match="running already"), aws.announced():
+            pass
+        assert announcement.read_text() == announced
+
+
+def test_in_the_place_of_a_dead_one(gone: EmbeddedStack, aws: EmbeddedStack, announcement: Path) -> None:
+    """A dead announcement is written over, and each ends only its own."""
+    with gone.announced():
+        with aws.announced():
+            assert aws.running().authority == aws.authority
+            announced = announcement.read_text()
+        assert not announcement.exists()
+        announcement.write_text(another := announced.replace("127.0.0.1", "localhost"))
+    assert announcement.read_text() == another
