@@ -5,19 +5,25 @@ import secrets
 import sys
 import traceback
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from local.databrain.organisation import Organisation
 from local.databrain.reception import CONTROL
 from local.databrain.seed import SAMPLE, read_seed
 from local.databrain.server import serve
+from local.databrain.state import Databrain
 from local.emulator import CHECKOUT
 from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, StackError
 
 ENVIRONMENT_NAME = "prod"  # as in events/put-events.json
+SAMPLE_NAME = "sales-analytics"  # there, too
+UNUSED = "acme-trial"
 
 
 def main() -> int:
@@ -44,13 +50,11 @@ def main() -> int:
             ) as stack,
             stack.announced(),
         ):
-            _introduce(console, stack, databrain.url, webhook_secret)
+            _introduce(console, stack, databrain, webhook_secret)
             while True:
                 for result in stack.results(wait_seconds=20):
-                    document = result.document
-                    reason = f", {document['reason']}" if document["reason"] else ""
                     console.print(f"\n{result.subject}", style="bold", markup=False)
-                    console.print(f"{document['retirementId']}{reason}: {document['message']}", markup=False)
+                    console.print(_line(result.document), markup=False)
     except StackError as error:
         console.print("".join(traceback.format_exception_only(error)), style="red", markup=False)
         return 1
@@ -59,7 +63,14 @@ def main() -> int:
     return 0
 
 
-def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str, webhook_secret: str) -> None:
+def _line(document: Mapping[str, Any]) -> str:
+    """What a result says."""
+    about = document["retirementId"] or "(no retirementId)"
+    reason = f", {document['reason']}" if document["reason"] else ""
+    return f"{about}{reason}: {document['message']}"
+
+
+def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, webhook_secret: str) -> None:
     console.print("Up. In another terminal, for the AWS CLI:\n", style="bold")
     console.print(f"  export PATH={CHECKOUT}/.venv/cli/bin:$PATH", markup=False)
     for name, value in stack.environment.items():
@@ -69,18 +80,30 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str, webho
     console.print('  aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', markup=False)
     console.print(f"  export SSL_CERT_FILE=$AWS_CA_BUNDLE WEBHOOK_SECRET={webhook_secret}", markup=False)
     html = json.dumps([{"route": "list_datamarts", "fault": "html"}])
-    faults = f"{databrain_url}{CONTROL}/faults"
+    faults = f"{databrain.url}{CONTROL}/faults"
     send = f".venv/dev/bin/python tools/send_webhook.py {stack.webhook_url}"
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+    console.print(f"\nThe datamarts:\n  {_estate(databrain.organisation)}", markup=False)
     for what, command in (
-        ("Ask for a dry run", "aws events put-events --entries file://events/put-events.json"),
+        (
+            "Ask for a dry run of one that an embed uses: it would be blocked",
+            "aws events put-events --entries file://events/put-events.json",
+        ),
+        (
+            f"Ask for one of {UNUSED}: it would be deleted",
+            _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/second-look/"),
+        ),
+        ("Retire it", _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/{UNUSED}-ends/; s/true/false/")),
         (
             "Ask for a retirement tomorrow; with another date, it is moved",
             f'aws events put-events --entries "$(sed s/RETIRE-AT/{tomorrow}/ events/put-scheduled.json)"',
         ),
         ("Cancel it", "aws events put-events --entries file://events/put-cancelled.json"),
         ("Ask by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
-        ("Break Databrain, and ask: the request is given up after half a minute", f"curl -X PUT {faults} -d '{html}'"),
+        (
+            "Break Databrain, and ask: the request is given up after half a minute",
+            f"curl -X PUT {faults} -d '{html}'\n  {_put('s/first-look/look-$(date +%s)/')}",
+        ),
         ("Mend it", f"curl -X DELETE {faults}"),
         ("Send what was given up again", "make redrive"),
         ("Look at the evidence", f"aws s3 ls --recursive s3://{stack.outputs['EvidenceBucketName']}"),
@@ -88,6 +111,17 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain_url: str, webho
     ):
         console.print(f"\n{what}:\n  [bold]{escape(command)}[/]")
     console.print("\nResults appear here. Ctrl-C ends it.")
+
+
+def _estate(organisation: Organisation) -> str:
+    """The names of the datamarts, those that an embed uses marked."""
+    used = {embed.datamart for app in organisation.data_apps.values() for embed in app.embeds}
+    return ", ".join(f"{name} (used by an embed)" if name in used else name for name in organisation.datamarts)
+
+
+def _put(script: str) -> str:
+    """A command that puts the sample on the bus, changed by sed."""
+    return f'aws events put-events --entries "$(sed "{script}" events/put-events.json)"'
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.stack.checkout import AS_IT_IS, check_out
+from tests.stack.checkout import AS_IT_IS, MAKE, check_out
 
 MOST_SECONDS = 300  # on a machine that is busy with other tests
 
@@ -68,15 +70,57 @@ def test_demo(checkout: Path) -> None:
 
 
 def test_local(checkout: Path) -> None:
-    """`make local` prints commands that work as they stand, shows the result, and ends with Ctrl-C."""
+    """`make local` prints commands that work as they stand, shows each result, and ends with Ctrl-C."""
     with make("local", checkout) as process:
         printed = read_until(process, "Ctrl-C ends it")
-        exports = re.findall(r"(?m)^  (export .*|aws\(\) .*)$", printed)
-        ask = re.findall(r"(?m)^Ask for a dry run:\n +(.*)$", printed)
-        script = "\n".join(["set -euo pipefail", *exports, *ask])
-        subprocess.run(["/bin/bash", "-c", script], cwd=checkout, check=True, capture_output=True)  # noqa: S603 -- as it says
-        assert "first-look" in read_until(process, "first-look")
+        walk = Walk(printed, checkout)
+        assert "acme-trial, Marketing Funnel (EU) (used by an embed)" in printed
+        walk.take("Ask for a dry run of")
+        assert "dependents_found" in read_until(process, "first-look, ")
+        walk.take("Ask for one of acme-trial")
+        assert "dry_run" in read_until(process, "second-look, ")
+        walk.take("Retire it")
+        assert "deleted" in read_until(process, "acme-trial-ends: ")
+
+        walk.take("Break Databrain, and ask")
+        assert "databrain_unexpected" in read_until(process, "look-1")
+        walk.take("Mend it")
+        walk.take_until("1 request was sent again.", "Send what was given up again")
+        assert "dependents_found" in read_until(process, "look-1")
+
+        with make("local", checkout) as another:
+            assert "is running already" in read_until(another, "is running already")
+            assert another.wait() != 0
+
         os.killpg(process.pid, signal.SIGINT)
         read_until(process, "Nothing is left running.")
         process.wait()
     assert list((checkout / ".local").iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The steps that `make local` prints, for a person who takes them in another terminal."""
+
+    printed: str
+    folder: Path
+
+    def take(self, step: str) -> str:
+        """Run the commands of one step, and return what they print."""
+        exports = re.findall(r"(?m)^  (export .*|aws\(\) .*)$", self.printed)
+        (commands,) = re.findall(rf"(?m)^{re.escape(step)}.*:\n((?:  .*\n)+)", self.printed)
+        finished = subprocess.run(  # noqa: S603 -- as it says
+            ["/bin/bash", "-c", "\n".join(["set -euo pipefail", MAKE, *exports, commands])],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return finished.stdout
+
+    def take_until(self, words: str, step: str) -> None:
+        """Take a step until it prints these words: what was given up comes to `Failures` after its result."""
+        deadline = time.monotonic() + MOST_SECONDS
+        while words not in (said := self.take(step)):
+            assert time.monotonic() < deadline, said
+            time.sleep(1)
