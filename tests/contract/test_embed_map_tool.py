@@ -1,6 +1,9 @@
 """`make embed-map`, against the local Databrain server."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
+from local.emulator import CHECKOUT
 from retirement.settings import DatabrainApi
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to
@@ -29,7 +33,7 @@ APPS = (
 
 @pytest.fixture(autouse=True)
 def _secret(secret: RotatedSecret, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.embed_map.boto3.client", {"secretsmanager": secret}.__getitem__)
+    monkeypatch.setattr("tools.embed_map.secrets_manager", lambda: secret)
 
 
 @pytest.fixture
@@ -144,3 +148,50 @@ def test_what_could_not_be_read(
 
     assert file.read_text() == '{"p-1": "marketing"}'
     assert "could not be read: " in capsys.readouterr().err
+
+
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "without", "told"),
+    [
+        (["embed-map.json"], "AWS_DEFAULT_REGION", "no AWS region is set: set AWS_DEFAULT_REGION"),
+        (["embed-map.json"], "AWS_ACCESS_KEY_ID", "no AWS credentials were found: sign in, or set AWS_PROFILE"),
+        (["embed-map.json", "--base-url", "nonsense"], "", "BASE_URL is 'nonsense': expected an https URL"),
+        (["embed-map.json", "--base-url", "http://databrain.invalid"], "", "expected an https URL"),
+        (["embed-map.json", "--base-url", "https://databrain:port"], "", "BASE_URL is no URL: Invalid port"),
+        (["broken.json"], "", "broken.json is no JSON: "),
+        (["list.json"], "", "list.json holds a JSON list: expected an object"),
+        (["missing/embed-map.json"], "", "there is no folder missing: make it first"),
+        (["."], "", "Is a directory: '.'"),
+    ],
+)
+def test_what_stops_it_before_it_asks(tmp_path: Path, arguments: list[str], without: str, told: str) -> None:
+    """Whatever is wrong on this side is told in one line, and nothing is written."""
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "list.json").write_text("[]")
+    account = {name: value for name, value in ACCOUNT.items() if name != without}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | account
+    finished = subprocess.run(  # noqa: S603 -- our own tool
+        [
+            *(sys.executable, CHECKOUT / "tools" / "embed_map.py", "--base-url", "https://databrain.invalid"),
+            *("--secret-arn", SECRET_ARN, *arguments),
+        ],
+        cwd=tmp_path,
+        env=environment
+        | {
+            "PYTHONPATH": str(CHECKOUT / "layers" / "retirement" / "python"),
+            "HOME": str(tmp_path),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.startswith("No map: ")
+    assert finished.stderr.count("\n") == 1
+    assert told in finished.stderr
+    assert not (tmp_path / "embed-map.json").exists()
