@@ -14,9 +14,14 @@ from uuid import uuid4
 
 import httpx
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 TYPES = ("datamart.retirement.requested", "datamart.retirement.cancelled")
 TIMEOUT = 30  # seconds
+
+
+class NotSent(Exception):
+    """No answer came: what was wrong, without the secret."""
 
 
 def send(
@@ -44,8 +49,32 @@ def send(
     return httpx.post(url, content=body, headers=headers, timeout=TIMEOUT, verify=trusted or True)
 
 
+def data_in(file: Path) -> object:
+    """What is asked for.
+
+    Raises:
+        NotSent: the file holds no JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise NotSent(f"{file} is no JSON: {error}") from error
+
+
+def _can_sign(secret: str) -> bool:
+    try:
+        Webhook(secret)
+    except (ValueError, EmptyWebhookSecretError):
+        return False
+    return True
+
+
 def main(arguments: list[str]) -> int:
-    """Send a webhook; the exit status is 1 where it was not taken."""
+    """Send a webhook; the exit status is 1 where it was not taken.
+
+    Raises:
+        NotSent: it could not be made, or no answer came.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="the stack's WebhookUrl")
     parser.add_argument("type", choices=TYPES)
@@ -57,11 +86,22 @@ def main(arguments: list[str]) -> int:
     secrets = (options.secret_file.read_text() if options.secret_file else os.environ.get("WEBHOOK_SECRET", "")).split()
     if not secrets:
         parser.error("there is no secret: name a file with one, or set WEBHOOK_SECRET")
-    data = json.loads(options.data.read_text())
-    response = send(options.url, secrets[0], options.type, data, webhook_id=options.id, asked_at=options.timestamp)
+    data = data_in(options.data)
+    if not _can_sign(secrets[0]):
+        raise NotSent(
+            "the secret is not whsec_ and base64 after it: make one as docs/webhook.md does (it is not shown)"
+        )
+    try:
+        response = send(options.url, secrets[0], options.type, data, webhook_id=options.id, asked_at=options.timestamp)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        hint = ": set SSL_CERT_FILE to its authority's certificate" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+        raise NotSent(f"{options.url}: {str(error) or type(error).__name__}{hint}") from error
     print(f"{options.id}: HTTP {response.status_code} {response.text}")
     return 0 if response.is_success else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (NotSent, OSError) as error:
+        sys.exit(f"No answer: {error}")
