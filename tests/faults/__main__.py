@@ -1,10 +1,11 @@
-"""`make faults`: play every case of the matrix, or those whose name is given, and say which invariants held."""
+"""`make faults`: play every case of the matrix, or the one that part of a name tells, and say which invariants held."""
 
 import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from difflib import get_close_matches
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,12 @@ from tests.faults.wire import Fault
 
 SHOWN = 20
 CHUNK = 100
+FEW = 10
+ALIKE = 0.8  # of 1, as difflib counts
+
+
+class NotOneCase(Exception):
+    """Several cases are meant, or none: which there are."""
 
 
 def main() -> None:
@@ -24,10 +31,10 @@ def main() -> None:
     with in_process():
         cases = list(all_cases())
         calls = max(len(calls_of(scenario)) for scenario in SCENARIOS.values())
-    wanted = sys.argv[1:]
-    numbers = [number for number, case in enumerate(cases) if not wanted or case.name in wanted]
-    if not numbers:
-        sys.exit("No case has this name: take it from the output of `make faults`.")
+    try:
+        numbers = chosen_by([case.name for case in cases], sys.argv[1:])
+    except NotOneCase as error:
+        sys.exit(str(error))
     chunks = [numbers[first : first + CHUNK] for first in range(0, len(numbers), CHUNK)]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         verdicts = [verdict for chunk in pool.map(_judged, chunks) for verdict in chunk]
@@ -44,6 +51,39 @@ def main() -> None:
         console.print(f"\n{len(broken)} cases broke an invariant", style="bold red")
         console.print("\n".join(broken[:SHOWN]), markup=False, highlight=False, soft_wrap=True)
         sys.exit('Run one alone: make faults CASE="<its name>"')
+
+
+def chosen_by(names: Sequence[str], wanted: Sequence[str]) -> Sequence[int]:
+    """The numbers of the cases to play: all, or one for each name or part of a name that is wanted.
+
+    Raises:
+        NotOneCase: several cases have that part, or none.
+    """
+    return [_one(names, part) for part in wanted] or range(len(names))
+
+
+def _one(names: Sequence[str], part: str) -> int:
+    if part in names:
+        return names.index(part)
+    found = [number for number, name in enumerate(names) if part in name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        few = [names[number] for number in found[:FEW]]
+        raise NotOneCase(_listed(f"{len(found):,} cases have {part!r} in their names: name one of them, such as", few))
+    few = get_close_matches(part, names, n=FEW, cutoff=ALIKE) or _first_of_each_scenario(names)[:FEW]
+    raise NotOneCase(_listed(f"No case has {part!r} in its name. Names are like", few))
+
+
+def _first_of_each_scenario(names: Iterable[str]) -> list[str]:
+    firsts: dict[str, str] = {}
+    for name in names:
+        firsts.setdefault(name.partition(" / ")[0], name)
+    return list(firsts.values())
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    return "\n  ".join([f"{what}:", *names])
 
 
 def _judged(numbers: Iterable[int]) -> list[tuple[Sequence[str], Sequence[str]]]:
