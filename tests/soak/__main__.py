@@ -1,6 +1,7 @@
 """`make soak`: five minutes of mixed traffic in bad weather on the deployed stack, and an account of every request."""
 
 import argparse
+import math
 import secrets
 import sys
 import time
@@ -121,11 +122,19 @@ def _published(stack: EmbeddedStack) -> list[PublishedResult]:
     return results
 
 
+def minutes(text: str) -> float:
+    """How many minutes, for argparse."""
+    given = float(text)
+    if not 0 < given < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time for traffic: expected minutes above 0")
+    return given
+
+
 def main() -> None:
     """Print the table; the exit status is 1 where anything was lost, done twice, done wrongly or leaked."""
     end_as_by_ctrl_c()
     parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument("--minutes", type=float, default=5, help="of traffic; the end comes when all has settled")
+    parser.add_argument("--minutes", type=minutes, default=5, help="of traffic; the end comes when all has settled")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of all dice")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
