@@ -156,10 +156,12 @@ class Demo:
             "From outside", "A system without AWS asks by a webhook that it signs (Standard Webhooks)."
         )
         detail = {**ASKED, "datamartName": OTHERS[2], "reason": "the customer has left", "retirementId": "webhook"}
-        forged = self._send(detail, "whsec_" + b64encode(b"somebody else's secret").decode())
+        forged = self._send(
+            detail, "whsec_" + b64encode(b"somebody else's secret").decode(), "with somebody else's secret"
+        )
         self._check("a forged signature is refused", forged, HTTPStatus.UNAUTHORIZED)
         asked = datetime.now(UTC)
-        taken = self._send(detail, self._webhook_secret)
+        taken = self._send(detail, self._webhook_secret, "with the stack's secret")
         self._check("the right one is taken", taken, HTTPStatus.ACCEPTED)
         deleted = self._result("webhook", asked)
         self._check("it ends like any other request", deleted["outcome"], "deleted")
@@ -173,7 +175,7 @@ class Demo:
         self._stack.put_event(detail)
         return self._result(detail["retirementId"], asked, in_full=in_full)
 
-    def _send(self, detail: Detail, secret: str) -> int:
+    def _send(self, detail: Detail, secret: str, how: str) -> int:
         """Send one request by webhook, and tell of the answer."""
         response = send(
             self._stack.webhook_url,
@@ -184,7 +186,7 @@ class Demo:
             asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
             trusted=ssl.create_default_context(cafile=self._stack.authority),
         )
-        self._teller.answer(response.status_code, response.text)
+        self._teller.answer(how, response.status_code, response.text)
         return response.status_code
 
     def _result(self, retirement_id: str, asked: datetime, *, in_full: bool = False) -> dict[str, Any]:
@@ -200,10 +202,20 @@ class Demo:
         self._teller.checked(promise)
 
 
+def report_file(text: str) -> Path:
+    """Where the page goes, for argparse: the story is long, so what cannot be written is told before it."""
+    file = Path(text)
+    if not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {file.parent} for {file.name}: make it first")
+    if file.is_dir():
+        raise argparse.ArgumentTypeError(f"{file} is a folder: name a file, such as report.html")
+    return file
+
+
 def main(arguments: list[str]) -> int:
     """Run the demo; the exit status says whether every check held."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--report", type=Path, help="write the page about the evidence bucket there, too")
+    parser.add_argument("--report", type=report_file, help="write the page about the evidence bucket there, too")
     options = parser.parse_args(arguments)
     end_as_by_ctrl_c()
     console = Console(highlight=False)

@@ -79,10 +79,10 @@ class Storyteller:
         self._console.print("\nOn the event bus, as Datamart Retirement Requested:", style="bold")
         self._console.print(_indented(json.dumps(detail, ensure_ascii=False)))
 
-    def answer(self, status: int, body: str) -> None:
+    def answer(self, how: str, status: int, body: str) -> None:
         """What a webhook's sender gets."""
         style = "green" if status == HTTPStatus.ACCEPTED else "yellow"
-        self._console.print(f"\nPOST, signed; the answer: [{style}]{status}[/] {escape(body)}")
+        self._console.print(f"\nPOST, signed {escape(how)}; the answer: [{style}]{status}[/] {escape(body)}")
 
     def steps(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """What the functions logged on the way."""
