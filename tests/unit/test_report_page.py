@@ -271,6 +271,29 @@ def test_what_is_scheduled(evidence: KeptEvidence) -> None:
     assert "3 Dec 2026, 08:00" in section
 
 
+def test_what_was_given_up_before(evidence: KeptEvidence) -> None:
+    """Of what has ended since, it tells why it was given up, and no more what to do about it."""
+    message = "Given up after 6 receives. Databrain does not answer: send the request again from the queue Failures"
+    given_up = {"outcome": "failed", "reason": "databrain_unavailable", "message": message}
+    evidence.tell("sales", "failure-1.json", **given_up)
+    evidence.deletion("sales")
+    evidence.tell("costs", "failure-1.json", **given_up | {"reason": None, "message": "nobody knows why"})
+    evidence.deletion("costs")
+    listed = page_of(evidence).partition("Given up before, and ended since")[2].partition("</ul>")[0]
+    assert '<bdi class="quiet">Databrain did not answer, or answered with errors</bdi>' in listed
+    assert '<bdi class="quiet">nobody knows why</bdi>' in listed
+    assert "send the request again" not in listed
+
+
+def test_a_rejected_event_is_named_once(evidence: KeptEvidence) -> None:
+    """Its message ends with its id, which stands beside it."""
+    evidence.reject("e-1", message="detail must have the field reason (event e-1)")
+    evidence.reject("e-2", message="something else (event e-1)")
+    html = page_of(evidence, Limits(documents=0))
+    assert '<bdi class="name">detail must have the field reason</bdi><bdi class="code">event e-1</bdi>' in html
+    assert '<bdi class="name">something else (event e-1)</bdi><bdi class="code">event e-2</bdi>' in html
+
+
 def test_the_chart_as_a_table(evidence: KeptEvidence) -> None:
     """What the chart shows, a table says in words."""
     evidence.deletion("sales", ago=1)
