@@ -257,7 +257,8 @@ def removal(account: Account) -> None:
     assert account.run(waiting).split() == ["0"] * 6
     put_timer(account, '{"detail": "an event of a date ahead"}')
     assert account.run(timers).split("\t") == ["at(2036-01-01T00:00:00)", '{"detail": "an event of a date ahead"}\n']
-    bucket = account.stack.outputs["EvidenceBucketName"]
+    bucket, group = (account.stack.outputs[name] for name in ("EvidenceBucketName", "ScheduleGroupName"))
+    assert group in schedule_groups(account)
     account.run(remove)
     assert account.run(f"aws s3 ls s3://{bucket}/retirements/{DATAMART}/") != ""
     account.run(f"aws s3 rm s3://{bucket}/retirements/{DATAMART}/first-look/receipt.json")  # leaves a delete marker
@@ -269,8 +270,12 @@ def removal(account: Account) -> None:
     groups = account.stack.logs.describe_log_groups()["logGroups"]
     names = [*kept, *(group["logGroupName"] for group in groups)]
     assert [name for name in names if f"{STACK_NAME}-staging-" not in name] == []
-    left_groups = account.stack.scheduler.list_schedule_groups()["ScheduleGroups"]
-    assert f"{STACK_NAME}-retirements" not in {group["Name"] for group in left_groups}
+    assert group not in schedule_groups(account)
+
+
+def schedule_groups(account: Account) -> set[str]:
+    """The names of the groups of timers that there are."""
+    return {group["Name"] for group in account.stack.scheduler.list_schedule_groups()["ScheduleGroups"]}
 
 
 def put_timer(account: Account, event: str) -> None:
