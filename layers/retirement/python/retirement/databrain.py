@@ -71,6 +71,7 @@ _REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
 _DATED_KEYS = _LISTED_KEYS | {"updatedAt"}
 _CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
+_ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')  # of ASCII, as JSON may spell it
 
 
 class TokenSource(Protocol):
@@ -527,14 +528,16 @@ def _judge_deletion(route: _Route, name: str, answer: _Answer) -> DeleteAnswer:
     return DeleteAnswer(DeleteEffect.DONE)
 
 
-_ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')
-
-
 def _repeats(token: str, body: bytearray) -> bool:
     """Whether an answer holds the token, spelt in any of JSON's ways."""
-    if token.encode() in body or b"\\" not in body:
-        return token.encode() in body
-    return token.encode() in _ESCAPE.sub(lambda found: found["plain"] or bytes.fromhex(found["hex"].decode()), body)
+    wanted = token.encode()
+    if wanted in body:
+        return True
+    return b"\\" in body and wanted in _ESCAPE.sub(_unescaped, body)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return found["plain"] or bytes.fromhex(found["hex"].decode())
 
 
 def _failure(route: _Route, answer: _Answer, key: str | None) -> DatabrainError:

@@ -254,15 +254,15 @@ def explained(error: SchemaValidationError, whole: str = "the event", within: st
     path = (error.path or [])[1:]
     field = within + ".".join(path) if path else whole
     value, definition = error.value, error.definition or {}
+    known = definition.get("properties", {})
+    unknown = sorted(set(value) - set(known))[:SHOWN_FIELDS] if isinstance(value, dict) else []
     if error.rule == "required" and isinstance(value, dict):
         missing = [name for name in error.rule_definition or [] if name not in value]
-        unknown = sorted(set(value) - set(definition.get("properties", {})))[:SHOWN_FIELDS]
         misspelt = ", ".join(_brief(name) for name in unknown if _close_to(name, missing))
         return f"{field} must have the field {', '.join(missing)}{misspelt and f'; it has {misspelt}'}"
     if error.rule == "additionalProperties" and isinstance(value, dict):
-        known = definition.get("properties", {})
-        unknown = [_with_suggestion(name, known) for name in sorted(set(value) - set(known))[:SHOWN_FIELDS]]
-        return f"{field} must not have the unknown field {', '.join(unknown)}"
+        named = ", ".join(_with_suggestion(name, known) for name in unknown)
+        return f"{field} must not have the unknown field {named}"
     expected = definition["description"] if path else "a JSON object"
     return f"{field} must be {expected}; it is {_brief(value)}"
 

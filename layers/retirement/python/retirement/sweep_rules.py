@@ -278,12 +278,13 @@ def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -
             continue
         if match is None:
             why = f"no longer matches: {finding.why_not(rule_name)}"
-            lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
         elif before.standing is Standing.GIVEN_UP:  # sent again it would be carried out beside what is asked for anew
-            lapsed.append(Lapsed(finding.datamart, rule_name, before, "it failed, and another one takes its place"))
+            why = "it failed, and another one takes its place"
         elif _is_overdue(before, match.rule, now):  # heard late it would have no grace at all
             why = "its date passed before anything had come of it"
-            lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
+        else:
+            continue
+        lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
     return lapsed
 
 
