@@ -4,13 +4,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
 from local.emulator import CHECKOUT
-from local.stack import WEBHOOK_SECRET_NAME
+from local.stack import RETIRE, WEBHOOK_SECRET_NAME
 from tests.stack.scene import DEADLINE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
 from tests.stack.shell import Shell, commands
 from tests.stack.sweeps import Sweeps
@@ -136,7 +137,11 @@ def test_failures(shell: Shell, scene: Scene) -> None:
     assert {line["retryHelps"] for line in attempts} == {False}
     ended = set(re.findall(r"REPORT RequestId: (\S+)", shell.run(tools, ends)))
     assert {line["function_request_id"] for line in attempts} <= ended
-    assert len(ended) >= 6 + 6 + 6
+    since = datetime.fromtimestamp(shell.opened, UTC)  # the block reaches back by whole seconds
+    logs = "\n".join(line for function in (RETIRE, SCHEDULE) for line in scene.stack.function_log(since, function))
+    here = re.findall(r"REPORT RequestId: (\S+)", logs)
+    assert len(here) == 6 + 6 + 6
+    assert set(here) <= ended
     about = {"NAME": cancelled["detail"]["datamartName"], "RETIREMENT_ID": cancelled["detail"]["retirementId"]}
     folder = f"retirements/{about['NAME']}/{about['RETIREMENT_ID']}"
     assert shell.told(tools, objects, **about) == [f"{folder}/cancellation-failure-1.json", f"{folder}/cancelled.json"]
