@@ -386,6 +386,11 @@ class EmbeddedStack:
             objects[key] = EvidenceObject(response["Body"].read(), response["Metadata"])
         return objects
 
+    def timers(self) -> list[str]:
+        """The names of the timers that are set."""
+        pages = self.scheduler.get_paginator("list_schedules").paginate(GroupName=self.outputs["ScheduleGroupName"])
+        return [timer["Name"] for page in pages for timer in page["Schedules"]]
+
     def function_log(self, since: datetime | None = None, function: str = RETIRE) -> list[str]:
         """A function's log lines, in order; those of an invocation are there when it has ended."""
         return self.log(f"/aws/lambda/{self.function_name(function)}", since)

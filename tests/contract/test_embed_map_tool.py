@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
 from local.emulator import CHECKOUT
 from retirement.settings import DatabrainApi
+from tests.contract.refused_tools import refusal
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to
 from tests.contract.seeds import SECRETS, data_app, seed
@@ -173,25 +172,17 @@ def test_what_stops_it_before_it_asks(tmp_path: Path, arguments: list[str], with
     (tmp_path / "list.json").write_text("[]")
     account = {name: value for name, value in ACCOUNT.items() if name != without}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | account
-    finished = subprocess.run(  # noqa: S603 -- our own tool
-        [
-            *(sys.executable, CHECKOUT / "tools" / "embed_map.py", "--base-url", "https://databrain.invalid"),
-            *("--secret-arn", SECRET_ARN, *arguments),
-        ],
-        cwd=tmp_path,
-        env=environment
+    said = refusal(
+        "embed_map.py",
+        *("--base-url", "https://databrain.invalid", "--secret-arn", SECRET_ARN, *arguments),
+        folder=tmp_path,
+        environment=environment
         | {
             "PYTHONPATH": str(CHECKOUT / "layers" / "retirement" / "python"),
             "HOME": str(tmp_path),
             "AWS_EC2_METADATA_DISABLED": "true",
         },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        begins="No map: ",
     )
-    assert (finished.returncode, finished.stdout) == (1, "")
-    assert finished.stderr.startswith("No map: ")
-    assert finished.stderr.count("\n") == 1
-    assert told in finished.stderr
+    assert told in said
     assert not (tmp_path / "embed-map.json").exists()

@@ -2,37 +2,30 @@
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from local.emulator import CHECKOUT, Emulator
+from local.emulator import Emulator
+from tests.contract.refused_tools import refusal
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 NO_BASE64 = "whsec_C2FVs"
 
 
-def refusal(folder: Path, url: str, *, data: str = "data.json", secret: str = SECRET) -> str:
+def refused(folder: Path, url: str, *, data: str = "data.json", secret: str = SECRET) -> str:
     """What the tool says in one line."""
     (folder / "data.json").write_text("{}")
     (folder / "broken.json").write_text("{")
     environment = {name: value for name, value in os.environ.items() if name != "SSL_CERT_FILE"}
-    finished = subprocess.run(  # noqa: S603 -- our own tool
-        [sys.executable, CHECKOUT / "tools" / "send_webhook.py", url, "datamart.retirement.requested", data],
-        cwd=folder,
-        env=environment | {"WEBHOOK_SECRET": secret, "NO_PROXY": "127.0.0.1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    said = refusal(
+        *("send_webhook.py", url, "datamart.retirement.requested", data),
+        folder=folder,
+        environment=environment | {"WEBHOOK_SECRET": secret, "NO_PROXY": "127.0.0.1"},
+        begins="No answer: ",
     )
-    assert (finished.returncode, finished.stdout) == (1, "")
-    assert finished.stderr.startswith("No answer: ")
-    assert finished.stderr.count("\n") == 1
-    assert secret.removeprefix("whsec_") not in finished.stderr
-    return finished.stderr
+    assert secret.removeprefix("whsec_") not in said
+    return said
 
 
 @pytest.mark.parametrize(
@@ -46,22 +39,22 @@ def refusal(folder: Path, url: str, *, data: str = "data.json", secret: str = SE
 )
 def test_what_it_was_given(tmp_path: Path, wrong: dict[str, str], told: str) -> None:
     """What does not do is named, and nothing is sent."""
-    assert told in refusal(tmp_path, "https://webhook.invalid", **wrong)
+    assert told in refused(tmp_path, "https://webhook.invalid", **wrong)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "https://webhook:port"])
 def test_no_url(tmp_path: Path, url: str) -> None:
     """What is no URL is named."""
-    assert f"No answer: {url}: " in refusal(tmp_path, url)
+    assert f"No answer: {url}: " in refused(tmp_path, url)
 
 
 def test_nothing_listens(tmp_path: Path) -> None:
     """A refused connection is told with the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-    assert f"{url}: [Errno 111] Connection refused" in refusal(tmp_path, url)
+    assert f"{url}: [Errno 111] Connection refused" in refused(tmp_path, url)
 
 
 def test_a_certificate_that_is_not_trusted(tmp_path: Path, emulator: Emulator) -> None:
     """Where the certificate is not trusted, it says how to trust it."""
-    assert "set SSL_CERT_FILE to its authority's certificate" in refusal(tmp_path, emulator.endpoint)
+    assert "set SSL_CERT_FILE to its authority's certificate" in refused(tmp_path, emulator.endpoint)

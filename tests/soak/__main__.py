@@ -19,7 +19,7 @@ from local.databrain.server import serve
 from local.proxy import run_proxy
 from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, PublishedResult
-from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered, timers
+from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered
 from tests.soak.traffic import PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
 from tests.soak.turbulence import Turbulence
 
@@ -100,7 +100,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
 
 def _waiting(stack: EmbeddedStack) -> Counter[str]:
     """How many messages there are, visible or not yet, by queue, and how many timers."""
-    counts: Counter[str] = Counter({TIMERS: len(timers(stack))})
+    counts: Counter[str] = Counter({TIMERS: len(stack.timers())})
     for queue in QUEUES:
         attributes = stack.sqs.get_queue_attributes(
             QueueUrl=stack.outputs[queue],

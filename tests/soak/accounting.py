@@ -139,7 +139,7 @@ def gathered(
     listed: Mapping[str, str],
 ) -> Evidence:
     """Take all that there is from a stack."""
-    left = [*(message for queue in QUEUES for message in _left(stack, queue)), *timers(stack)]
+    left = [*(message for queue in QUEUES for message in _left(stack, queue)), *stack.timers()]
     versions: dict[str, list[bytes]] = defaultdict(list)
     bucket = stack.outputs["EvidenceBucketName"]
     for page in stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -158,12 +158,6 @@ def gathered(
             *(("what is left in a queue", message) for message in left),
         ],
     )
-
-
-def timers(stack: EmbeddedStack) -> list[str]:
-    """The names of the timers that are set."""
-    listed = stack.scheduler.list_schedules(GroupName=stack.outputs["ScheduleGroupName"])
-    return [timer["Name"] for timer in listed["Schedules"]]
 
 
 def _left(stack: EmbeddedStack, queue: str) -> Iterator[str]:

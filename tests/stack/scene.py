@@ -60,7 +60,7 @@ class Scene:
         self.databrain = databrain
         self.map_embeds({})
         self.uncount()
-        for name in self._timer_names():
+        for name in stack.timers():
             stack.scheduler.delete_schedule(Name=name, GroupName=stack.outputs["ScheduleGroupName"])
         self._began = datetime.now(UTC)
         self._objects_before = self._object_versions()
@@ -254,13 +254,8 @@ class Scene:
         scheduler, group = self.stack.scheduler, self.stack.outputs["ScheduleGroupName"]
         return {
             name.partition("-")[0]: dict(scheduler.get_schedule(Name=name, GroupName=group))
-            for name in self._timer_names()
+            for name in self.stack.timers()
         }
-
-    def _timer_names(self) -> list[str]:
-        pages = self.stack.scheduler.get_paginator("list_schedules")
-        listed = pages.paginate(GroupName=self.stack.outputs["ScheduleGroupName"])
-        return [timer["Name"] for page in listed for timer in page["Schedules"]]
 
     def antedate(self, retirement_id: str, number: int = 1, **time: float) -> None:
         """Have a date of a retirement be set so long before now, for its reminder to be due."""

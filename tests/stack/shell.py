@@ -18,6 +18,9 @@ SHELL_SECONDS = 120
 # `aws sqs` of the AWS CLI's first version takes no other endpoint (https://github.com/aws/aws-cli/issues/8737).
 PREAMBLE = 'set -euo pipefail; aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
 
+# Where the stack is deployed already: what would be deployed is shown.
+SHOW_DEPLOYMENT = 'sam() { [[ "$1 $2" = "deploy --parameter-overrides" ]] && printf "%s\\n" "${@:3}"; }'
+
 # What MiniStack does not have, and what it says then. The commands are right as far as the CLI and the ARNs go.
 NOT_ON_MINISTACK = {
     "start-message-move-task": "(InvalidAction) when calling the StartMessageMoveTask operation",

@@ -8,15 +8,12 @@ import fastjsonschema
 from local.emulator import CHECKOUT
 from local.stack import SWEEP
 from tests.stack.scene import MAPS_BUCKET, POLICY_KEY
-from tests.stack.shell import Shell, commands
+from tests.stack.shell import SHOW_DEPLOYMENT, Shell, commands
 from tests.stack.sweeps import Sweeps
 
 PAGE = CHECKOUT / "docs" / "sweep.md"
 SCHEMAS = CHECKOUT / "events" / "schemas"
 POLICY_URI = f"s3://{MAPS_BUCKET}/{POLICY_KEY}"
-
-# The stack has the policy already: what would be deployed is shown.
-SHOW = 'sam() { [[ "$1 $2" = "deploy --parameter-overrides" ]] && printf "%s\\n" "${@:3}"; }'
 
 
 def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
@@ -28,7 +25,7 @@ def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
     sweeps.scene.datamart("sales", createdAt="2025-01-01T00:00:00Z", updatedAt="2099-01-01T00:00:00Z")
 
     shell.run(tools, write, upload)
-    assert shell.run(SHOW, tools, deploy) == f"SweepPolicyUri={POLICY_URI}\n"
+    assert shell.run(SHOW_DEPLOYMENT, tools, deploy) == f"SweepPolicyUri={POLICY_URI}\n"
     shell.run(tools, invoke)
     planned = shell.told(read)
     assert planned == sweeps.published().document
@@ -42,7 +39,9 @@ def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
     assert sweeps.listener.is_silent()
 
     shell.run(tools, switch_on)
-    assert shell.run(SHOW, tools, schedule) == "SweepSchedule='rate(1 day)'\n"  # SAM cuts at a space without quotes
+    assert (
+        shell.run(SHOW_DEPLOYMENT, tools, schedule) == "SweepSchedule='rate(1 day)'\n"
+    )  # SAM cuts at a space without quotes
     shell.run(tools, invoke)
     done = shell.told(read)
     sweeps.published()

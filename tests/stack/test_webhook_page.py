@@ -12,13 +12,10 @@ from local.emulator import CHECKOUT
 from local.stack import WEBHOOK_SECRET_NAME
 from tests.docs.pages import Page
 from tests.stack.scene import WEBHOOK_SECRET, Scene
-from tests.stack.shell import SHELL_SECONDS, Shell, commands
+from tests.stack.shell import SHELL_SECONDS, SHOW_DEPLOYMENT, Shell, commands
 from tests.stack.webhooks import Sender, asking
 
 PAGE = CHECKOUT / "docs" / "webhook.md"
-
-# The stack has its webhook already: what would be deployed is shown.
-SHOW = 'sam() { [[ "$1 $2" = "deploy --parameter-overrides" ]] && printf "%s\\n" "${@:3}"; }'
 
 
 def test_the_page(scene: Scene, shell: Shell, put_webhook_secret: Callable[[str], object], sender: Sender) -> None:
@@ -37,7 +34,7 @@ def test_the_page(scene: Scene, shell: Shell, put_webhook_secret: Callable[[str]
     assert scene.stack.secretsmanager.get_secret_value(SecretId=arn)["SecretString"] == made
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", made)
     assert file.stat().st_mode & 0o077 == 0
-    assert shell.run(SHOW, made_by_the_page(deploy)) == f"WebhookSecretArn={arn}\n"
+    assert shell.run(SHOW_DEPLOYMENT, made_by_the_page(deploy)) == f"WebhookSecretArn={arn}\n"
     assert re.fullmatch(r"https://[a-z0-9]{32}\.lambda-url\.[a-z0-9-]+\.on\.aws/\n", shell.run(tools, url))
     shell.run(delete)
     assert not file.exists()

@@ -5,14 +5,17 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
 
 from tests.fakes import Interference, Parsed, interfered
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 LAMBDA = {
@@ -66,6 +69,16 @@ def by_name(documents: Iterable[Parsed]) -> dict[str, Parsed]:
         for document in documents
         for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     }
+
+
+def kept(first: "DataclassInstance", second: "DataclassInstance") -> set[str]:
+    """The ports that two invocations have in common."""
+    return {port.name for port in fields(first) if getattr(first, port.name) is getattr(second, port.name)}
+
+
+def give_up_soon(*clients: Any) -> bool:  # noqa: ANN401  # botocore makes their classes
+    """Whether no call of these clients to AWS can hang for ever."""
+    return all(client.meta.config.read_timeout <= 5 and client.meta.config.connect_timeout <= 2 for client in clients)
 
 
 WorldT = TypeVar("WorldT")

@@ -10,7 +10,7 @@ from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp
 from retirement.ports import Timer
 from retirement.timestamps import format_timestamp
 from tests.fakes import SCHEDULE_SETTINGS, FailAt, Parsed, World, cancelled, from_queue, requested
-from tests.unit.entry_points import LAMBDA, Context, Deployed, deploy, load
+from tests.unit.entry_points import LAMBDA, Context, Deployed, deploy, give_up_soon, kept, load
 from tests.unit.test_schedule_settings import ENVIRONMENT
 
 NOW = datetime.now(UTC)
@@ -102,12 +102,7 @@ def test_wired() -> None:
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings == SCHEDULE_SETTINGS
-    assert first.evidence is second.evidence
-    assert first.timers is second.timers
-    assert first.inbox is second.inbox
-    assert first.outbox is second.outbox
-    assert first.results_topic is second.results_topic
-    assert first.telemetry is second.telemetry
+    assert kept(first, second) == {"evidence", "timers", "inbox", "outbox", "results_topic", "telemetry"}
     assert second.clock.remaining() == 1.5
 
 
@@ -136,4 +131,4 @@ def test_every_client_has_time_outs() -> None:
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 
-    assert all(client.meta.config.read_timeout <= 5 and client.meta.config.connect_timeout <= 2 for client in aws)
+    assert give_up_soon(*aws)

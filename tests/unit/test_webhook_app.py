@@ -19,7 +19,7 @@ from retirement.settings import WebhookSettings
 from retirement.webhook import TIME_TO_PUT
 from tests.contract.rotated_secret import RotatedSecret
 from tests.fakes import FakeEventBus, Parsed
-from tests.unit.entry_points import FUNCTIONS, LAMBDA, Context, lines_of, load, metrics_in
+from tests.unit.entry_points import FUNCTIONS, LAMBDA, Context, kept, lines_of, load, metrics_in
 from tests.unit.webhooks import DATA, OTHER_SECRET, SECRET, message, sent
 
 CHECKOUT = Path(__file__).parents[2]
@@ -122,9 +122,7 @@ def test_wired() -> None:
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings.event_bus_name == "default"
-    assert first.secrets is second.secrets
-    assert first.event_bus is second.event_bus
-    assert first.telemetry is second.telemetry
+    assert kept(first, second) == {"secrets", "event_bus", "telemetry"}
     assert second.clock.remaining() == 1.5
 
 
