@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, TypeAlias, TypeVar, cast
 
 from retirement.backup import DeletePermit
-from retirement.canonical import Document, ordered_json, parse_json, sha256_hex
+from retirement.canonical import Document, canonical_json, ordered_json, parse_json, sha256_hex
 from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
@@ -120,6 +120,8 @@ class FakeDatabrain:
     """An organisation: `datamarts` are list entries by name, in Databrain's order."""
 
     def __init__(self) -> None:
+        self.token = "token-of-a"
+        self.data_apps: dict[str, datetime | None] = {}
         self.datamarts: dict[str, Document] = {}
         self.semantic_layers: dict[str, Document] = {}
         self.embeds = EmbedListing(())
@@ -142,7 +144,13 @@ class FakeDatabrain:
         return replace(self.list_datamarts(), updated_at=updated_at)
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
-        return self.embeds, self.embed_failures
+        return replace(self.embeds, data_apps=dict(self.data_apps)), self.embed_failures
+
+    def list_data_apps(self) -> Mapping[str, datetime | None]:
+        return dict(self.data_apps)
+
+    def fingerprint(self, identity: str) -> str:
+        return sha256_hex(canonical_json([SETTINGS.databrain_base_url, self.token, identity]))[:16]
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         self.permits.append(permit)

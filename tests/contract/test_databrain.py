@@ -18,10 +18,11 @@ from retirement.errors import DatabrainUnexpected
 from retirement.ports import Databrain, DatamartLists, DeleteEffect
 from retirement.settings import DatabrainApi
 from retirement.snapshot import Absent, Listing, Snapshot
+from retirement.timestamps import parse_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.permits import permit_for
 from tests.contract.rotated_secret import RotatedSecret
-from tests.contract.seeds import CREATED_AT, SERVICE_TOKEN, JsonObject, datamart, seed
+from tests.contract.seeds import CREATED_AT, SERVICE_TOKEN, JsonObject, data_app, datamart, seed
 from tests.fakes import FakeDatabrain, LogicalClock, RecordingTelemetry
 
 CREATED = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
@@ -35,10 +36,11 @@ class Port(Databrain, DatamartLists, Protocol):
 
 @dataclass(frozen=True)
 class Subject:
-    """A port, and how somebody else creates a datamart behind it, from a seed's entry: it goes to the end."""
+    """A port, and how somebody else creates a datamart or a data app behind it, from a seed's entry, at the end."""
 
     port: Port
     create: Callable[[JsonObject], None]
+    create_app: Callable[[JsonObject], None]
 
 
 def parsed(given: JsonObject) -> Datamart:
@@ -56,7 +58,11 @@ def fake() -> Subject:
         if created.semantic_layer is not None:
             databrain.semantic_layers[created.name] = {"datamartName": created.name, **created.semantic_layer}
 
-    return Subject(databrain, create)
+    def create_app(given: JsonObject) -> None:
+        (app,) = organisation_of(seed(apps=(given,))).data_apps.values()
+        databrain.data_apps[app.name] = parse_timestamp(app.created_at)
+
+    return Subject(databrain, create, create_app)
 
 
 def served(server: Server, http: httpx.Client) -> Subject:
@@ -66,7 +72,11 @@ def served(server: Server, http: httpx.Client) -> Subject:
     client = DatabrainClient(
         http, api=DatabrainApi.CURRENT, token=token, clock=LogicalClock(), telemetry=RecordingTelemetry()
     )
-    return Subject(client, lambda given: server.organisation.put_datamart(parsed(given)))
+
+    def create_app(given: JsonObject) -> None:
+        server.organisation.data_apps |= organisation_of(seed(apps=(given,))).data_apps
+
+    return Subject(client, lambda given: server.organisation.put_datamart(parsed(given)), create_app)
 
 
 @pytest.fixture(params=["fake", "client"])
@@ -82,6 +92,23 @@ def test_an_empty_organisation(subject: Subject) -> None:
     assert subject.port.find("sales") == Absent(Listing({}))
     assert subject.port.list_datamarts() == Listing({})
     assert subject.port.list_embeds() == (EmbedListing(()), ())
+    assert subject.port.list_data_apps() == {}
+
+
+def test_data_apps(subject: Subject) -> None:
+    """Data apps are listed with the time of their creation, alone and beside the embeds."""
+    for name in ("Portal", "Board"):
+        subject.create_app(data_app(name) | {"createdAt": CREATED_AT})
+    assert subject.port.list_data_apps() == {"Portal": CREATED, "Board": CREATED}
+    assert subject.port.list_embeds()[0].data_apps == {"Portal": CREATED, "Board": CREATED}
+
+
+def test_fingerprint(subject: Subject) -> None:
+    """A fingerprint is 16 hex digits, the same for the same identity and another for another one."""
+    prints = [subject.port.fingerprint(identity) for identity in ("one", "one", "another")]
+    assert len(prints[0]) == 16
+    assert int(prints[0], 16) >= 0
+    assert prints[0] == prints[1] != prints[2]
 
 
 def test_the_list(subject: Subject) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from threading import Barrier, Lock
+from threading import Barrier, Event, Lock
 from typing import TypeAlias
 
 import httpx
@@ -145,6 +145,12 @@ class Api:
 def api() -> Api:
     """One datamart, `sales`, that one embed uses."""
     return Api()
+
+
+def everything_read_by(client: DatabrainClient) -> None:
+    """Call each read route, and expect no failure."""
+    assert isinstance(client.find("sales"), Snapshot)
+    assert client.list_embeds()[1] == ()
 
 
 PERMIT = NoBackupAsked(SNAPSHOT, replace(REQUEST, backup=False))
@@ -386,27 +392,90 @@ def test_renewed_once(api: Api, status: int) -> None:
     assert len(api.requests) == 3
 
 
+@pytest.mark.usefixtures("small_bodies")
 def test_renewed_once_for_all_threads(api: Api) -> None:
     """Requests side by side that are all refused renew the token once, and all go on with the new one."""
     api.secret = Secret(TOKEN, NEXT_TOKEN, "third")
     together = Barrier(8)
 
     def refuse_together(request: httpx.Request) -> httpx.Response:
+        if request.url.params["isPagination"] == "false":
+            return body(b" " * 6_000)(request)
         if request.headers["Authorization"] == f"Bearer {TOKEN}":
             together.wait(timeout=30)
-            return body("", 401)(request)
-        return bearer(good=NEXT_TOKEN)(data({"key": KEY}))(request)
+        return bearer(good=NEXT_TOKEN)(listed("sales"))(request)
 
-    api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(8)))]
-    api.answers[KEYS] = [refuse_together]
-    _, failures = api.client().list_embeds()
+    api.answers[LIST] = [refuse_together]
 
-    assert failures == ()
+    assert list(api.client().list_datamarts().created_at) == ["sales"]
     assert api.secret.dropped == [TOKEN]
 
 
+@pytest.mark.usefixtures("small_bodies")
+def test_two_tokens_side_by_side(api: Api) -> None:
+    """What was read with one token does not count where a request beside it went on with another one."""
+    is_dropped = Event()
+
+    class Observed(Secret):
+        def drop(self, refused: str) -> None:
+            super().drop(refused)
+            is_dropped.set()
+
+    api.secret = Observed(TOKEN, NEXT_TOKEN)
+    together = Barrier(8)
+
+    def refuse_one(request: httpx.Request) -> httpx.Response:
+        if request.url.params["isPagination"] == "false":
+            return body(b" " * 6_000)(request)
+        if request.headers["Authorization"] == f"Bearer {TOKEN}":
+            together.wait(timeout=30)
+            if request.url.params["pageNumber"] == "2":
+                return body("", 401)(request)
+            is_dropped.wait(timeout=30)
+        return listed("sales")(request)
+
+    api.answers[LIST] = [refuse_one]
+
+    with pytest.raises(DatabrainUnauthorized, match="two tokens in one attempt"):
+        api.client().list_datamarts()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("route", [LIST, LAYER, APPS, KEYS])
+def test_refused_after_a_read(api: Api, route: str, status: int) -> None:
+    """Once anything was read with a token a refusal ends the attempt; the next attempt reads all with a new one."""
+    api.secret = Secret(TOKEN, NEXT_TOKEN)
+    client = api.client()
+    client.list_datamarts()
+    good = api.answers[route]
+    api.answers[route] = [body("", status)]
+
+    with pytest.raises(DatabrainUnauthorized, match="the next attempt reads it anew") as raised:
+        everything_read_by(client)
+
+    assert raised.value.retry_helps
+    assert api.secret.value() == NEXT_TOKEN
+    assert f"Bearer {NEXT_TOKEN}" not in {request.headers["Authorization"] for request in api.requests}
+    api.answers[route] = good
+    everything_read_by(api.client())
+
+
+def test_one_token_from_snapshot_to_delete(api: Api) -> None:
+    """Whatever the secret holds by then, a delete goes out with the token that the snapshot was read with."""
+    api.secret = Secret(TOKEN, NEXT_TOKEN)
+    client = api.client()
+    client.find("sales")
+    before = client.fingerprint("identity")
+    api.secret.drop(TOKEN)
+
+    assert client.delete(PERMIT).effect is DeleteEffect.DONE
+    assert isinstance(client.find("sales"), Snapshot)
+    assert {request.headers["Authorization"] for request in api.requests} == {f"Bearer {TOKEN}"}
+    assert (client.fingerprint("identity") == before) is (api.client().fingerprint("identity") != before) is True
+
+
 def test_each_attempt_may_renew(api: Api) -> None:
-    """The next attempt of the same environment tries a new token again."""
+    """The next attempt of the same environment tries a new token again, where nothing was read with the first one."""
     api.secret = Secret(TOKEN, NEXT_TOKEN)
     api.answers[LIST] = [body("", 401)]
     with pytest.raises(DatabrainUnauthorized):
@@ -436,7 +505,10 @@ def test_no_token_in_an_error(api: Api, route: str, status: int) -> None:
         client.find("sales")
     except DatabrainError as error:
         errors.append(error)
-    errors += client.list_embeds()[1]
+    try:
+        errors += client.list_embeds()[1]
+    except DatabrainError as error:
+        errors.append(error)
 
     assert TOKEN not in "".join(map(shown, errors)) + repr(client)
     assert KEY not in "".join(map(shown, errors))
@@ -927,6 +999,31 @@ def test_legacy_server_without_data_apps(api: Api) -> None:
     assert listing.gaps == ("the embeds: this server has no list of data apps",)
 
 
+def test_data_apps(api: Api) -> None:
+    """Data apps are listed with their age, as far as it is clear, and come with the embeds without another request."""
+    apps = [
+        {"name": "Portal", "createdAt": "2026-03-01T12:00:00Z", "embeds": []},
+        {"name": "Odd", "createdAt": "yesterday", "embeds": []},
+        {"name": "Old", "embeds": []},
+        {"createdAt": "2026-03-01T12:00:00Z", "embeds": []},
+    ]
+    api.answers[APPS] = [data(*apps)]
+    client = api.client()
+
+    assert client.list_data_apps() == {"Portal": START, "Odd": None, "Old": None}
+    assert client.list_embeds()[0].data_apps == client.list_data_apps()
+    assert api.asked(APPS) == 3
+
+
+def test_no_list_of_data_apps(api: Api) -> None:
+    """A legacy server may have no such list; where one is documented its absence is an error."""
+    api.answers[APPS] = [body("", 404)]
+
+    assert api.client(DatabrainApi.LEGACY).list_data_apps() == {}
+    with pytest.raises(DatabrainUnexpected):
+        api.client().list_data_apps()
+
+
 def test_embeds_that_are_counted_and_not_named(api: Api) -> None:
     """A data app that counts more embeds than are named leaves a gap."""
     api.answers[APPS] = [data({"name": "Portal", "embedCount": 3, "embeds": [{"embedId": "e"}]})]
@@ -999,12 +1096,13 @@ def test_effect_of_a_delete(api: Api, case: str) -> None:
 
 
 def test_delete_with_a_refused_token(api: Api) -> None:
-    """A refused token is dropped, so that the next delete goes out with a fresh one."""
+    """A refused token is dropped: the same attempt goes on with it, and only the next one reads a fresh one."""
     api.secret = Secret(TOKEN, NEXT_TOKEN)
     api.answers[DELETE] = [bearer(good=NEXT_TOKEN)(answer({"id": "sales"}))]
     client = api.client()
 
-    assert [client.delete(PERMIT).effect for _ in range(2)] == [DeleteEffect.NONE, DeleteEffect.DONE]
+    assert [client.delete(PERMIT).effect for _ in range(2)] == [DeleteEffect.NONE] * 2
+    assert api.client().delete(PERMIT).effect is DeleteEffect.DONE
 
 
 def test_delete_without_a_token(api: Api) -> None:

@@ -238,7 +238,6 @@ def test_embeds_that_cannot_be_listed(world: SweepWorld) -> None:
     world.rules(UNUSED, RULE | {"name": "second", "names": ["trial-2"]})
     gap = "the embeds of the data app 'Portal'"
     world.databrain.embeds = listing_of(gaps=[gap])
-    world.databrain.embed_failures = (DatabrainUnauthorized("the data app's key is refused"),)
     report = world.sweep()
 
     assert states(report) == {"trial-2": "asked"}
@@ -251,7 +250,7 @@ def test_embeds_that_can_be_listed_later(world: SweepWorld, failure: DatabrainEr
     world.rules(UNUSED)
     world.sweep()
     world.databrain.embeds = listing_of(gaps=["the embeds"])
-    world.databrain.embed_failures = (DatabrainUnauthorized("the data app's key is refused"), failure)
+    world.databrain.embed_failures = (failure,)
 
     with pytest.raises(type(failure)):
         world.sweep()

@@ -22,7 +22,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from retirement.backup import DeletePermit
-from retirement.canonical import Document, Json, parse_json
+from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
 from retirement.dependents import Embed, EmbedListing
 from retirement.errors import (
     BodyTooLarge,
@@ -158,6 +158,9 @@ def http_client(base_url: str) -> httpx.Client:
 class DatabrainClient:
     """Every method but `delete` raises a `DatabrainError` where Databrain refuses, fails or answers in another shape.
 
+    One attempt has one token, for another one may belong to another organisation: before anything was read a refused
+    one is read anew, once; from then on a refusal ends the attempt, and no delete goes out with another one.
+
     Args:
         http: from `http_client`.
         api: which route family the server has.
@@ -172,12 +175,10 @@ class DatabrainClient:
         self._http = http
         self._api = api
         self._routes = _ROUTES[api]
-        self._token = token
+        self._token = _AttemptToken(token)
         self._clock = clock
         self._telemetry = telemetry
         self._at_once = BoundedSemaphore(AT_ONCE)
-        self._renewal = Lock()
-        self._renewed = False
         self._kept = Lock()
         self._kept_bytes = 0
 
@@ -215,9 +216,14 @@ class DatabrainClient:
 
         Every data app is asked, side by side. Embeds that the list of data apps names and List Embeds does not return
         are in the listing without an `item`.
+
+        Raises:
+            DatabrainUnauthorized: the service token is refused, so that the attempt is over.
         """
         try:
             apps = self._read_all(self._routes.list_data_apps)
+        except DatabrainUnauthorized:
+            raise
         except _NotFound as missing:
             if self._api is DatabrainApi.CURRENT:
                 return EmbedListing((), ("the embeds",)), (missing,)
@@ -233,9 +239,31 @@ class DatabrainClient:
             EmbedListing(
                 embeds=tuple(embed for app in found for embed in app.embeds),
                 gaps=tuple(gap for app in found for gap in app.gaps),
+                data_apps=_ages(apps),
             ),
             tuple(app.failure for app in found if app.failure is not None),
         )
+
+    def list_data_apps(self) -> Mapping[str, datetime | None]:
+        """List the names of all data apps with their createdAt, None where it is no clear time.
+
+        Nothing where a legacy server has no such list.
+        """
+        route = self._routes.list_data_apps
+        try:
+            return _ages(self._read_all(route, keep=_LISTED_KEYS))
+        except _NotFound:
+            if self._api is DatabrainApi.CURRENT:
+                raise
+            return {}
+
+    def fingerprint(self, identity: str) -> str:
+        """16 hex digits that stand for the server, the attempt's token, and what it is asked for.
+
+        Raises:
+            RetirementError: there is no token.
+        """
+        return sha256_hex(canonical_json([str(self._http.base_url), self._token.value(), identity]))[:16]
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         """Send one delete request, never a second one.
@@ -248,6 +276,7 @@ class DatabrainClient:
         """
         route, name = self._routes.delete_datamart, permit.snapshot.name
         token = self._token.value()
+        self._token.settle(token)
         try:
             answer = self._exchange(route, {"datamartName": name}, token)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -259,9 +288,9 @@ class DatabrainClient:
         if answer.status == HTTPStatus.OK:
             return _judge_deletion(route, name, answer)
         if answer.status in _REFUSED_TOKEN:
-            self._token.drop(token)
+            self._token.drop()
         refused = 400 <= answer.status < 500 and answer.status != HTTPStatus.REQUEST_TIMEOUT  # noqa: PLR2004
-        return DeleteAnswer(DeleteEffect.NONE if refused else DeleteEffect.UNKNOWN, _failure(route, answer, None))
+        return DeleteAnswer(DeleteEffect.NONE if refused else DeleteEffect.UNKNOWN, self._failure(route, answer))
 
     # ---- Datamarts -------------------------------------------------------------------------------------------------
 
@@ -317,6 +346,8 @@ class DatabrainClient:
         failure, gaps, items = None, [], {}
         try:
             items = self._items_of(app_name)
+        except DatabrainUnauthorized:
+            raise
         except DatabrainError as error:
             failure = error
             gaps.append(f"the embeds of the data app {shown_name}")
@@ -357,10 +388,15 @@ class DatabrainClient:
     # ---- Requests --------------------------------------------------------------------------------------------------
 
     def _read_all(
-        self, route: _Route, fields: Mapping[str, str] | None = None, *, key: str | None = None
+        self,
+        route: _Route,
+        fields: Mapping[str, str] | None = None,
+        *,
+        key: str | None = None,
+        keep: frozenset[str] | None = None,
     ) -> Sequence[Document]:
         def read(page: int | None) -> Sequence[Document]:
-            return _entries(route, self._read(route, {**(fields or {}), **_paging(route, page)}, key=key))
+            return _entries(route, self._read(route, {**(fields or {}), **_paging(route, page)}, key=key, keep=keep))
 
         return self._whole(route, read)
 
@@ -437,10 +473,13 @@ class DatabrainClient:
     ) -> Document:
         token = key or self._token.value()
         answer = self._answer_to(route, fields, token)
-        if key is None and answer.status in _REFUSED_TOKEN and self._renew(token):
-            answer = self._answer_to(route, fields, self._token.value())
+        if key is None and answer.status in _REFUSED_TOKEN and self._token.renew(token):
+            token = self._token.value()
+            answer = self._answer_to(route, fields, token)
         if answer.status != HTTPStatus.OK:
-            raise _failure(route, answer, key)
+            raise self._failure(route, answer, key)
+        if key is None:
+            self._token.settle(token)
         if answer.repeats_token and route is not self._routes.list_api_tokens:
             raise DatabrainUnexpected(
                 f"{route.method} {route.path}: the answer holds the very token that it was asked with, and would be "
@@ -455,13 +494,19 @@ class DatabrainClient:
             failure = _unavailable(route, error)
         raise failure  # without a cause: it repeats what it could not read
 
-    def _renew(self, refused: str) -> bool:
-        """Drop a refused token, once in an attempt; whether there is another one to try."""
-        with self._renewal:
-            if not self._renewed:
-                self._renewed = True
-                self._token.drop(refused)
-        return self._token.value() != refused
+    def _failure(self, route: _Route, answer: "_Answer", key: str | None = None) -> DatabrainError:
+        """The error for a status other than 200 (section 1: its meaning differs between endpoints)."""
+        code = answer.code()
+        told = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
+        if key is not None and (answer.status in _REFUSED_TOKEN or code == "INVALID_DATA_APP_API_KEY"):
+            return _KeyRefused(f"{told}; the data app's key is refused")
+        if answer.status in _REFUSED_TOKEN:
+            if self._token.is_settled:
+                return _TokenReplaced(f"{told}; the token, good until now, is refused: the next attempt reads it anew")
+            return DatabrainUnauthorized(
+                f"{told}; the token is refused, also freshly read: put a valid service token into the secret"
+            )
+        return _failure(answer, told)
 
     def _exchange(self, route: _Route, fields: Mapping[str, Json], token: str) -> _Answer:
         """One request and its bounded answer.
@@ -499,6 +544,51 @@ class DatabrainClient:
             return self._kept_bytes
 
 
+class _AttemptToken:
+    """The one token of an attempt; it is in no `repr`."""
+
+    __slots__ = ("_lock", "_renewed", "_source", "_token", "is_settled")
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+        self._lock = Lock()
+        self._token: str | None = None
+        self._renewed = False
+        self.is_settled = False
+
+    def value(self) -> str:
+        with self._lock:
+            if self._token is None:
+                self._token = self._source.value()
+            return self._token
+
+    def settle(self, token: str) -> None:
+        """Something was read with it, or is deleted with it: from now on it is the attempt's.
+
+        Raises:
+            DatabrainUnauthorized: requests beside that one were refused, and the attempt has another token by now.
+        """
+        with self._lock:
+            if token != self._token:
+                raise _TokenReplaced("Databrain took two tokens in one attempt: the next attempt reads all anew")
+            self.is_settled = True
+
+    def renew(self, refused: str) -> bool:
+        """Drop a refused token, for this attempt or for the next one; whether this one has another to try."""
+        with self._lock:
+            if refused == self._token and self.is_settled:
+                self._source.drop(refused)
+            elif refused == self._token and not self._renewed:
+                self._renewed = True
+                self._source.drop(refused)
+                self._token = self._source.value()
+            return refused != self._token
+
+    def drop(self) -> None:
+        """Let the next attempt read it anew."""
+        self._source.drop(self.value())
+
+
 @dataclass(frozen=True, slots=True)
 class _AppEmbeds:
     embeds: tuple[Embed, ...]
@@ -508,6 +598,12 @@ class _AppEmbeds:
 
 class _NotFound(DatabrainUnexpected):
     """404: of a semantic layer, that there is none; of a route, that an old server does not have it."""
+
+
+class _TokenReplaced(DatabrainUnauthorized):
+    """The token that the attempt has read with is refused, or no longer the one that its other requests have."""
+
+    retry_helps = True
 
 
 class _KeyRefused(DatabrainUnauthorized):
@@ -540,16 +636,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return found["plain"] or bytes.fromhex(found["hex"].decode())
 
 
-def _failure(route: _Route, answer: _Answer, key: str | None) -> DatabrainError:
-    """The error for a status other than 200 (section 1: its meaning differs between endpoints)."""
-    code = answer.code()
-    told = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
-    if key is not None and (answer.status in _REFUSED_TOKEN or code == "INVALID_DATA_APP_API_KEY"):
-        return _KeyRefused(f"{told}; the data app's key is refused")
-    if answer.status in _REFUSED_TOKEN:
-        return DatabrainUnauthorized(
-            f"{told}; the token is refused, also freshly read: put a valid service token into the secret"
-        )
+def _failure(answer: _Answer, told: str) -> DatabrainError:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return DatabrainUnavailable(told, answer.retry_after)
     if answer.status == HTTPStatus.NOT_FOUND:
@@ -572,6 +659,11 @@ def _document(route: _Route, body: bytearray, keep: frozenset[str] | None) -> Do
     if document.get("error") is not None:
         raise _shape(route, "error: null or absent", document["error"])
     return document
+
+
+def _ages(apps: Sequence[Document]) -> dict[str, datetime | None]:
+    """When data apps were created, by name; one without a name is left out."""
+    return {name: _told_time(app) for app in apps if (name := _optional_text(app, "name"))}
 
 
 def _by_id(route: _Route, embeds: Sequence[Document]) -> dict[str, Document]:

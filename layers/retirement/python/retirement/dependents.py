@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -84,6 +84,7 @@ class EmbedListing:
 
     embeds: tuple[Embed, ...]
     gaps: tuple[str, ...] = ()
+    data_apps: Mapping[str, datetime | None] = field(default_factory=dict)  # name -> createdAt, None if not told
 
     def filled_in(self, embed_map: EmbedMap | None) -> "EmbedListing":
         """With what the owner's map tells of them, if there is one."""

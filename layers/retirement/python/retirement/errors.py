@@ -66,7 +66,7 @@ class DatabrainError(RetirementError):
 
 
 class DatabrainUnauthorized(DatabrainError):
-    """Databrain refused the token, twice, the second time freshly read."""
+    """Databrain refused the token: freshly read, or one that the attempt had already read with."""
 
     reason = Reason.DATABRAIN_UNAUTHORIZED
     retry_helps = False

@@ -1,6 +1,6 @@
 """What the workflow needs of the world. Each protocol has one adapter, and a fake that passes the same tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,8 +68,21 @@ class Databrain(Protocol):
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
         """List the embeds of all data apps, and what failed on the way; each failure leaves a gap in the listing."""
 
+    def list_data_apps(self) -> Mapping[str, datetime | None]:
+        """List the names of all data apps with their createdAt, None where it is no clear time.
+
+        Nothing where an old server has no such list.
+        """
+
+    def fingerprint(self, identity: str) -> str:
+        """16 hex digits that stand for the server, the attempt's token, and what it is asked for.
+
+        Raises:
+            RetirementError: there is no token.
+        """
+
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
-        """Send one delete request, never a second one.
+        """Send one delete request, never a second one, with the token that all else was read with.
 
         Raises:
             RetirementError: it could not even be sent, for want of a token.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json
-from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnauthorized
+from retirement.errors import AwsCallFailed, ConfigurationError
 from retirement.intake import CANCELLED, REQUESTED
 from retirement.keys import SWEEPS_ASKED, failure_file_name, retirement_key, sweep_asked_key, sweep_report_key
 from retirement.ports import SweepPorts
@@ -161,13 +161,12 @@ def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Docume
 
 
 def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
-    """Step 2. What a data app's key does not open counts as a possible use; anything else is a moment's trouble."""
+    """Step 2. What a data app's keys do not open counts as a possible use; what fails is a moment's trouble."""
     if not any(rule.without_embeds for rule in policy.rules):
         return EmbedUse({}, (), ())
     embeds, failures = this.ports.databrain.list_embeds()
-    for failure in failures:
-        if not isinstance(failure, DatabrainUnauthorized):
-            raise failure
+    if failures:
+        raise failures[0]
     return EmbedUse.of(embeds.filled_in(this.ports.embed_map.read()))
 
 
