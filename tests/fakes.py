@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any, TypeAlias, TypeVar, cast
 
 from retirement.backup import DeletePermit
-from retirement.canonical import Document, canonical_json, ordered_json, parse_json, sha256_hex
+from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json, sha256_hex
 from retirement.dependents import Embed, EmbedListing, EmbedMap
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
 from retirement.intake import receive
@@ -37,7 +37,7 @@ from retirement.settings import (
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.stored_object import StoredObject
 from retirement.sweep_policy import PolicyFile
-from retirement.timestamps import format_timestamp, parse_timestamp
+from retirement.timestamps import format_timestamp, parse_timestamp, second_before
 from retirement.workflow import retire
 
 Parsed: TypeAlias = Any  # parsed JSON, for a test to index as it likes
@@ -127,6 +127,7 @@ class FakeDatabrain:
         self.embeds = EmbedListing(())
         self.embed_failures: tuple[DatabrainError, ...] = ()
         self.scripted: deque[ScriptedDeletion] = deque()
+        self.secrets: set[str] = set()
         self.permits: list[DeletePermit] = []  # one for each delete request that was sent
         self.deleted: list[Document] = []  # the entries that are gone by one
 
@@ -151,6 +152,9 @@ class FakeDatabrain:
 
     def fingerprint(self, identity: str) -> str:
         return sha256_hex(canonical_json([SETTINGS.databrain_base_url, self.token, identity]))[:16]
+
+    def place_of_secret(self, document: Json) -> str | None:
+        return next((f"a place with {secret!r}" for secret in self.secrets if secret in ordered_json(document)), None)
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         self.permits.append(permit)
@@ -195,7 +199,7 @@ class FakeCoordination:
     def __init__(self) -> None:
         self.locks: dict[str, tuple[str, datetime]] = {}
         self.failures: dict[tuple[str, str], Reason] = {}
-        self.counted: dict[tuple[str, str], date] = {}
+        self.counted: set[tuple[date, tuple[str, str]]] = set()
 
     def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
         busy_by, busy_until = self.locks.get(datamart_name, (holder, until))
@@ -209,31 +213,35 @@ class FakeCoordination:
             del self.locks[datamart_name]
 
     def used_today(self, now: datetime) -> int:
-        return sum(day == now.date() for day in self.counted.values())
+        return sum(day == now.date() for day, _ in self.counted)
 
-    def is_counted(self, request: Request) -> bool:
-        return _identity(request) in self.counted
+    def is_counted(self, request: Request, now: datetime) -> bool:
+        return (now.date(), _identity(request)) in self.counted
 
     def reserve(self, request: Request, most: int, now: datetime) -> bool:
-        if _identity(request) in self.counted and most > 0:
+        if self.is_counted(request, now) and most > 0:
             return True
         if self.used_today(now) >= most:
             return False
-        self.counted[_identity(request)] = now.date()
+        self.counted.add((now.date(), _identity(request)))
         return True
 
     def last_failure(self, request: Request) -> Reason | None:
         return self.failures.get(_identity(request))
 
-    def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:  # noqa: ARG002  # for expiry
-        if self.failures.get(_identity(request)) is not Reason.UNCONFIRMED:
-            self.failures[_identity(request)] = reason
+    def record_failure(
+        self,
+        request: Request,
+        reason: Reason,
+        now: datetime,  # noqa: ARG002  # for expiry
+        *,
+        after_intent: bool = False,
+    ) -> None:
+        kept = self.failures.get(_identity(request), Reason.UNCONFIRMED if after_intent else None)
+        self.failures[_identity(request)] = Reason.UNCONFIRMED if kept is Reason.UNCONFIRMED else reason
 
-    def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:  # noqa: ARG002  # for expiry
-        if reason is None:
-            self.failures.pop(_identity(request), None)
-        else:
-            self.failures[_identity(request)] = reason
+    def settle(self, request: Request, reason: Reason, now: datetime) -> None:  # noqa: ARG002  # for expiry
+        self.failures[_identity(request)] = reason
 
 
 def _identity(request: Request) -> tuple[str, str]:
@@ -284,6 +292,9 @@ class FakeTimers:
     def __init__(self) -> None:
         self.standing: dict[tuple[Timer, str, str], tuple[datetime, str]] = {}
 
+    def can_send(self, body: str) -> bool:
+        return len(body.replace("<", "\\u003c").encode()) <= 256_000
+
     def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
         self.standing[timer, asked.datamart_name, asked.retirement_id] = (at, body)
 
@@ -318,7 +329,7 @@ class FakeEventBus:
             {
                 "source": event.source,
                 "detail-type": event.detail_type,
-                "time": event.time and event.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "time": event.time and second_before(event.time).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "detail": event.detail,
             }
             for event in self.events
@@ -577,7 +588,15 @@ class World:
     ) -> Parsed:
         """A delivery that takes place during another one: the clock is theirs in common."""
         delivery = self._receive(event, sent_at, receive_count)
-        ports = RetirePorts(
+        ports, calls = self._recorded(self.retire_ports(), interferences)
+        try:
+            return retire(delivery, self.settings, ports)
+        finally:
+            self.calls = calls
+
+    def retire_ports(self) -> RetirePorts:
+        """What the retire function talks to."""
+        return RetirePorts(
             databrain=self.databrain,
             embed_map=self.embed_map,
             evidence=self.evidence,
@@ -587,11 +606,6 @@ class World:
             telemetry=self.telemetry,
             clock=self.clock,
         )
-        ports, calls = self._recorded(ports, interferences)
-        try:
-            return retire(delivery, self.settings, ports)
-        finally:
-            self.calls = calls
 
     def schedule(self, event: object, *interferences: Interference, receive_count: int = 1) -> Parsed:
         """The same to the schedule function; the event arrives now."""

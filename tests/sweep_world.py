@@ -142,7 +142,7 @@ class SweepWorld:
                 f"schedule-{number}.json",
                 outcome="scheduled",
                 retireAt=retire_at or event.detail["retireAt"],
-                event=json.dumps({"id": f"event-{number}"}),
+                event=json.dumps({"id": f"event-{number}", "time": format_timestamp(START)}),
             )
 
     def call_off(self, event: PutEvent, by: str, source: str = "admin", why: str = "still in use") -> None:

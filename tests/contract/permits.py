@@ -22,7 +22,9 @@ def request_for(name: str, retirement_id: str = "retirement-1") -> Request:
         plan_id=None,
         retire_at=None,
         event_id="7bf73129-1428-4cd3-a780-95db273d1602",
+        event_time=datetime(2026, 1, 1, tzinfo=UTC),
         requested_at=datetime(2026, 1, 1, tzinfo=UTC),
+        cutoff=datetime(2026, 1, 1, tzinfo=UTC),
         content_hash="0" * 64,
         detail={},
     )

@@ -186,21 +186,22 @@ class TestLastFailure:
         coordination.record_failure(request_named, Reason.INTERNAL_ERROR, NOW)
         assert coordination.last_failure(request_named) is Reason.INTERNAL_ERROR
 
-    def test_a_doubt_is_settled_altogether(self, coordination: Coordination, request_named: Request) -> None:
-        """What is settled without a reason is forgotten, and there may be nothing to forget."""
-        coordination.settle(request_named, None, NOW)
-        coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
-        coordination.settle(request_named, None, NOW)
-        assert coordination.last_failure(request_named) is None
-        coordination.record_failure(request_named, Reason.BACKUP_FAILED, NOW)
-        assert coordination.last_failure(request_named) is Reason.BACKUP_FAILED
+    def test_a_doubt_where_nothing_is_kept(self, coordination: Coordination, request_named: Request) -> None:
+        """After an intent a failure is in doubt where nothing is kept, and takes the place of any other reason."""
+        coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW, after_intent=True)
+        assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
+        coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW, after_intent=True)
+        assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
+        coordination.settle(request_named, Reason.BACKUP_FAILED, NOW)
+        coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW, after_intent=True)
+        assert coordination.last_failure(request_named) is Reason.DATABRAIN_UNAVAILABLE
 
     def test_each_retirement_has_its_own(self, coordination: Coordination, name: str) -> None:
         """A reason is known of one datamart and one retirement id together."""
         coordination.record_failure(request_for(name, "offboard"), Reason.UNCONFIRMED, NOW)
         assert coordination.last_failure(request_for(f"{name}.", "offboard")) is None
         assert coordination.last_failure(request_for(name, "offboard.")) is None
-        coordination.settle(request_for(name, "offboard."), None, NOW)
+        coordination.settle(request_for(name, "offboard."), Reason.INTERNAL_ERROR, NOW)
         assert coordination.last_failure(request_for(name, "offboard")) is Reason.UNCONFIRMED
 
     def test_a_lock_is_something_else(self, coordination: Coordination, request_named: Request) -> None:
@@ -210,7 +211,7 @@ class TestLastFailure:
         coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
         coordination.release(name, "first")
         assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
-        coordination.settle(request_named, None, NOW)
+        coordination.settle(request_named, Reason.INTERNAL_ERROR, NOW)
         assert coordination.acquire(name, "second", NOW, NOW + MINUTE)
 
     def test_hostile_names(self, coordination: Coordination) -> None:
@@ -236,7 +237,7 @@ class TestCount:
         assert asked == [True, True, True, False, False]
         assert not coordination.reserve(request_for(name, "4"), 3, day + MINUTE)
         assert coordination.used_today(day) == 3
-        counted = [coordination.is_counted(request_for(name, f"{number}")) for number in range(5)]
+        counted = [coordination.is_counted(request_for(name, f"{number}"), day) for number in range(5)]
         assert counted == asked
 
     def test_none(self, coordination: Coordination, request_named: Request, day: datetime) -> None:
@@ -261,11 +262,14 @@ class TestCount:
         assert coordination.used_today(day) == 2
 
     def test_a_retry_on_another_day(self, coordination: Coordination, name: str, day: datetime) -> None:
-        """A retirement that was counted yesterday takes no place of today."""
+        """A retirement that was counted yesterday takes a place of today as well, if there is one."""
         tomorrow = day + timedelta(days=1)
         assert coordination.reserve(request_for(name, "1"), 1, day)
-        assert coordination.reserve(request_for(name, "1"), 1, tomorrow)
-        assert (coordination.used_today(day), coordination.used_today(tomorrow)) == (1, 0)
+        assert coordination.reserve(request_for(name, "2"), 1, tomorrow)
+        assert not coordination.is_counted(request_for(name, "1"), tomorrow)
+        assert not coordination.reserve(request_for(name, "1"), 1, tomorrow)
+        assert coordination.reserve(request_for(name, "1"), 2, tomorrow)
+        assert (coordination.used_today(day), coordination.used_today(tomorrow)) == (1, 2)
 
     def test_every_day_has_its_own(self, coordination: Coordination, name: str, day: datetime) -> None:
         """A day ends at midnight, UTC."""
@@ -350,7 +354,12 @@ class TestCoordinationTable:
         retirement = f"{request_named.retirement_id}#{name}"
         expiry = {
             pk: aws.dynamodb.get_item(TableName=table, Key={"pk": {"S": pk}})["Item"]["expiresAt"]["N"]
-            for pk in (f"lock#{name}", f"failure#{retirement}", f"counted#{retirement}", f"day#{day.date()}")
+            for pk in (
+                f"lock#{name}",
+                f"failure#{retirement}",
+                f"counted#{day.date()}#{retirement}",
+                f"day#{day.date()}",
+            )
         }
         lock_ends, *others = (datetime.fromtimestamp(int(seconds), UTC) for seconds in expiry.values())
         assert NOW + MINUTE < lock_ends <= NOW + 2 * MINUTE
@@ -365,7 +374,6 @@ class TestCoordinationTable:
             lambda table, request: table.reserve(request, 1, NOW),
             lambda table, request: table.last_failure(request),
             lambda table, request: table.record_failure(request, Reason.UNCONFIRMED, NOW),
-            lambda table, request: table.settle(request, None, NOW),
             lambda table, request: table.settle(request, Reason.BACKUP_FAILED, NOW),
         ],
         ids=[
@@ -376,7 +384,6 @@ class TestCoordinationTable:
             "last_failure",
             "record_failure",
             "settle",
-            "settle with a reason",
         ],
     )
     def test_no_table(

@@ -33,7 +33,12 @@ Standing = Callable[[Timer, Cancellation], tuple[datetime, object] | None]
 def asked(datamart_name: str = "sales", retirement_id: str = "offboard-1") -> Cancellation:
     """Somebody asks about a retirement."""
     return Cancellation(
-        datamart_name=datamart_name, retirement_id=retirement_id, requested_by="ops", reason="done", requested_at=START
+        datamart_name=datamart_name,
+        retirement_id=retirement_id,
+        environment="prod",
+        requested_by="ops",
+        reason="done",
+        requested_at=START,
     )
 
 

@@ -84,7 +84,14 @@ LOCK_EXPIRY = INVOCATION_SECONDS + 1
 
 SECRET_CALL = "secret.read"
 READS = frozenset(
-    {"evidence.read", "coordination.used_today", "coordination.last_failure", "embed_map.read", SECRET_CALL}
+    {
+        "evidence.list",
+        "evidence.read",
+        "coordination.used_today",
+        "coordination.last_failure",
+        "embed_map.read",
+        SECRET_CALL,
+    }
 )
 
 

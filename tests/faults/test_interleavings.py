@@ -13,6 +13,7 @@ from retirement.canonical import canonical_json, sha256_hex
 from retirement.intents import Intent
 from retirement.keys import retirement_key
 from retirement.requests import MOST_RECEIVES
+from retirement.results import Reason
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, requested
 from tests.faults.invariants import is_clear, is_given_up_well, is_honest, is_published, is_seen, tells_no_secret
@@ -149,14 +150,11 @@ class Interleavings(RuleBasedStateMachine):
             return None
         there = self.stage.organisation.datamarts.get(event["detail"]["datamartName"])
         intended = self.stage.intended.get(identity_of(event))
-        return self._begun(event, there) if intended is None else self._resumed(intended, there)
+        return self._begun(event, there) if intended is None else self._resumed(event, intended, there)
 
     def _begun(self, event: Event, there: Datamart | None) -> tuple[str, str | None]:
         stage, detail = self.stage, event["detail"]
-        today = (stage.clock.now() + timedelta(seconds=LOCK_EXPIRY)).date()
-        counted = stage.coordination.counted
-        is_counted = (detail["retirementId"], detail["datamartName"]) in counted
-        if not is_counted and list(counted.values()).count(today) >= MOST_A_DAY:
+        if self._is_over_the_limit(event):
             return "blocked", "daily_limit_reached"
         if there is None:
             return "already_absent", None
@@ -166,12 +164,23 @@ class Interleavings(RuleBasedStateMachine):
             return "blocked", "dependents_found"
         return ("planned", "dry_run") if detail["dryRun"] else ("deleted", None)
 
-    def _resumed(self, intended: Datamart, there: Datamart | None) -> tuple[str, str | None] | None:
+    def _resumed(self, event: Event, intended: Datamart, there: Datamart | None) -> tuple[str, str | None] | None:
         if there is None or (self._is_dated and there.created_at > intended.created_at):
             return "deleted", None
         if not self._is_dated:
             return None
-        return ("deleted", None) if there == intended else ("blocked", "changed")
+        if there != intended:
+            return "blocked", "changed"
+        if not self._is_over_the_limit(event):
+            return "deleted", None
+        kept = self.stage.coordination.failures.get(identity_of(event)[::-1])
+        return None if kept in {None, Reason.UNCONFIRMED} else ("blocked", "daily_limit_reached")
+
+    def _is_over_the_limit(self, event: Event) -> bool:
+        """A retirement takes a place of each day on which it sets out to delete."""
+        today = (self.stage.clock.now() + timedelta(seconds=LOCK_EXPIRY)).date()
+        counted = {retirement for day, retirement in self.stage.coordination.counted if day == today}
+        return identity_of(event)[::-1] not in counted and len(counted) >= MOST_A_DAY
 
     @property
     def _is_dated(self) -> bool:

@@ -23,8 +23,9 @@ from retirement.errors import AwsCallFailed, RetirementError
 from retirement.intents import Intent
 from retirement.keys import retirement_key
 from retirement.ports import Timer
+from retirement.record import Record
 from retirement.requests import MOST_RECEIVES, Cancellation
-from retirement.schedules import Schedule, kept_schedules
+from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import (
     SCHEDULE_SETTINGS,
@@ -299,11 +300,21 @@ def test_whatever_strikes_and_whoever_comes(steps: tuple[Step, ...], at: int, me
     assert failed == {}
 
 
-def _without_later(read: Callable[[str], Any], *, after: int = 0) -> list[Schedule]:
-    """See no date that was kept meanwhile."""
-    return [] if after else kept_schedules(read)
+def _without_later(attempt: Attempt[Any, Any, Any]) -> Record:
+    """See nothing that was kept since an invocation began."""
+    invocation = attempt.ports.telemetry, attempt.delivery.invocation_id
+    if invocation not in _records:
+        _records[invocation] = _record_of(attempt)
+    return _records[invocation]
 
 
+def _without_an_end(attempt: Attempt[Any, Any, Any], file_name: str) -> StoredObject | None:
+    """See neither a cancellation nor a receipt after the intent."""
+    return None if file_name in {"cancelled.json", "receipt.json"} else _read_of(attempt, file_name)
+
+
+_records: dict[tuple[object, str], Record] = {}
+_record_of, _read_of = Attempt.record, Attempt.read
 _intent_of = Attempt.intent
 
 
@@ -314,9 +325,9 @@ def _without_intent_for_a_cancellation(attempt: Attempt[Any, Any, Any]) -> Inten
 
 # What breaks without the guard, and how to take it away.
 GUARDS: dict[str, tuple[str, AbstractContextManager[object]]] = {
-    "a retirement looks for a cancellation after its intent": (
+    "a retirement looks for a cancellation, and what ended it, after its intent": (
         "what is told to be cancelled is not deleted",
-        patch.object(workflow, "_delete_unless_cancelled", workflow._delete),  # noqa: SLF001  # no other way in
+        patch.object(Attempt, "read", _without_an_end),
     ),
     "a cancellation looks for an intent": (
         "what is told to be cancelled is not deleted",
@@ -332,7 +343,7 @@ GUARDS: dict[str, tuple[str, AbstractContextManager[object]]] = {
     ),
     "who sets a timer looks for a later date": (
         "it ends in one receipt",
-        patch.object(scheduling, "kept_schedules", _without_later),
+        patch.object(Attempt, "record", _without_later),
     ),
 }
 

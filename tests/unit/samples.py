@@ -5,6 +5,7 @@ from datetime import timedelta
 from retirement.backup import backup_of
 from retirement.canonical import canonical_json, sha256_hex
 from retirement.intents import Intent
+from retirement.organisation import Organisation
 from retirement.requests import Delivery, DependentsPolicy, Request
 from retirement.results import BackupReference
 from retirement.snapshot import Listing, Snapshot
@@ -25,7 +26,9 @@ REQUEST = Request(
     reviewed_embeds=frozenset(),
     plan_id=None,
     retire_at=None,
+    event_time=START,
     requested_at=START,
+    cutoff=START,
     event_id="7bf73129-1428-4cd3-a780-95db273d1602",
     content_hash="0" * 64,
     detail={"datamartName": "sales"},
@@ -42,6 +45,7 @@ _BACKUP = canonical_json(backup_of(SNAPSHOT, [], legacy=False))
 READ_BACK = StoredObject("evidence", "backup.json", "version-1", _BACKUP, None)
 REFERENCE = BackupReference("evidence", "backup.json", "version-1", sha256_hex(_BACKUP), len(_BACKUP.encode()))
 
+ORGANISATION = Organisation("sales", "0123456789abcdef", {"returns": CREATED_AT}, {"Portal": None})
 INTENT = Intent(
     detail=REQUEST.detail,
     datamart_name="sales",
@@ -52,4 +56,5 @@ INTENT = Intent(
     backup=REFERENCE,
     invocation_id="invocation-1",
     content_hash=REQUEST.content_hash,
+    organisation=ORGANISATION,
 )

@@ -53,7 +53,6 @@ CALLS: dict[str, tuple[str, Callable[[CoordinationTable], object]]] = {
     "last failure": ("get_item", lambda table: table.last_failure(REQUEST)),
     "record failure": ("put_item", lambda table: table.record_failure(REQUEST, Reason.UNCONFIRMED, START)),
     "settle": ("put_item", lambda table: table.settle(REQUEST, Reason.BACKUP_FAILED, START)),
-    "settle with nothing": ("delete_item", lambda table: table.settle(REQUEST, None, START)),
 }
 
 
@@ -146,7 +145,7 @@ RESERVATION = {
         {
             "Put": {
                 "TableName": "coordination",
-                "Item": {"pk": {"S": "counted#offboard-1#sales"}, "expiresAt": EXPIRES_AT},
+                "Item": {"pk": {"S": "counted#2026-03-01#offboard-1#sales"}, "expiresAt": EXPIRES_AT},
                 "ConditionExpression": "attribute_not_exists(pk)",
             }
         },
@@ -252,10 +251,25 @@ def test_record_failure(stub: Stubber, table: CoordinationTable) -> None:
 
 
 def test_settle(stub: Stubber, table: CoordinationTable) -> None:
-    """Doubt ends with a reason, or with none, whatever was kept."""
+    """Doubt ends with a reason, whatever was kept."""
     settled = FAILURE_ITEM | {"reason": {"S": "backup_failed"}}
     stub.add_response("put_item", {}, {"TableName": "coordination", "Item": settled})
-    stub.add_response("delete_item", {}, {"TableName": "coordination", "Key": FAILURE})
 
     table.settle(REQUEST, Reason.BACKUP_FAILED, START)
-    table.settle(REQUEST, None, START)
+
+
+def test_failure_after_an_intent(stub: Stubber, table: CoordinationTable) -> None:
+    """After an intent a reason takes the place of another one; of none, or of a doubt, the place is a doubt's."""
+    expected = {
+        "TableName": "coordination",
+        "Item": FAILURE_ITEM | {"reason": {"S": "backup_failed"}},
+        "ConditionExpression": "attribute_exists(reason) AND reason <> :unconfirmed",
+        "ExpressionAttributeValues": {":unconfirmed": {"S": "unconfirmed"}},
+    }
+    stub.add_response("put_item", {}, expected)
+    stub.add_client_error("put_item", "ConditionalCheckFailedException", expected_params=expected)
+    doubted = FAILURE_ITEM | {"reason": {"S": "unconfirmed"}}
+    stub.add_response("put_item", {}, {"TableName": "coordination", "Item": doubted})
+
+    table.record_failure(REQUEST, Reason.BACKUP_FAILED, START, after_intent=True)
+    table.record_failure(REQUEST, Reason.BACKUP_FAILED, START, after_intent=True)

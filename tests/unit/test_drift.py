@@ -9,7 +9,7 @@ from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
 from retirement.snapshot import Snapshot
 from tests.fakes import START, Parsed, embed_of, entry_of, listing_of
-from tests.unit.samples import REQUEST, SNAPSHOT
+from tests.unit.samples import ORGANISATION, REQUEST, SNAPSHOT
 
 
 def entry(tables: dict[str, list[str]], **fields: object) -> Parsed:
@@ -36,7 +36,9 @@ def plan_of(
     request: Request = REQUEST, snapshot: Snapshot = PLANNED, listing: EmbedListing = USED_BY_TWO
 ) -> dict[str, Any]:
     """The plan as it is kept."""
-    return dict(Plan.of(request, snapshot, Dependents("sales", listing, request.reviewed_embeds)).document())
+    return dict(
+        Plan.of(request, snapshot, Dependents("sales", listing, request.reviewed_embeds), ORGANISATION).document()
+    )
 
 
 def with_tables(tables: dict[str, list[str]], **fields: object) -> dict[str, Any]:

@@ -3,12 +3,12 @@ import inspect
 import pytest
 
 from retirement import errors
-from retirement.errors import GivenUp, InvalidRequest, NotConfirmed, RetirementError
+from retirement.errors import GivenUp, InvalidRequest, NotConfirmed, NotYetDue, RetirementError
 from retirement.results import Reason
 
 CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass)]
-# Its reason is that of the attempt before.
-TREE = [found for found in CLASSES if issubclass(found, RetirementError) and found is not GivenUp]
+# The reason of the one is that of the attempt before; the other is no failure.
+TREE = [found for found in CLASSES if issubclass(found, RetirementError) and found not in {GivenUp, NotYetDue}]
 FAILED = {
     Reason.DATABRAIN_UNAUTHORIZED,
     Reason.DATABRAIN_UNAVAILABLE,

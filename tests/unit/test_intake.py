@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retirement.errors import ConfigurationError, InvalidRequest
-from retirement.intake import carried_by, parse_request, receive
+from retirement.intake import carried_by, parse_request, receive, require_environment
 from retirement.requests import Carried, Delivery, DependentsPolicy, Request
 from retirement.results import Reason
 from tests.fakes import START, requested
@@ -35,7 +35,7 @@ def parsed(event: object, *, arrived_at: datetime = START) -> Request:
     """The request of an event, or of a body that is text."""
     body = event if isinstance(event, str) else json.dumps(event)
     delivery = Delivery(body, arrived_at, 1, "invocation-1")
-    return parse_request(delivery, environment="prod", backup_by_default=True)
+    return parse_request(delivery, backup_by_default=True)
 
 
 def complaint(event: object) -> str:
@@ -127,7 +127,9 @@ def test_defaults() -> None:
         reviewed_embeds=frozenset(),
         plan_id=None,
         retire_at=None,
+        event_time=START,
         requested_at=START,
+        cutoff=START,
         event_id="7bf73129-1428-4cd3-a780-95db273d1602",
         content_hash=request.content_hash,
         detail=MINIMAL,
@@ -232,7 +234,7 @@ def test_wrong_type(field: str, value: object) -> None:
 
 WRONG_VALUES = {
     "datamartName": ["a\nb", "\x00", "\x7f", "\x85", "\ud800", "a\udfff", "n" * 257, "sales\n"],
-    "environment": ["staging", "Prod", "prod ", "\ud800"],
+    "environment": ["\ud800"],
     "requestedBy": ["x" * 257, "\ud800"],
     "reason": ["x" * 1_001, "\ud800"],
     "retirementId": [".x", "-x", "a/b", "a b", "x" * 129, "é", "a\n", "../x"],
@@ -342,9 +344,13 @@ def test_reviewed_embeds(embeds: list[object], message: str) -> None:
     assert parsed(event_of(MINIMAL | {"reviewedEmbeds": ["e"] * 1_000})).reviewed_embeds == {"e"}
 
 
-def test_other_environment() -> None:
-    """A request for another stack is told which one this is."""
-    assert "\"staging\", and this stack's is 'prod'" in complaint(event_of(MINIMAL | {"environment": "staging"}))
+@pytest.mark.parametrize("meant", ["staging", "Prod", "prod "])
+def test_other_environment(meant: str) -> None:
+    """A request for another stack names both."""
+    request = parsed(event_of(MINIMAL | {"environment": meant}))
+
+    with pytest.raises(InvalidRequest, match=f"detail.environment is \"{meant}\", and this stack's is 'prod'"):
+        require_environment(request.environment, "prod")
 
 
 def test_retire_at() -> None:

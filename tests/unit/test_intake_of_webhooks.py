@@ -15,6 +15,7 @@ from retirement.intake import (
     is_retirement_id,
     parse_asked,
     parse_message,
+    require_environment,
 )
 from retirement.requests import Delivery, Message
 from tests.fakes import START, requested
@@ -40,7 +41,7 @@ def complaint_about_event(detail_type: str, detail: object) -> str:
     """What is told about the same as an event."""
     body = json.dumps(requested() | {"detail-type": detail_type, "detail": detail})
     with pytest.raises(InvalidRequest) as raised:
-        parse_asked(Delivery(body, START, 1, "invocation-1"), environment="prod", backup_by_default=True)
+        require_environment(parse_asked(Delivery(body, START, 1, "i"), backup_by_default=True).environment, "prod")
     return raised.value.message
 
 

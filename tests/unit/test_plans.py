@@ -8,14 +8,14 @@ from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
 from retirement.snapshot import Snapshot
 from tests.fakes import START, embed_of, entry_of, listing_of
-from tests.unit.samples import CREATED_AT, REQUEST, SNAPSHOT
+from tests.unit.samples import CREATED_AT, ORGANISATION, REQUEST, SNAPSHOT
 
 LISTING = listing_of(embed_of("b", None), embed_of("a", "sales"))
 
 
 def plan_of(request: Request = REQUEST, snapshot: Snapshot = SNAPSHOT, listing: EmbedListing = LISTING) -> Plan:
     """The plan of a request."""
-    return Plan.of(request, snapshot, Dependents("sales", listing, request.reviewed_embeds))
+    return Plan.of(request, snapshot, Dependents("sales", listing, request.reviewed_embeds), ORGANISATION)
 
 
 def test_document() -> None:
@@ -35,6 +35,7 @@ def test_document() -> None:
         ],
         "options": {"backup": True, "dependents": "block", "reviewedEmbeds": []},
         "columns": {"orders": ["id"]},
+        "organisation": ORGANISATION.document(),
     }
 
 

@@ -20,7 +20,7 @@ from retirement.rules import (
 from retirement.settings import UndeterminedEmbeds
 from retirement.snapshot import Absent, Listing, Snapshot
 from tests.fakes import SETTINGS, START, embed_of, entry_of, listing_of
-from tests.unit.samples import CREATED_AT, INTENT, REQUEST, SNAPSHOT
+from tests.unit.samples import CREATED_AT, INTENT, ORGANISATION, REQUEST, SNAPSHOT
 
 NOBODY = listing_of()
 
@@ -44,7 +44,7 @@ def decided(
 ) -> Refusal | None:
     """The decision on a request."""
     dependents = Dependents("sales", listing, request.reviewed_embeds)
-    plan = Plan.of(request, snapshot, dependents)
+    plan = Plan.of(request, snapshot, dependents, ORGANISATION)
     settings = replace(SETTINGS, undetermined_embeds=UndeterminedEmbeds(undetermined))
     return decide(request, snapshot, dependents, plan, None, settings)
 

@@ -48,7 +48,7 @@ def valid(event: PutEvent) -> Request | Cancellation:
     body = json.dumps(
         {"id": "e-1", "detail-type": event.detail_type, "time": "2026-03-01T12:00:00Z", "detail": event.detail}
     )
-    return parse_asked(Delivery(body, START, 1, "invocation-1"), environment="prod", backup_by_default=True)
+    return parse_asked(Delivery(body, START, 1, "invocation-1"), backup_by_default=True)
 
 
 def id_of(name: str, number: int = 1, rule: str = "trials") -> str:
@@ -881,7 +881,8 @@ def test_work_does_not_grow_with_what_is_kept_and_listed(world: SweepWorld) -> N
 
     world.schedule(*world.requests)
     world.sweep()
-    assert world.calls.count("evidence.read") == 2 * 7
+    assert world.calls.count("evidence.read") == 2 * 2
+    assert world.calls.count("evidence.list") == 1 + 2
     assert set(states(world.reports[-1]).values()) == {"pending"}
 
 

@@ -74,7 +74,7 @@ def test_lost_answer(world: World, error: DatabrainError) -> None:
     result = world.deliver(requested())
 
     assert (result["outcome"], result["confirmedBy"]) == ("deleted", "absence")
-    assert "answer was lost" in result["message"]
+    assert "No answer of Databrain's says which request deleted it" in result["message"]
     assert result["backup"]["key"] in result["message"]
     assert len(world.databrain.permits) == len(world.databrain.deleted) == 1
 

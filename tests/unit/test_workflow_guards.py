@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from retirement.dependents import NO_DATAMART, EmbedMap
-from retirement.errors import AwsCallFailed, ConfigurationError, RetirementError
+from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp, NotConfirmed, RetirementError
 from retirement.keys import retirement_key
+from retirement.results import Reason
 from retirement.settings import Mode
 from tests.fakes import (
     START,
     Crash,
     CrashAt,
     FailAt,
+    FakeCoordination,
     Meanwhile,
     World,
     embed_of,
@@ -22,25 +24,23 @@ from tests.fakes import (
     listing_of,
     requested,
 )
+from tests.unit.samples import REQUEST
 
 INTENT = retirement_key("sales", "offboard-1", "intent.json")
-INTENT_WRITTEN = 12  # of the calls of a run
+INTENT_WRITTEN = 13  # of the calls of a run
 LOCK_EXPIRY = 61
 DAY = 86_400
 
 # Nothing is asked of Databrain; the intent is looked for again, since an attempt alongside may have written one.
 REFUSED_BY_NAME = [
     "coordination.acquire",
-    "evidence.read",
-    "evidence.read",
-    "evidence.read",
-    "evidence.read",
+    "evidence.list",
     "evidence.read",
     "evidence.create",
     "results_topic.publish",
     "coordination.release",
 ]
-REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:5], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[5:]]
+REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:2], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[2:]]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_refused_by_name(world: World, settings: dict[str, Any], reason: str, as
     assert (result["outcome"], result["reason"]) == ("blocked", reason)
     assert (result["planId"], result["backup"], result["dependents"]) == (None, None, None)
     assert world.calls == REFUSED_BY_NAME
-    assert world.coordination.counted == {}
+    assert world.coordination.counted == set()
 
 
 def test_plan_does_not_lift_a_protection(world: World) -> None:
@@ -203,7 +203,7 @@ def test_dry_run_only_reads_the_count(world: World, mode: Mode) -> None:
     assert planned["outcome"] == "planned"
     assert "coordination.used_today" in world.calls
     assert "coordination.reserve" not in world.calls
-    assert world.coordination.counted == {}
+    assert world.coordination.counted == set()
 
     limited(world, 0)
     dry = world.deliver(requested(retirementId="dry", dryRun=True))
@@ -222,34 +222,70 @@ def test_refused_ones_are_not_counted(world: World, reason: str) -> None:
 
     assert world.deliver(requested())["reason"] == reason
     assert world.deliver(requested("gone"))["outcome"] == "already_absent"
-    assert world.coordination.counted == {}
+    assert world.coordination.counted == set()
 
 
-@pytest.mark.parametrize("later", [LOCK_EXPIRY, DAY], ids=["on the same day", "on another day"])
 @pytest.mark.parametrize("where", ["coordination.reserve", "evidence.create", "databrain.delete", "databrain.find"])
-def test_retry_is_counted_once(world: World, where: str, later: int) -> None:
-    """A retirement takes one place of one day, wherever its first attempt stops, and is not blocked by its own."""
+def test_retry_is_counted_once(world: World, where: str) -> None:
+    """A retirement takes one place of a day, wherever its first attempt stops, and is not blocked by its own."""
     limited(world, 1)
     crash = CrashAt(where, after=True) if where != "evidence.create" else CrashAt(INTENT_WRITTEN, after=True)
     with pytest.raises(Crash):
         world.deliver(requested(), crash)
-    counted = dict(world.coordination.counted)
-    world.clock.advance(later)
+    world.clock.advance(LOCK_EXPIRY)
 
     assert world.deliver(requested())["outcome"] == "deleted"
     assert len(world.coordination.counted) == 1
-    assert not counted or world.coordination.counted == counted
 
 
-@pytest.mark.parametrize("limit", [0, 1])
-def test_limit_after_the_intent(world: World, limit: int) -> None:
-    """What was counted and has its intent is carried out, also where the day is full by now or the limit lowered."""
+@pytest.mark.parametrize("limit", [1, 2])
+def test_intent_of_another_day(world: World, limit: int) -> None:
+    """A delete that is sent on another day than its intent was written takes a place of that day."""
+    limited(world, limit)
+    interrupted(world)
+    world.coordination.settle(REQUEST, Reason.DATABRAIN_UNAVAILABLE, START)  # no delete was sent
+    world.clock.advance(DAY)
+    world.deliver(requested("hr", retirementId="of-that-day") | {"time": "2026-03-02T12:00:00Z"})
+
+    result = world.deliver(requested())
+
+    told = ("deleted", None) if limit == 2 else ("blocked", "daily_limit_reached")
+    assert (result["outcome"], result["reason"]) == told
+    assert world.coordination.used_today(world.clock.now()) == limit
+
+
+@pytest.mark.parametrize("kept", [Reason.UNCONFIRMED, None], ids=["in doubt", "the table is lost"])
+def test_no_place_is_left_and_a_delete_may_have_been_sent(world: World, kept: Reason | None) -> None:
+    """Where a delete may have been sent, a limit that is reached denies nothing: the doubt stays."""
     limited(world, 1)
     interrupted(world)
-    limited(world, limit)
+    world.coordination = FakeCoordination()
+    if kept:
+        world.coordination.record_failure(REQUEST, kept, START)
+    limited(world, 0)
 
-    assert world.deliver(requested())["outcome"] == "deleted"
-    assert "coordination.reserve" not in world.calls
+    with pytest.raises(NotConfirmed, match="MaxRetirementsPerDay"):
+        world.deliver(requested())
+
+    assert world.databrain.permits == []
+    with pytest.raises(GivenUp):
+        world.deliver(requested(), receive_count=6)
+    assert world.published[-1]["reason"] == "unconfirmed"
+
+
+def test_midnight_before_a_delete(world: World) -> None:
+    """The limit is that of the day on which the delete goes out, also where that day begins after the intent."""
+    limited(world, 1)
+    world.clock.advance(DAY / 2 - 10)
+
+    def midnight() -> None:
+        world.clock.advance(10)
+        world.coordination.reserve(replace(REQUEST, retirement_id="another"), 1, world.clock.now())
+
+    result = world.deliver(requested(), Meanwhile("evidence.read", midnight, nth=3))
+
+    assert (result["outcome"], result["reason"]) == ("blocked", "daily_limit_reached")
+    assert world.databrain.permits == []
 
 
 @pytest.mark.parametrize("name", ["coordination.used_today", "coordination.reserve"])

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from retirement.canonical import sha256_hex
-from retirement.errors import BackupFailed, ConfigurationError, DatabrainUnavailable, DatabrainUnexpected
+from retirement.errors import BackupFailed, ConfigurationError, DatabrainUnavailable, DatabrainUnexpected, NotYetDue
+from retirement.intake import receive
 from retirement.keys import rejected_key
 from retirement.results import Reason
 from retirement.settings import DatabrainApi, Mode, UndeterminedEmbeds
+from retirement.timestamps import format_timestamp
+from retirement.workflow import retire
 from tests.fakes import (
     START,
     Call,
@@ -116,6 +119,12 @@ def test_deleted(world: World) -> None:
         "dependents": result["dependents"],
         "backup": backup,
         "invocationId": "invocation-1",
+        "organisation": {
+            "identity": '["sales","offboard-1"]',
+            "fingerprint": world.databrain.fingerprint('["sales","offboard-1"]'),
+            "datamarts": {},
+            "dataApps": {},
+        },
     }
     assert [permit.snapshot.name for permit in world.databrain.permits] == ["sales"]
     assert world.databrain.datamarts == {}
@@ -129,15 +138,15 @@ def test_way_of_a_request(world: World) -> None:
 
     assert world.calls == [
         "coordination.acquire",
-        "evidence.read",
-        "evidence.read",
-        "evidence.read",
-        "evidence.read",
+        "evidence.list",
         "coordination.used_today",
         "databrain.find",
         "databrain.list_embeds",
         "embed_map.read",
+        "databrain.fingerprint",
+        "databrain.place_of_secret",
         "evidence.create",
+        "databrain.place_of_secret",
         "evidence.create",
         "evidence.read",
         "coordination.reserve",
@@ -323,13 +332,13 @@ def test_embeds_that_cannot_be_listed(world: World) -> None:
     [
         (timedelta(seconds=-1), "deleted"),
         (timedelta(0), "deleted"),
-        (timedelta(milliseconds=999), "deleted"),
+        (timedelta(milliseconds=1), "blocked"),
         (timedelta(seconds=1), "blocked"),
         (None, "deleted"),
     ],
 )
 def test_recreated(world: World, created: timedelta | None, outcome: str) -> None:
-    """A datamart created after the request, by whole seconds, is not the one that was meant."""
+    """A datamart created after the request has arrived is not the one that was meant."""
     world.databrain.datamarts["sales"] = entry_of(created_at=None if created is None else START + created)
     world.clock.advance(3600)
 
@@ -338,6 +347,54 @@ def test_recreated(world: World, created: timedelta | None, outcome: str) -> Non
     assert result["outcome"] == outcome
     assert result["reason"] == (Reason.RECREATED if outcome == "blocked" else None)
     assert kinds(world) == ([PLAN, RECEIPT] if outcome == "blocked" else [PLAN, BACKUP, INTENT, RECEIPT])
+
+
+SECOND = timedelta(seconds=1)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("time", "arrived", "created", "outcome"),
+    [
+        ("2026-03-01T12:00:00Z", SECOND, timedelta(milliseconds=900), "deleted"),
+        ("2026-03-01T12:00:00Z", SECOND, SECOND, "blocked"),
+        ("2026-03-01T12:00:00Z", timedelta(milliseconds=150), timedelta(milliseconds=900), "blocked"),
+        ("2026-03-01T12:00:00Z", timedelta(milliseconds=150), timedelta(milliseconds=150), "deleted"),
+        ("2026-03-01T12:00:00.2Z", SECOND, timedelta(milliseconds=299), "deleted"),
+        ("2026-03-01T12:00:00.2Z", SECOND, timedelta(milliseconds=300), "blocked"),
+        ("2026-03-01T12:00:00.200Z", SECOND, timedelta(milliseconds=201), "blocked"),
+        ("2026-03-01T13:00:00.200+01:00", SECOND, timedelta(milliseconds=200), "deleted"),
+        ("2026-03-01T12:00:00.1234567Z", SECOND, timedelta(microseconds=123_457), "blocked"),
+        ("2026-03-01T13:00:00Z", SECOND, SECOND, "deleted"),  # the sender's clock is ahead
+        ("2026-03-01T13:00:00Z", SECOND, SECOND + MILLISECOND, "blocked"),
+        ("9999-12-31T23:59:59Z", SECOND, SECOND + MILLISECOND, "blocked"),
+    ],
+)
+def test_recreated_at_the_same_time(
+    world: World, time: str, arrived: timedelta, created: timedelta, outcome: str
+) -> None:
+    """What counts is the earlier of the event's time, to its own precision, and its arrival; createdAt is not cut."""
+    world.databrain.datamarts["sales"] = entry_of(created_at=START + created)
+    world.clock.advance(3600)
+    world.clock.begin_invocation()
+
+    result = world.deliver_alongside(requested() | {"time": time}, sent_at=START + arrived)
+
+    assert result["outcome"] == outcome
+
+
+@pytest.mark.parametrize("time", ["2026-03-01T12:00:00Z", "2026-03-02T12:00:00Z"], ids=["this second", "ahead"])
+def test_recreated_before_it_is_sent_again(world: World, time: str) -> None:
+    """Sent again from `Failures`, a request is still as old as its first arrival."""
+    event = requested() | {"time": time}
+    failing = FailAt("databrain.find", DatabrainUnavailable("HTTP 503"))
+    for receive_count in (1, 2):
+        with pytest.raises(DatabrainUnavailable):
+            world.deliver(event, failing, receive_count=receive_count)
+    world.databrain.datamarts["sales"] = entry_of(created_at=START + MILLISECOND)
+    world.clock.advance(3 * 86_400)
+
+    assert world.deliver_now(event)["reason"] == "recreated"
 
 
 def test_plan_that_holds(world: World) -> None:
@@ -372,17 +429,19 @@ REJECTED: dict[str, Any] = {
     "no detail": {name: value for name, value in requested().items() if name != "detail"},
     "detail is text": requested() | {"detail": "sales"},
     "no id": {name: value for name, value in requested().items() if name != "id"},
-    "another environment": requested(environment="staging"),
     "unknown field": requested(dryRum=True),
     "lone surrogate": requested("sales\ud800"),
-    "retireAt ahead": requested(retireAt="2026-03-01T12:01:01Z"),
+}
+REJECTED_BY_WHAT_IS_KEPT: dict[str, Any] = {
+    "another environment": requested(environment="staging"),
+    "farther ahead than a queue can hold it back": requested(retireAt="2026-03-02T00:00:00Z"),
 }
 
 
-@pytest.mark.parametrize("case", REJECTED)
+@pytest.mark.parametrize("case", [*REJECTED, *REJECTED_BY_WHAT_IS_KEPT])
 def test_rejected(world: World, case: str) -> None:
     """An event that is no valid request is answered with `rejected` and a receipt that keeps it, and only that."""
-    event = REJECTED[case]
+    event = (REJECTED | REJECTED_BY_WHAT_IS_KEPT)[case]
     body = event if isinstance(event, str) else json.dumps(event)
     event_id = event.get("id") if isinstance(event, dict) else None
 
@@ -393,7 +452,12 @@ def test_rejected(world: World, case: str) -> None:
     assert key == rejected_key(event_id or message_id(body))
     assert json.loads(receipt.body) == {**result, "event": body[: 64 * 1024]}
     assert world.published == [result]
-    assert world.calls == ["evidence.create", "results_topic.publish"]
+    look = ["coordination.acquire", "evidence.list", "coordination.release"]
+    assert world.calls == [
+        *(look if case in REJECTED_BY_WHAT_IS_KEPT else []),
+        "evidence.create",
+        "results_topic.publish",
+    ]
 
 
 def test_rejected_result_is_cut(world: World) -> None:
@@ -442,19 +506,32 @@ def test_two_rejected_events_under_one_id(world: World) -> None:
     assert world.published == [first, second]
 
 
-def test_rejected_for_its_time_stays_rejected(world: World) -> None:
-    """A request that was rejected for a `retireAt` ahead is not carried out when the queue delivers it again later."""
-    event = requested(retireAt="2026-03-01T12:02:00Z")
-    first = world.deliver(event)
-    world.clock.advance(360)
+@pytest.mark.parametrize("ahead", [1, 9, 45, 55, 60, 3_600, 42_000])
+def test_held_back_until_its_date(world: World, ahead: int) -> None:
+    """A request whose date is ahead is neither carried out nor rejected: the queue brings it again at its date."""
+    event = requested(retireAt=format_timestamp(START + timedelta(seconds=ahead)))
 
-    assert world.deliver(event) == first
+    with pytest.raises(NotYetDue):
+        world.deliver(event)
+    held_back = world.inbox.held_back["handle-1"]
+    assert (held_back, world.published, world.databrain.permits) == (ahead, [], [])
+
+    world.clock.advance(held_back)
+    assert world.deliver(event, receive_count=2)["outcome"] == "deleted"
+
+
+def test_no_queue_holds_it_back(world: World) -> None:
+    """A request with a date ahead that came from no queue is rejected: nobody would bring it again."""
+    event = requested(retireAt="2026-03-01T12:00:09Z")
+    delivery = receive(event, "invocation-1", START)
+
+    assert retire(delivery, world.settings, world.retire_ports())["reason"] == "invalid_request"
     assert "sales" in world.databrain.datamarts
 
 
-@pytest.mark.parametrize("retire_at", ["2026-03-01T12:01:00Z", "2026-03-01T13:01:00+01:00", "2020-01-01T00:00:00Z"])
+@pytest.mark.parametrize("retire_at", ["2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00", "2020-01-01T00:00:00Z"])
 def test_retire_at_that_is_due(world: World, retire_at: str) -> None:
-    """A `retireAt` that is past, or at most 60 seconds ahead, is carried out."""
+    """A `retireAt` that has come is carried out."""
     assert world.deliver(requested(retireAt=retire_at))["outcome"] == "deleted"
 
 
@@ -471,6 +548,7 @@ def test_same_request_again(world: World) -> None:
     assert len(world.databrain.permits) == 1
     assert world.calls == [
         "coordination.acquire",
+        "evidence.list",
         "evidence.read",
         "results_topic.publish",
         "coordination.release",

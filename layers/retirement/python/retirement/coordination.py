@@ -81,16 +81,16 @@ class CoordinationTable:
         item = self._read(_day(now))
         return 0 if item is None else int(item["used"]["N"])
 
-    def is_counted(self, request: Request) -> bool:
-        """Whether this retirement was counted, on whatever day.
+    def is_counted(self, request: Request, now: datetime) -> bool:
+        """Whether this retirement was counted on this UTC day.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        return self._read(_mark(request)) is not None
+        return self._read(_mark(request, now)) is not None
 
     def reserve(self, request: Request, most: int, now: datetime) -> bool:
-        """Count this retirement on this UTC day, unless `most` are; once, however often it is asked for.
+        """Count this retirement on this UTC day, unless `most` are; once a day, however often it is asked for.
 
         One transaction writes the mark of this retirement and raises the count, so neither can be without the other.
 
@@ -114,7 +114,7 @@ class CoordinationTable:
                         {
                             "Put": {
                                 "TableName": self._table,
-                                "Item": {"pk": {"S": _mark(request)}, "expiresAt": expires_at},
+                                "Item": {"pk": {"S": _mark(request, now)}, "expiresAt": expires_at},
                                 "ConditionExpression": "attribute_not_exists(pk)",
                             }
                         },
@@ -151,31 +151,35 @@ class CoordinationTable:
         item = self._read(_failure(request))
         return None if item is None else Reason(item["reason"]["S"])
 
-    def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:
+    def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
         """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it.
 
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
-        with _translated("PutItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=_failure_item(request, reason, now),
-                ConditionExpression="attribute_not_exists(reason) OR reason <> :unconfirmed",
-                ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
-            )
-
-    def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:
-        """No delete of this retirement took effect so far, for this reason; None where that is not known or needed.
+        After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        with _translated("write"):
-            if reason is None:
-                self._dynamodb.delete_item(TableName=self._table, Key={"pk": {"S": _failure(request)}})
-            else:
-                self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
+        is_kept = "attribute_exists(reason) AND" if after_intent else "attribute_not_exists(reason) OR"
+        with _translated("PutItem"):
+            try:
+                self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item=_failure_item(request, reason, now),
+                    ConditionExpression=f"{is_kept} reason <> :unconfirmed",
+                    ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException:
+                if after_intent:
+                    self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, Reason.UNCONFIRMED, now))
+
+    def settle(self, request: Request, reason: Reason, now: datetime) -> None:
+        """No delete of this retirement took effect so far, for this reason.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        with _translated("PutItem"):
+            self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
 
     def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
         with _translated("GetItem"):
@@ -188,11 +192,15 @@ def _lock(datamart_name: str) -> str:
 
 
 def _day(now: datetime) -> str:
-    return f"day#{now.astimezone(UTC).date().isoformat()}"
+    return f"day#{_date(now)}"
 
 
-def _mark(request: Request) -> str:
-    return f"counted#{_identity(request)}"
+def _date(now: datetime) -> str:
+    return now.astimezone(UTC).date().isoformat()
+
+
+def _mark(request: Request, now: datetime) -> str:
+    return f"counted#{_date(now)}#{_identity(request)}"
 
 
 def _identity(request: Request) -> str:

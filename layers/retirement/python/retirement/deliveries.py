@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
+from math import ceil
 from typing import Generic, Protocol, TypeVar, cast
 
 from retirement.canonical import Document, Json, ordered_json, parse_json, sha256_hex
-from retirement.errors import AttemptInterrupted, AwsCallFailed, GivenUp, InvalidRequest
+from retirement.errors import AttemptInterrupted, AwsCallFailed, GivenUp, InvalidRequest, NotYetDue
 from retirement.intake import carried_by
 from retirement.intents import Intent
 from retirement.keys import failure_file_name, rejected_key, retirement_key
 from retirement.ports import AnsweringPorts, Clock
+from retirement.record import Record
 from retirement.requests import MOST_RECEIVES, Asked, Delivery, Request
 from retirement.results import NOTHING_READ, ConfirmedBy, Grounds, Outcome, Reason, Result, shortened
 from retirement.stored_object import StoredObject
@@ -66,6 +68,10 @@ class Attempt(Generic[AskedT_co, SettingsT_co, PortsT_co]):
     settings: SettingsT_co
     ports: PortsT_co
     started_at: datetime
+
+    def record(self) -> Record:
+        """List what is kept of this retirement now."""
+        return Record(self.ports.evidence, self.request.datamart_name, self.request.retirement_id)
 
     def key(self, file_name: str) -> str:
         """Of an object of this retirement in the evidence bucket."""
@@ -160,18 +166,24 @@ def finish(
     result = attempt.result(
         outcome, message, ports.clock.now(), reason=reason, grounds=grounds, confirmed_by=confirmed_by
     )
-    receipt = ports.evidence.create(attempt.key("receipt.json"), ordered_json(result), attempt.request.content_hash)
+    is_spent = outcome is not Outcome.CANCELLED or intent is not None
+    content_hash = attempt.request.content_hash if is_spent else None
+    receipt = ports.evidence.create(attempt.key("receipt.json"), ordered_json(result), content_hash)
     return publish_receipt(attempt, receipt)
 
 
 def publish_receipt(attempt: RequestAttempt, receipt: StoredObject, *, again: bool = False) -> Document:
-    """Publish the receipt that is stored, which another attempt may have written first."""
-    require_same_request(attempt.request, receipt.content_hash)
+    """Publish the receipt that is stored, which another attempt may have written first, or who has cancelled.
+
+    What was cancelled before its intent was cancelled for a request of whatever content.
+    """
+    if receipt.content_hash is not None:
+        require_same_request(attempt.request, receipt.content_hash)
     return publish(receipt.body, attempt.ports, again=again)
 
 
 def end_as_cancelled(attempt: RequestAttempt, cancelled: StoredObject, *, intent: Intent | None) -> Document:
-    """End a retirement that somebody has cancelled before a delete was sent."""
+    """End a retirement that a person or a sweep has cancelled before a delete was sent."""
     told = cast("dict[str, str]", parse_json(cancelled.body))
     return finish(
         attempt,
@@ -183,15 +195,13 @@ def end_as_cancelled(attempt: RequestAttempt, cancelled: StoredObject, *, intent
     )
 
 
-def ended_by_now(attempt: RequestAttempt) -> Document | None:
+def ended_by_now(attempt: RequestAttempt, record: Record) -> Document | None:
     """Publish what has ended a retirement before the last receive of its request: its receipt, or a cancellation."""
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return publish_receipt(attempt, receipt, again=True)
-    cancelled = attempt.read("cancelled.json")
-    if cancelled is None or attempt.intent() is not None:
+    if record.receipt is not None:
+        return publish_receipt(attempt, record.receipt, again=True)
+    if record.cancelled is None or record.intent is not None:
         return None
-    return end_as_cancelled(attempt, cancelled, intent=None)
+    return end_as_cancelled(attempt, record.cancelled, intent=None)
 
 
 def require_same_request(request: Request, content_hash: str | None) -> None:
@@ -267,8 +277,10 @@ def _held_back(delivery: Delivery, settings: AnsweringSettings, ports: Answering
     """Have what failed delivered again after a wait that grows; after the last receive at once, for SQS to move it."""
     try:
         yield
-    except Exception:
+    except Exception as error:
         seconds = 0 if delivery.is_last else settings.retry_delays[delivery.receive_count - 1]
+        if isinstance(error, NotYetDue):
+            seconds = ceil(error.seconds)
         with suppress(AwsCallFailed):  # the queue's own visibility time-out does it too
             ports.inbox.hold_back(delivery, seconds)
         raise

@@ -11,6 +11,7 @@
     |-- AwsCallFailed         S3, DynamoDB, SNS or Secrets Manager
     |-- BackupFailed          no verified backup, so no deletion
     |-- AttemptInterrupted    busy, or out of time: nothing is wrong, the next delivery goes on
+    |   `-- NotYetDue         its date is ahead: the queue holds the request back until then
     |-- NotConfirmed          a delete may have been sent and nothing can tell what became of it
     `-- GivenUp               no attempt is left: the failure is published, and the request goes to `Failures`
 
@@ -109,6 +110,18 @@ class BackupFailed(RetirementError):
 
 class AttemptInterrupted(RetirementError):
     """This attempt has to stop, and the next one can go on."""
+
+
+class NotYetDue(AttemptInterrupted):
+    """The date is ahead.
+
+    Attributes:
+        seconds: until then.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class NotConfirmed(RetirementError):

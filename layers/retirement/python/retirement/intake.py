@@ -14,7 +14,7 @@ from retirement.canonical import Document, Json, canonical_json, parse_json, sha
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.requests import Cancellation, Carried, Delivery, DependentsPolicy, Message, Request
 from retirement.results import LONGEST_QUOTED, shortened
-from retirement.timestamps import parse_timestamp
+from retirement.timestamps import latest_meant, parse_timestamp
 
 SCHEMAS = Path(__file__).with_name("schemas")
 REQUESTED = "Datamart Retirement Requested"
@@ -61,34 +61,34 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     )
 
 
-def parse_asked(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request | Cancellation:
-    """Validate an event that asks for a retirement, or for its cancellation.
+def parse_asked(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation:
+    """Validate an event that asks for a retirement, or for its cancellation; its environment is not looked at yet.
 
     Raises:
         InvalidRequest: the message names the field, the rule and what came.
     """
     event = _parsed(delivery.body)
     if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
-        return _cancellation(event, delivery, environment)
-    return _request(event, delivery, environment, backup_by_default=backup_by_default)
+        return _cancellation(event, delivery)
+    return _request(event, delivery, backup_by_default=backup_by_default)
 
 
-def parse_request(delivery: Delivery, *, environment: str, backup_by_default: bool) -> Request:
-    """Validate the event against its schema and fill in the defaults.
+def parse_request(delivery: Delivery, *, backup_by_default: bool) -> Request:
+    """Validate the event against its schema and fill in the defaults; its environment is not looked at yet.
 
     Raises:
         InvalidRequest: the message names the field, the rule and what came.
     """
-    return _request(_parsed(delivery.body), delivery, environment, backup_by_default=backup_by_default)
+    return _request(_parsed(delivery.body), delivery, backup_by_default=backup_by_default)
 
 
-def _request(sent: Json, delivery: Delivery, environment: str, *, backup_by_default: bool) -> Request:
-    event, detail = _validated(sent, REQUESTED, environment)
+def _request(sent: Json, delivery: Delivery, *, backup_by_default: bool) -> Request:
+    event, detail = _validated(sent, REQUESTED)
     as_sent = {key: value for key, value in detail.items() if key != "retireAt"}
     return Request(
         datamart_name=cast("str", detail["datamartName"]),
         retirement_id=cast("str", detail.get("retirementId") or _default_id(cast("str", event["id"]))),
-        environment=environment,
+        environment=cast("str", detail["environment"]),
         requested_by=cast("str", detail["requestedBy"]),
         reason=cast("str", detail["reason"]),
         backup=cast("bool", detail.get("backup", backup_by_default)),
@@ -97,7 +97,9 @@ def _request(sent: Json, delivery: Delivery, environment: str, *, backup_by_defa
         reviewed_embeds=frozenset(cast("list[str]", detail.get("reviewedEmbeds", []))),
         plan_id=cast("str | None", detail.get("planId")),
         retire_at=_retire_at(detail, delivery.arrived_at),
+        event_time=_timestamp("time", event["time"]),
         requested_at=_requested_at(event, delivery),
+        cutoff=min(latest_meant(cast("str", event["time"])), delivery.arrived_at),
         event_id=cast("str", event["id"]),
         content_hash=sha256_hex(canonical_json(as_sent)),
         detail=detail,
@@ -116,7 +118,7 @@ def parse_message(body: str, *, environment: str, arrived_at: datetime) -> Messa
     detail_type = DETAIL_TYPES[cast("str", valid["type"])]
     data = cast("Document", valid["data"])
     _validate(data, detail_type, "detail", whole="data")
-    _require_environment(data, environment, "data")
+    require_environment(cast("str", data["environment"]), environment, "data")
     _retire_at(data, arrived_at, "data")
     return Message(detail_type=detail_type, time=_timestamp("timestamp", valid["timestamp"]), detail=data)
 
@@ -134,11 +136,12 @@ def _retire_at(detail: Document, arrived_at: datetime, whole: str = "detail") ->
     return retire_at
 
 
-def _cancellation(sent: Json, delivery: Delivery, environment: str) -> Cancellation:
-    event, detail = _validated(sent, CANCELLED, environment)
+def _cancellation(sent: Json, delivery: Delivery) -> Cancellation:
+    event, detail = _validated(sent, CANCELLED)
     return Cancellation(
         datamart_name=cast("str", detail["datamartName"]),
         retirement_id=cast("str", detail["retirementId"]),
+        environment=cast("str", detail["environment"]),
         requested_by=cast("str", detail["requestedBy"]),
         reason=cast("str", detail["reason"]),
         requested_at=_requested_at(event, delivery),
@@ -216,11 +219,10 @@ def schema(title: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
 
 
-def _validated(event: Json, detail_type: str, environment: str) -> tuple[Document, Document]:
+def _validated(event: Json, detail_type: str) -> tuple[Document, Document]:
     """Return the event and its detail."""
     _validate(event, detail_type, whole="the event")
     valid = cast("Mapping[str, Document]", event)
-    _require_environment(valid["detail"], environment, "detail")
     return valid, valid["detail"]
 
 
@@ -240,8 +242,12 @@ def _validate(document: Json, title: str, part: str | None = None, *, whole: str
         raise InvalidRequest(explained(error, whole, f"{whole}." if part else "")) from None
 
 
-def _require_environment(detail: Document, environment: str, whole: str) -> None:
-    meant = detail["environment"]
+def require_environment(meant: str, environment: str, whole: str = "detail") -> None:
+    """Refuse what is for another stack.
+
+    Raises:
+        InvalidRequest: another environment is meant.
+    """
     if meant != environment:
         raise InvalidRequest(
             f"{whole}.environment is {_brief(meant)}, and this stack's is {environment!r}: "

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json
+from retirement.organisation import Organisation
 from retirement.results import BackupReference, Grounds
 from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
@@ -24,6 +25,7 @@ class Intent:
     backup: BackupReference | None
     invocation_id: str
     content_hash: str
+    organisation: Organisation
 
     @property
     def grounds(self) -> Grounds:
@@ -46,6 +48,7 @@ class Intent:
                 "dependents": self.dependents,
                 "backup": None if self.backup is None else self.backup.document(),
                 "invocationId": self.invocation_id,
+                "organisation": self.organisation.document(),
             }
         )
 
@@ -69,6 +72,7 @@ class Intent:
                 dependents=kept["dependents"],
                 backup=None if backup is None else _backup(backup),
                 invocation_id=kept["invocationId"],
+                organisation=Organisation.kept_in(kept),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise stored.not_ours() from None

@@ -36,6 +36,11 @@ def schedule_file_name(number: int) -> str:
     return f"schedule-{number}.json"
 
 
+def arrival_file_name(event_id: str) -> str:
+    """Of the first arrival of an event whose own time is not over by then."""
+    return f"arrival-{sha256_hex(event_id)[:16]}.json"
+
+
 def reminder_file_name(number: int) -> str:
     """Of the reminder of such a date."""
     return f"reminder-{number}.json"

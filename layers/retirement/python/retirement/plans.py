@@ -6,6 +6,7 @@ from typing import cast
 
 from retirement.canonical import Document, Json, canonical_json, sha256_hex
 from retirement.dependents import Dependents
+from retirement.organisation import Organisation
 from retirement.requests import Request
 from retirement.snapshot import Snapshot
 from retirement.timestamps import format_timestamp
@@ -15,14 +16,16 @@ from retirement.timestamps import format_timestamp
 class Plan:
     """`seen` holds neither times of ours nor limits nor the mode: the same state and options give the same plan.
 
-    `columns` is what a later drift is explained with: it follows from the configuration and is not part of the hash.
+    The others are not part of the hash. `columns`, which follow from the configuration, explain a later drift;
+    `organisation` is where it was seen: a token that is rotated does not make another plan.
     """
 
     seen: Document
     columns: Document
+    organisation: Organisation
 
     @classmethod
-    def of(cls, request: Request, snapshot: Snapshot, dependents: Dependents) -> "Plan":
+    def of(cls, request: Request, snapshot: Snapshot, dependents: Dependents, organisation: Organisation) -> "Plan":
         """Put down what this request, this snapshot and these dependents amount to."""
         embeds = [
             {**embed.document(), "verdict": embed.verdict(snapshot.name)}
@@ -31,6 +34,7 @@ class Plan:
         gaps = {"notListed": list(dependents.listing.gaps)} if dependents.listing.gaps else {}
         return cls(
             columns=_columns(snapshot.entry),
+            organisation=organisation,
             seen={
                 "formatVersion": "1",
                 "datamartName": snapshot.name,
@@ -54,7 +58,12 @@ class Plan:
 
     def document(self) -> Document:
         """The plan as it is kept."""
-        return {"planId": self.plan_id, **self.seen, "columns": self.columns}
+        return {
+            "planId": self.plan_id,
+            **self.seen,
+            "columns": self.columns,
+            "organisation": self.organisation.document(),
+        }
 
 
 def _columns(entry: Document) -> Document:

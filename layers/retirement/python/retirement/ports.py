@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from retirement.backup import DeletePermit
-from retirement.canonical import Document
+from retirement.canonical import Document, Json
 from retirement.dependents import EmbedListing, EmbedMap
 from retirement.errors import DatabrainError
 from retirement.requests import Asked, Delivery, Request
@@ -81,6 +81,9 @@ class Databrain(Protocol):
             RetirementError: there is no token.
         """
 
+    def place_of_secret(self, document: Json) -> str | None:
+        """The path of the first place that holds a token or a key that this attempt has read, None where none does."""
+
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         """Send one delete request, never a second one, with the token that all else was read with.
 
@@ -136,20 +139,23 @@ class Coordination(Protocol):
     def used_today(self, now: datetime) -> int:
         """How many retirements were counted on this UTC day."""
 
-    def is_counted(self, request: Request) -> bool:
-        """Whether this retirement was counted, on whatever day."""
+    def is_counted(self, request: Request, now: datetime) -> bool:
+        """Whether this retirement was counted on this UTC day."""
 
     def reserve(self, request: Request, most: int, now: datetime) -> bool:
-        """Count this retirement on this UTC day, unless `most` are; once, however often it is asked for."""
+        """Count this retirement on this UTC day, unless `most` are; once a day, however often it is asked for."""
 
     def last_failure(self, request: Request) -> Reason | None:
         """The reason of this retirement's last failed attempt, None where none is known."""
 
-    def record_failure(self, request: Request, reason: Reason, now: datetime) -> None:
-        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it."""
+    def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
+        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it.
 
-    def settle(self, request: Request, reason: Reason | None, now: datetime) -> None:
-        """No delete of this retirement took effect so far, for this reason; None where that is not known or needed."""
+        After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
+        """
+
+    def settle(self, request: Request, reason: Reason, now: datetime) -> None:
+        """No delete of this retirement took effect so far, for this reason."""
 
 
 class EmbedMapSource(Protocol):
@@ -207,6 +213,9 @@ class Timer(Enum):
 
 class Timers(Protocol):
     """One timer of each kind for a retirement."""
+
+    def can_send(self, body: str) -> bool:
+        """Whether a body is small enough for a timer."""
 
     def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
         """Set or move it: at this time, and hardly later than a minute after it, the body is sent.

@@ -1,6 +1,6 @@
 """A request, the delivery that it came in, and what can be told of one that is not valid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -56,6 +56,10 @@ class Asked(Protocol):
         """With the name, the identity of a retirement."""
 
     @property
+    def environment(self) -> str:
+        """The environment that the sender meant."""
+
+    @property
     def requested_by(self) -> str:
         """For the audit."""
 
@@ -72,8 +76,10 @@ class Asked(Protocol):
 class Request:
     """A valid request with its defaults filled in.
 
-    `content_hash` is of the request as sent, before defaults and without `retireAt`; `event_id` tells two that ask for
-    the same from one that is delivered twice.
+    `environment` is the one that is meant. `content_hash` is of the request as sent, before defaults and without
+    `retireAt`; `event_id` tells two that ask for the same from one that is delivered twice. `event_time` is what the
+    event says; `cutoff` is the latest moment at which this can have been asked: a datamart that was created after it is
+    another one.
     """
 
     datamart_name: str
@@ -87,10 +93,16 @@ class Request:
     reviewed_embeds: frozenset[str]
     plan_id: str | None
     retire_at: datetime | None
+    event_time: datetime
     requested_at: datetime
+    cutoff: datetime
     event_id: str
     content_hash: str
     detail: Document
+
+    def asked_before(self, requested_at: datetime, cutoff: datetime) -> "Request":
+        """The same request, known to have been asked for no later than that."""
+        return replace(self, requested_at=min(self.requested_at, requested_at), cutoff=min(self.cutoff, cutoff))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +111,7 @@ class Cancellation:
 
     datamart_name: str
     retirement_id: str
+    environment: str
     requested_by: str
     reason: str
     requested_at: datetime

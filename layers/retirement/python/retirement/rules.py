@@ -38,6 +38,13 @@ CHANGED = Refusal(
 )
 
 
+PLANNED_ELSEWHERE = Refusal(
+    Reason.PLAN_DRIFTED,
+    "This was planned with another service token or DatabrainBaseUrl, and nothing that was listed then is listed now: "
+    f"this looks like another organisation. Put back a token of the one that was meant, {ASK_AGAIN}.",
+)
+
+
 class Recognition(Enum):
     """What has become of the datamart that an earlier attempt set out to delete."""
 
@@ -99,7 +106,7 @@ def decide(
     `kept_plan` is the plan that the request names, None where it names none or none is kept under that name.
     """
     return (
-        _ambiguous_name(snapshot)
+        ambiguous_name(snapshot)
         or _recreated(request, snapshot)
         or _plan_drifted(request, plan, kept_plan)
         or _dependents_found(request, dependents)
@@ -138,7 +145,8 @@ def _not_retirable(request: Request, settings: RetireSettings) -> Refusal | None
     )
 
 
-def _ambiguous_name(snapshot: Snapshot) -> Refusal | None:
+def ambiguous_name(snapshot: Snapshot) -> Refusal | None:
+    """A name that is nearly the same is listed, too."""
     own = folded(snapshot.name)
     alike = [name for name in snapshot.listing.created_at if name != snapshot.name and folded(name) == own]
     if not alike:
@@ -151,7 +159,7 @@ def _ambiguous_name(snapshot: Snapshot) -> Refusal | None:
 
 
 def _recreated(request: Request, snapshot: Snapshot) -> Refusal | None:
-    if snapshot.created_at is None or snapshot.created_at.replace(microsecond=0) <= request.requested_at:
+    if snapshot.created_at is None or snapshot.created_at <= request.cutoff:
         return None
     return Refusal(
         Reason.RECREATED,

@@ -1,14 +1,12 @@
 """The dates that were asked for a retirement, in the order in which they took effect; the last one stands."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from retirement.canonical import parse_json
-from retirement.keys import schedule_file_name
 from retirement.stored_object import StoredObject
-from retirement.timestamps import parse_timestamp
+from retirement.timestamps import latest_meant, parse_timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +17,7 @@ class Schedule:
     event: str
     event_id: str
     requested_at: datetime
+    cutoff: datetime
     scheduled_at: datetime
     retire_at: datetime
     kept: StoredObject
@@ -38,23 +37,10 @@ class Schedule:
                 event=told["event"],
                 event_id=event["id"],
                 requested_at=parse_timestamp(told["requestedAt"]),
+                cutoff=latest_meant(event["time"]),
                 scheduled_at=parse_timestamp(told["finishedAt"]),
                 retire_at=parse_timestamp(told["retireAt"]),
                 kept=kept,
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise kept.not_ours() from None
-
-
-def kept_schedules(read: Callable[[str], StoredObject | None], *, after: int = 0) -> list[Schedule]:
-    """Read those of one retirement; `read` takes a file's name, `after` leaves out so many of the first.
-
-    Raises:
-        AwsCallFailed: one could not be read.
-    """
-    found: list[Schedule] = []
-    number = after + 1
-    while kept := read(schedule_file_name(number)):
-        found.append(Schedule.of(number, kept))
-        number += 1
-    return found

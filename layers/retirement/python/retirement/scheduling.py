@@ -4,6 +4,7 @@ The evidence bucket alone decides. Each date that was asked for is kept as `sche
 A timer is set to it, and whoever sets one looks afterwards whether another date or a cancellation came meanwhile.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from math import ceil
@@ -14,28 +15,27 @@ from retirement.deliveries import (
     ANOTHER_ATTEMPT,
     Attempt,
     answered,
-    end_as_cancelled,
     ended_by_now,
     given_up,
     insist,
     publish,
-    publish_receipt,
     require_same_request,
     without_event,
 )
 from retirement.errors import AttemptInterrupted, InvalidRequest
-from retirement.intake import parse_asked
+from retirement.intake import parse_asked, require_environment
 from retirement.keys import cancellation_failure_file_name, reminder_file_name, schedule_file_name
 from retirement.ports import SchedulePorts, Timer
+from retirement.record import Record
 from retirement.requests import Cancellation, Delivery, Request
 from retirement.results import Outcome, Reason, shortened
-from retirement.schedules import Schedule, kept_schedules
+from retirement.schedules import Schedule
 from retirement.settings import ScheduleSettings
 from retirement.timestamps import format_timestamp
 
 # What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
-# Less than the time by which the retire function takes a request early.
-SOON = timedelta(seconds=50)
+# Hosts' clocks are less apart, and a message can be delayed for longer.
+SOON = timedelta(seconds=120)
 # A date that is so near cannot be moved any more: before it is kept that it was, the retire function may have begun.
 SETTLED = timedelta(seconds=60)
 
@@ -61,7 +61,7 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
 
 
 def _schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts, started_at: datetime) -> Document:
-    asked = parse_asked(delivery, environment=settings.environment_name, backup_by_default=settings.backup_by_default)
+    asked = parse_asked(delivery, backup_by_default=settings.backup_by_default)
     ports.telemetry.about(asked)
     ports.telemetry.step("request", kind=type(asked).__name__, requestedBy=asked.requested_by)
     match asked:
@@ -87,54 +87,68 @@ def _set_date(attempt: _Attempt) -> Document:
         InvalidRequest: the identity was spent on another request, or what stands is due already.
         AttemptInterrupted: a delete may be sent, or have been: the retire function ends it.
     """
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return publish_receipt(attempt, receipt, again=True)
-    cancelled = attempt.read("cancelled.json")
-    if cancelled is not None:
-        return end_as_cancelled(attempt, cancelled, intent=None)
+    record = attempt.record()
+    ended = _ended(record, attempt)
+    if ended is not None:
+        return ended
+    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
-    schedules = kept_schedules(attempt.read)
-    dates = _with_this(schedules, attempt)
-
-    standing = dates[-1]
-    _set_timers(standing, attempt)
-    while newer := kept_schedules(attempt.read, after=standing.number):
-        standing = newer[-1]
-        _set_timers(standing, attempt)
-    # who cancels or retires writes first and looks then: one of the two sees the other
-    cancelled = attempt.read("cancelled.json")
-    if cancelled is not None:
-        _clear_timers(attempt)
-        return end_as_cancelled(attempt, cancelled, intent=None)
-    if _is_soon(standing.retire_at, attempt):
+    current = _with_this(record, attempt)
+    is_new = current is not record.date
+    _set_timers(current, attempt)
+    # who moves, cancels or retires writes first and looks then: one of the two sees the other
+    while (record := attempt.record()).date is not None and record.date.number > current.number:
+        current, is_new = record.date, False
+        _set_timers(current, attempt)
+    ended = _ended(record, attempt)
+    if ended is not None:
+        return ended
+    if _is_soon(current.retire_at, attempt):
         return {}
-    if attempt.intent() is not None:
+    if record.intent is not None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
-    if _is_due_soon(standing, attempt):
-        return _remind(standing, attempt)
-    return publish(standing.kept.body, attempt.ports, again=not len(schedules) < len(dates) == standing.number)
+    if _is_due_soon(current, attempt):
+        return _remind(current, attempt)
+    return publish(current.kept.body, attempt.ports, again=not is_new)
 
 
-def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
-    """The dates, with this request's at the end if it is the one that stands now."""
-    request = attempt.request
+def _ended(record: Record, attempt: _Attempt) -> Document | None:
+    """What has ended the retirement; no timer is to go off after that, whoever has set it."""
+    if record.receipt is None and record.cancelled is None:
+        return None
+    _clear_timers(attempt)
+    ended = ended_by_now(attempt, record)
+    if ended is None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    return ended
+
+
+def _with_this(record: Record, attempt: _Attempt) -> Schedule:
+    """The date that is current, which is this request's if nobody has asked later."""
+    request, last = attempt.request, record.date
     retire_at = request.retire_at or request.requested_at
-    if schedules:
-        require_same_request(request, schedules[0].kept.content_hash)
-        last = schedules[-1]
-        is_known = request.event_id in {known.event_id for known in schedules}
+    if record.intent is not None:  # it owns the identity
+        require_same_request(request, record.intent.content_hash)
+    elif last is not None:
+        require_same_request(request, last.kept.content_hash)
+    if last is not None:
         is_due_anyway = _is_soon(retire_at, attempt) and _is_soon(last.retire_at, attempt)
         is_the_same = retire_at == last.retire_at or is_due_anyway
-        if is_known or is_the_same or request.requested_at < last.requested_at:
-            return schedules  # delivered again, or nothing new, or late
+        if is_the_same or request.requested_at < last.requested_at or record.has_date_of(request):
+            return last  # nothing new, or late, or delivered again
         if _is_soon(last.retire_at, attempt, within=SETTLED):
             raise _already_due(f"was due at {format_timestamp(last.retire_at)} and")
-    if not _is_soon(retire_at, attempt) and attempt.intent() is not None:
+    if not _is_soon(retire_at, attempt) and record.intent is not None:
         raise _already_due("was asked for without a date and")
-    number = len(schedules) + 1
+    if not _is_soon(retire_at, attempt) and not attempt.ports.timers.can_send(attempt.delivery.body):
+        raise InvalidRequest(
+            "The event is too large to be kept for a date: EventBridge Scheduler takes less than EventBridge. Name "
+            "fewer embeds in detail.reviewedEmbeds, or send it without detail.retireAt when it is due"
+        )
+    number = 1 if last is None else last.number + 1
     what = "The dry run is made" if request.dry_run else "The retirement is decided on and carried out"
-    moved = f", instead of {format_timestamp(schedules[-1].retire_at)}" if schedules else ""
+    moved = "" if last is None else f", instead of {format_timestamp(last.retire_at)}"
     result = attempt.result(
         Outcome.SCHEDULED,
         f"{what} at {format_timestamp(retire_at)}{moved}. {CHANGE_OF_MIND}",
@@ -146,7 +160,7 @@ def _with_this(schedules: list[Schedule], attempt: _Attempt) -> list[Schedule]:
     if kept.body != text:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("schedule", number=number, retireAt=format_timestamp(retire_at))
-    return [*schedules, Schedule.of(number, kept)]
+    return Schedule.of(number, kept)
 
 
 def _already_due(why: str) -> InvalidRequest:
@@ -222,10 +236,14 @@ def _remind(standing: Schedule, attempt: _Attempt) -> Document:
 
 
 def _conclude(attempt: _Attempt) -> Document:
-    ended = ended_by_now(attempt)
+    record = attempt.record()
+    if record.receipt is not None or record.cancelled is not None:
+        _clear_timers(attempt)
+    ended = ended_by_now(attempt, record)
     if ended is not None:
         return ended
-    raise given_up(attempt, attempt.intent(), None)
+    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    raise given_up(attempt, record.intent, None)
 
 
 # ---- A cancellation ------------------------------------------------------------------------------------------------
@@ -238,13 +256,14 @@ def _cancel(attempt: _Cancelling) -> Document:
         InvalidRequest: the retirement had ended before.
         AttemptInterrupted: a delete may have been sent, or will be: the receipt tells, and the next delivery reads it.
     """
-    ports = attempt.ports
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return _publish_cancelled(receipt.body, attempt)
+    ports, record = attempt.ports, attempt.record()
+    if record.receipt is not None:
+        _clear_timers(attempt)
+        return _publish_cancelled(record.receipt.body, attempt)
+    require_environment(attempt.request.environment, attempt.settings.environment_name)
     what = (
         "The retirement is not carried out, and neither is a request for it that comes later."
-        if attempt.read(schedule_file_name(1))
+        if record.date is not None
         else "No date is kept under this retirementId, and a request for it that waits or comes later is not carried "
         "out. If another retirement was meant, that one goes on: cancel it by its own retirementId."
     )
@@ -259,20 +278,19 @@ def _cancel(attempt: _Cancelling) -> Document:
             "The retirement had set out to delete before it was cancelled: its own result tells which was first."
         )
     _clear_timers(attempt)
-    schedules = kept_schedules(attempt.read)
-    if not schedules:
-        receipt = attempt.read("receipt.json")
-        return publish(cancelled.body, ports) if receipt is None else _publish_cancelled(receipt.body, attempt)
+    # from here on it is decided, also for who finds no intent now and ends the retirement otherwise later
     told = ordered_json(without_event(cancelled.body))
-    ended = ports.evidence.create(attempt.key("receipt.json"), told, schedules[0].kept.content_hash)
+    ended = ports.evidence.create(attempt.key("receipt.json"), told)
     return _publish_cancelled(ended.body, attempt)
 
 
 def _conclude_cancelling(attempt: _Cancelling) -> Document:
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return _publish_cancelled(receipt.body, attempt)
-    raise given_up(attempt, attempt.intent(), None, cancellation_failure_file_name)
+    record = attempt.record()
+    if record.receipt is not None:
+        _clear_timers(attempt)
+        return _publish_cancelled(record.receipt.body, attempt)
+    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    raise given_up(attempt, record.intent, None, cancellation_failure_file_name)
 
 
 def _publish_cancelled(receipt: str, attempt: _Cancelling) -> Document:

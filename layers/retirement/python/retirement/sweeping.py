@@ -14,10 +14,10 @@ from typing import Any, cast
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json
 from retirement.errors import AwsCallFailed, ConfigurationError
 from retirement.intake import CANCELLED, REQUESTED
-from retirement.keys import SWEEPS_ASKED, failure_file_name, retirement_key, sweep_asked_key, sweep_report_key
+from retirement.keys import SWEEPS_ASKED, sweep_asked_key, sweep_report_key
 from retirement.ports import SweepPorts
+from retirement.record import Record
 from retirement.results import Outcome, shortened
-from retirement.schedules import kept_schedules
 from retirement.settings import S3Location, SweepSettings
 from retirement.stored_object import StoredObject
 from retirement.sweep_ids import Subject, latest_numbers
@@ -189,33 +189,27 @@ def _asked_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, M
 
 def _earlier(this: _Sweep, asked: _Asked) -> Earlier:
     """Read what has come of an earlier retirement; the first of these that is there tells."""
-
-    def read(file_name: str) -> StoredObject | None:
-        return this.ports.evidence.read(retirement_key(asked.datamart_name, asked.retirement_id, file_name))
+    record = Record(this.ports.evidence, asked.datamart_name, asked.retirement_id)
 
     def found(standing: Standing, told: str, retire_at: datetime) -> Earlier:
         return Earlier(asked.retirement_id, asked.number, standing, told, retire_at)
 
     date = _date_of(_kept_request(this, asked))
-    receipt = read("receipt.json")
-    outcome = None if receipt is None else _outcome_of(receipt)
+    outcome = None if record.receipt is None else _outcome_of(record.receipt)
     if outcome in _STANDINGS:
         return found(_STANDINGS[outcome], f"{asked.retirement_id} ended as {outcome}", date)
-    cancelled = read("cancelled.json")
-    if cancelled is not None:
-        return found(*_called_off(asked, cancelled), date)
+    if record.cancelled is not None:
+        return found(*_called_off(asked, record.cancelled), date)
     if outcome is not None:
         return found(Standing.CALLED_OFF, f"{asked.retirement_id} ended as {outcome}", date)
-    schedules = kept_schedules(read)
-    date = schedules[-1].retire_at if schedules else date
-    has_failed, has_set_out = read(failure_file_name(1)) is not None, read("intent.json") is not None
-    if has_failed and has_set_out:
+    date = record.date.retire_at if record.date else date
+    if record.has_failed and record.has_set_out:
         return found(Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} failed", date)
-    if has_set_out:
+    if record.has_set_out:
         return found(Standing.AT_WORK, f"{asked.retirement_id} is at work", date)
-    if schedules and (date > this.started_at or not has_failed):
+    if record.date and (date > this.started_at or not record.has_failed):
         return found(Standing.SCHEDULED, f"{asked.retirement_id} was asked for before", date)
-    if has_failed:
+    if record.has_failed:
         return found(Standing.GIVEN_UP, f"{asked.retirement_id} failed", date)
     return found(Standing.UNHEARD, f"{asked.retirement_id} was asked for before, and nothing has come of it", date)
 

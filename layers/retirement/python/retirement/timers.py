@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Delivery is tried for a day, the most there is (EventBridge Scheduler API reference, RetryPolicy).
 _RETRIES = 185
 _RETRY_SECONDS = 86_400
+# Bytes of UTF-8 (EventBridge Scheduler user guide, "Quotas": 256 KB, whatever is meant by that).
+_LARGEST_INPUT = 256_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class SchedulerTimers:
         self._group = group
         self._targets = targets
 
+    def can_send(self, body: str) -> bool:
+        """Whether a body is small enough for a timer."""
+        return len(_input(body).encode()) <= _LARGEST_INPUT
+
     def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
         """Set or move it.
 
@@ -57,8 +63,7 @@ class SchedulerTimers:
             "Target": {
                 "Arn": self._targets.queues[timer],
                 "RoleArn": self._targets.role,
-                # "<aws.scheduler...>" would be filled in (user guide, "Adding context attributes"); JSON reads it alike
-                "Input": body.replace("<", "\\u003c"),
+                "Input": _input(body),
                 "RetryPolicy": {"MaximumRetryAttempts": _RETRIES, "MaximumEventAgeInSeconds": _RETRY_SECONDS},
                 "DeadLetterConfig": {"Arn": self._targets.failures},
             },
@@ -83,6 +88,11 @@ class SchedulerTimers:
             pass  # it went off, or there was none
         except (ClientError, BotoCoreError) as error:
             raise AwsCallFailed(f"EventBridge Scheduler could not clear a timer: {error}") from error
+
+
+def _input(body: str) -> str:
+    """`<aws.scheduler...>` would be filled in (user guide, "Adding context attributes"); JSON reads this alike."""
+    return body.replace("<", "\\u003c")
 
 
 def _name(timer: Timer, asked: Asked) -> str:

@@ -3,12 +3,12 @@
 Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from retirement.backup import DeletePermit, NoBackupAsked, VerifiedBackup, backup_of
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
@@ -31,22 +31,28 @@ from retirement.errors import (
     AwsCallFailed,
     BackupFailed,
     DatabrainUnavailable,
+    DatabrainUnexpected,
     InvalidRequest,
     NotConfirmed,
+    NotYetDue,
     RetirementError,
     reason_of,
 )
-from retirement.intake import parse_request
+from retirement.intake import parse_request, require_environment
 from retirement.intents import Intent
 from retirement.keys import backup_file_name, plan_key
+from retirement.organisation import Organisation, identity_of
 from retirement.plans import Plan
 from retirement.ports import DeleteEffect, RetirePorts
+from retirement.record import Record
 from retirement.requests import Delivery, DependentsPolicy, Request
 from retirement.results import NOTHING_READ, BackupReference, ConfirmedBy, Grounds, Outcome, Reason, quoted
 from retirement.rules import (
     CHANGED,
+    PLANNED_ELSEWHERE,
     Recognition,
     Refusal,
+    ambiguous_name,
     close_names,
     daily_limit_reached,
     decide,
@@ -55,9 +61,9 @@ from retirement.rules import (
     refuse_by_count,
     refuse_by_name,
 )
-from retirement.schedules import Schedule, kept_schedules
-from retirement.settings import DatabrainApi, Mode, RetireSettings
+from retirement.settings import LONGEST_DELAY, DatabrainApi, Mode, RetireSettings
 from retirement.snapshot import Absent, Snapshot
+from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp
 
 # Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication, one of
@@ -69,9 +75,6 @@ TIME_TO_GIVE_UP_LOCK = 5.0
 LOCK_POLL = 1.0
 RESEND_WAIT = 1.0
 CONFIRM_WAIT = 1.0
-
-# Of a request whose date is ahead: the clocks of those who send it are not all alike.
-SCHEDULING_TOLERANCE = timedelta(seconds=60)
 
 MOST_SENDS = 3
 MOST_CONFIRMATIONS = 3
@@ -92,88 +95,89 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts) -> 
 
 
 def _retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, started_at: datetime) -> Document:
-    request = parse_request(  # 1. validate
-        delivery, environment=settings.environment_name, backup_by_default=settings.backup_by_default
-    )
+    request = parse_request(delivery, backup_by_default=settings.backup_by_default)  # 1. validate
     ports.telemetry.about(request)
     ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
-    _require_due(request, delivery)
     attempt = Attempt(request, delivery, settings, ports, started_at)
     if delivery.is_last:
         return insist(partial(_conclude, attempt), ports.clock)
     with _locked(attempt), _failure_recorded(attempt):  # 2. lock
-        return _carry_out(attempt)
+        record = attempt.record()  # 3. recover
+        if record.receipt is not None:
+            return publish_receipt(attempt, record.receipt, again=True)
+        if record.intent is not None:  # it owns the identity, whatever was asked for or set since
+            require_same_request(request, record.intent.content_hash)
+            ports.telemetry.step("recover", found="intent")
+            return _resume(record.intent, attempt)
+        require_environment(request.environment, settings.environment_name)
+        attempt = replace(attempt, request=_as_first_asked(record, attempt))
+        return _put_off(record, attempt) or _carry_out(attempt)
 
 
 def _carry_out(attempt: _Attempt) -> Document:
+    """Steps 4 to 13, where no earlier attempt has set out to delete."""
     request, ports = attempt.request, attempt.ports
 
-    # 3. recover
-    receipt = attempt.read("receipt.json")
-    if receipt is not None:
-        return publish_receipt(attempt, receipt, again=True)
-    intent = _earlier_intent(attempt)
-    schedules = kept_schedules(attempt.read)
-    if schedules:
-        require_same_request(request, schedules[0].kept.content_hash)
-    called_off = _called_off(schedules, attempt) if intent is None else None
-    if called_off is not None:
-        return called_off
-    if schedules:
-        request = _as_first_asked(request, schedules[0])
-        attempt = replace(attempt, request=request)
-
-    # 4. refuse what needs no look at Databrain - unless a delete may have been sent already
-    refusal = _refuse_at_once(intent, attempt)
-    if refusal is not None and intent is None:
+    # 4. refuse what needs no look at Databrain
+    refusal = refuse_by_name(request, attempt.settings) or _refuse_by_count(attempt)
+    if refusal is not None:
         return _refuse(attempt, refusal, intent=None)
 
     # 5. the token is read with the first request; 6. snapshot
-    sighting = ports.databrain.find(request.datamart_name)
-    ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
-    if intent is not None:
-        ended = _take_up(intent, sighting, refusal, attempt)
-        if ended is not None:
-            return ended
+    sighting = _look(attempt)
     if isinstance(sighting, Absent):
         return finish(
-            attempt, Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=intent
+            attempt, Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=None
         )
 
-    # 7. dependents
-    dependents = _dependents(attempt)
-
-    # 8. decide
-    plan = Plan.of(request, sighting, dependents)
-    ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(plan.document()))
-    refusal = decide(request, sighting, dependents, plan, _kept_plan(plan, attempt), attempt.settings)
-    shown = dependents.document()
-    grounds = Grounds(plan.plan_id, shown)
-    ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
+    # 7. dependents, 8. decide
+    plan, dependents, refusal = _decide(sighting, attempt)
+    grounds = Grounds(plan.plan_id, dependents.document())
     if refusal is not None:
-        return _refuse(attempt, refusal, intent=intent, grounds=grounds)
+        return _refuse(attempt, refusal, intent=None, grounds=grounds)
     if _is_dry_run(attempt):
-        return finish(
-            attempt,
-            Outcome.PLANNED,
-            _what_to_do_with(plan, request),
-            intent=intent,
-            reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
-            grounds=grounds,
-        )
+        return _end_as_planned(attempt, grounds, intent=None)
 
     # 9. back up
     permit = _back_up(sighting, dependents, attempt)
 
     # 10. count, and write the intent
     _require_time_to_delete(attempt)
+    counted_on = ports.clock.now().date()
     refusal = _count(attempt)
     if refusal is not None:
-        return _refuse(attempt, refusal, intent=intent, grounds=grounds)
-    intent = _write_intent(permit, plan, shown, attempt)
+        return _refuse(attempt, refusal, intent=None, grounds=grounds)
+    intent = _write_intent(permit, plan, grounds, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
-    return _delete_unless_cancelled(permit, intent, attempt)
+    return _delete_unless_cancelled(permit, intent, counted_on, attempt)
+
+
+def _resume(intent: Intent, attempt: _Attempt) -> Document:
+    """Steps 5 to 13, where an earlier attempt may have deleted already: first of all, what has become of it."""
+    request, ports = attempt.request, attempt.ports
+    sighting = _look(attempt)
+    _require_same_organisation(intent, sighting, attempt)
+    ended = _end_of(intent, sighting, attempt)
+    if ended is not None or isinstance(sighting, Absent):
+        return cast("Document", ended)
+    refusal = refuse_by_name(request, attempt.settings)
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+    if _is_dry_run(attempt):
+        plan, dependents, refusal = _decide(sighting, attempt)
+        grounds = Grounds(plan.plan_id, dependents.document())
+        if refusal is not None:
+            return _refuse(attempt, refusal, intent=intent, grounds=grounds)
+        return _end_as_planned(attempt, grounds, intent=intent)
+    counted_on = ports.clock.now().date()
+    refusal = _count(attempt)
+    if refusal is not None and _is_in_doubt(attempt):
+        raise NotConfirmed(f"An earlier attempt may have sent a delete, and this one may not: {refusal.message}")
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+    ports.coordination.settle(request, Reason.INTERNAL_ERROR, ports.clock.now())
+    return _delete_unless_cancelled(_permit_again(sighting, intent, attempt), intent, counted_on, attempt)
 
 
 @contextmanager
@@ -201,11 +205,13 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
     """Keep the reason of a failed attempt for the receive that gives up."""
     try:
         yield
-    except InvalidRequest:
+    except (InvalidRequest, NotYetDue):
         raise
     except Exception as error:
+        coordination, now = attempt.ports.coordination, attempt.ports.clock.now()
         with suppress(AwsCallFailed):  # the error itself matters more
-            attempt.ports.coordination.record_failure(attempt.request, reason_of(error), attempt.ports.clock.now())
+            after_intent = attempt.intent() is not None
+            coordination.record_failure(attempt.request, reason_of(error), now, after_intent=after_intent)
         raise
 
 
@@ -215,44 +221,61 @@ def _conclude(attempt: _Attempt) -> Document:
     Raises:
         GivenUp: the failure is kept and published.
     """
-    ended = ended_by_now(attempt)
+    record = attempt.record()
+    ended = ended_by_now(attempt, record)
     if ended is not None:
         return ended
-    intent, reason = _earlier_intent(attempt), None
+    intent, reason = record.intent, None
+    if intent is None:
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
+    else:
+        require_same_request(attempt.request, intent.content_hash)
     with suppress(AwsCallFailed):  # the table may vanish
         reason = attempt.ports.coordination.last_failure(attempt.request)
     raise given_up(attempt, intent, reason)
 
 
-def _is_ahead(retire_at: datetime, delivery: Delivery) -> bool:
-    """Whether a date is in the future; by the arrival, not by the clock, so that each delivery is told the same."""
-    return retire_at > delivery.arrived_at + SCHEDULING_TOLERANCE
+def _as_first_asked(record: Record, attempt: _Attempt) -> Request:
+    delivery = attempt.delivery
+    request = record.as_first_arrived(attempt.request, delivery, comes_again=delivery.receive_count > 1)
+    return record.as_first_asked(request)
 
 
-def _require_due(request: Request, delivery: Delivery) -> None:
-    if request.retire_at is not None and _is_ahead(request.retire_at, delivery):
+def _put_off(record: Record, attempt: _Attempt) -> Document | None:
+    """Step 3: cancelled before a delete could be sent, or asked for at a date that is ahead.
+
+    Raises:
+        NotYetDue: the queue holds the request back until then.
+        InvalidRequest: no queue can, or the identity was spent on a date of another request.
+    """
+    request, date = attempt.request, record.date
+    if record.cancelled is not None:
+        return end_as_cancelled(attempt, record.cancelled, intent=None)
+    if date is not None:
+        require_same_request(request, date.kept.content_hash)
+    retire_at = request.retire_at if date is None else date.retire_at
+    if retire_at is None or not _is_ahead(retire_at, attempt):
+        return None
+    if date is None or date.event_id == request.event_id:
+        seconds = (retire_at - attempt.ports.clock.now()).total_seconds()
+        if attempt.delivery.receipt_handle is not None and seconds <= LONGEST_DELAY:
+            raise NotYetDue(
+                f"The retirement is due at {format_timestamp(retire_at)}. Nothing is to be done: the queue delivers "
+                "the request again then.",
+                seconds,
+            )
+    if date is None:
         raise InvalidRequest(
-            f"detail.retireAt is {format_timestamp(request.retire_at)}, and this function carries out what is due now: "
+            f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out what is due now: "
             "put the request on the event bus, whose rule has it scheduled"
         )
-
-
-def _called_off(schedules: Sequence[Schedule], attempt: _Attempt) -> Document | None:
-    """Step 3: cancelled before a delete could be sent, or moved to a date ahead after this was asked for."""
-    cancelled = attempt.read("cancelled.json")
-    if cancelled is not None:
-        return end_as_cancelled(attempt, cancelled, intent=None)
-    if not schedules or not _is_ahead(schedules[-1].retire_at, attempt.delivery):
-        return None
-    standing, request = schedules[-1], attempt.request
-    if request.retire_at is None and request.requested_at >= standing.requested_at:
+    if request.retire_at is None and request.requested_at >= date.requested_at:
         return None  # whoever asks later, and for no date, wants it now
-    return publish(standing.kept.body, attempt.ports, again=True)
+    return publish(date.kept.body, attempt.ports, again=True)
 
 
-def _as_first_asked(request: Request, first: Schedule) -> Request:
-    """A datamart that was re-created after its retirement was first asked for is another one."""
-    return replace(request, requested_at=min(request.requested_at, first.requested_at))
+def _is_ahead(retire_at: datetime, attempt: _Attempt) -> bool:
+    return retire_at > attempt.ports.clock.now()
 
 
 def _is_dry_run(attempt: _Attempt) -> bool:
@@ -264,22 +287,33 @@ def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, groun
     return finish(attempt, Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
 
 
-def _earlier_intent(attempt: _Attempt) -> Intent | None:
-    intent = attempt.intent()
-    if intent is not None:
-        require_same_request(attempt.request, intent.content_hash)
-        attempt.ports.telemetry.step("recover", found="intent")
-    return intent
-
-
-def _refuse_at_once(intent: Intent | None, attempt: _Attempt) -> Refusal | None:
-    """Step 4. An intent was counted when it was written."""
-    refusal = refuse_by_name(attempt.request, attempt.settings)
-    if refusal is not None or intent is not None:
-        return refusal
+def _refuse_by_count(attempt: _Attempt) -> Refusal | None:
+    """Step 4, unless an earlier attempt of this day was counted."""
     now, coordination = attempt.ports.clock.now(), attempt.ports.coordination
     refusal = refuse_by_count(coordination.used_today(now), attempt.settings, now)
-    return None if refusal is not None and coordination.is_counted(attempt.request) else refusal
+    return None if refusal is not None and coordination.is_counted(attempt.request, now) else refusal
+
+
+def _look(attempt: _Attempt) -> Snapshot | Absent:
+    """Step 6."""
+    sighting = attempt.ports.databrain.find(attempt.request.datamart_name)
+    attempt.ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
+    return sighting
+
+
+def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> None:
+    """Of the organisation in which a delete may have been sent, another one tells nothing."""
+    databrain = attempt.ports.databrain
+    is_the_very_one = isinstance(sighting, Snapshot) and None is not sighting.created_at == intent.created_at
+    seen = sighting.listing.created_at
+    if not is_the_very_one and not intent.organisation.is_seen_again(
+        databrain.fingerprint, seen, databrain.list_data_apps
+    ):
+        raise NotConfirmed(
+            "The service token or DatabrainBaseUrl has changed since this retirement set out to delete, and nothing "
+            "that was listed then is listed now: this looks like another organisation. Nothing was deleted there. Put "
+            "back a token of the organisation that was meant, then send the request again."
+        )
 
 
 def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
@@ -297,22 +331,13 @@ def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> D
                 attempt.ports.coordination.last_failure(attempt.request) or Reason.UNCONFIRMED,
             )
         case Recognition.SAME:
-            return None
+            refusal = ambiguous_name(cast("Snapshot", sighting))
+            return None if refusal is None else _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
 
 
-def _take_up(
-    intent: Intent, sighting: Snapshot | Absent, refusal: Refusal | None, attempt: _Attempt
-) -> Document | None:
-    """Step 6 after an earlier attempt's intent; None where this is a dry run, which has to plan first."""
-    ended = _end_of(intent, sighting, attempt)
-    if ended is not None or isinstance(sighting, Absent):
-        return ended
-    if refusal is not None:
-        return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
-    if _is_dry_run(attempt):
-        return None
-    attempt.ports.coordination.settle(attempt.request, None, attempt.ports.clock.now())
-    return _delete_unless_cancelled(_permit_again(sighting, intent, attempt), intent, attempt)
+def _is_in_doubt(attempt: _Attempt) -> bool:
+    """Whether a delete may have been sent, after an intent; where nothing is kept, it may."""
+    return attempt.ports.coordination.last_failure(attempt.request) in {None, Reason.UNCONFIRMED}
 
 
 def _dependents(attempt: _Attempt) -> Dependents:
@@ -330,6 +355,47 @@ def _dependents(attempt: _Attempt) -> Dependents:
         gaps=len(listing.gaps),
     )
     return dependents
+
+
+def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Refusal | None]:
+    """Steps 7 and 8: what a plan holds, and whether a rule says no."""
+    request, ports = attempt.request, attempt.ports
+    dependents = _dependents(attempt)
+    plan = Plan.of(request, snapshot, dependents, _organisation(snapshot, dependents, attempt))
+    _require_no_secret("The plan", plan.document(), attempt)
+    stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(plan.document()))
+    refusal = _planned_elsewhere(stored, plan, snapshot, dependents, attempt) or decide(
+        request, snapshot, dependents, plan, _kept_plan(plan, attempt), attempt.settings
+    )
+    ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
+    return plan, dependents, refusal
+
+
+def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> Organisation:
+    identity = identity_of(attempt.request.datamart_name, attempt.request.retirement_id)
+    return Organisation.of(
+        identity,
+        attempt.ports.databrain.fingerprint(identity),
+        snapshot.name,
+        snapshot.listing,
+        dependents.listing.data_apps,
+    )
+
+
+def _planned_elsewhere(
+    stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: _Attempt
+) -> Refusal | None:
+    """Whether the plan that the request names was made of an equal datamart in another organisation."""
+    if attempt.request.plan_id != plan.plan_id or snapshot.created_at is not None:
+        return None  # createdAt is part of a plan, and no two datamarts have the same
+    try:
+        planned_in = Organisation.kept_in(cast("dict[str, Any]", parse_json(stored.body)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise stored.not_ours() from None
+    is_the_same = planned_in.is_seen_again(
+        attempt.ports.databrain.fingerprint, snapshot.listing.created_at, lambda: dependents.listing.data_apps
+    )
+    return None if is_the_same else PLANNED_ELSEWHERE
 
 
 def _kept_plan(plan: Plan, attempt: _Attempt) -> Document | None:
@@ -355,7 +421,9 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
         return NoBackupAsked(snapshot, attempt.request)
     in_use = [embed.item for embed in dependents.with_verdict(Verdict.USES) if embed.item is not None]
     legacy = attempt.settings.databrain_api is DatabrainApi.LEGACY
-    text = canonical_json(backup_of(snapshot, in_use, legacy=legacy))
+    backup = backup_of(snapshot, in_use, legacy=legacy)
+    _require_no_secret("The backup", backup, attempt)
+    text = canonical_json(backup)
     sha256 = sha256_hex(text)
     key = attempt.key(backup_file_name(sha256))
     try:
@@ -392,7 +460,17 @@ def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
     return VerifiedBackup(snapshot, intent.backup, read_back)
 
 
-def _write_intent(permit: DeletePermit, plan: Plan, dependents: Document, attempt: _Attempt) -> Intent:
+def _require_no_secret(what: str, document: Document, attempt: _Attempt) -> None:
+    """What would be stored must hold no token and no data app's key: the organisation's own are live."""
+    place = attempt.ports.databrain.place_of_secret(document)
+    if place is not None:
+        raise DatabrainUnexpected(
+            f"{what} would hold a token or a data app's key, in {place}, so it was not stored: take the secret out of "
+            "what Databrain stores, and replace it by a new one"
+        )
+
+
+def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _Attempt) -> Intent:
     """Step 10."""
     intent = Intent(
         detail=attempt.request.detail,
@@ -401,9 +479,10 @@ def _write_intent(permit: DeletePermit, plan: Plan, dependents: Document, attemp
         created_at=permit.snapshot.created_at,
         configuration_hash=permit.snapshot.configuration_hash,
         plan_id=plan.plan_id,
-        dependents=dependents,
+        dependents=cast("Document", grounds.dependents),
         backup=permit.reference if isinstance(permit, VerifiedBackup) else None,
         invocation_id=attempt.delivery.invocation_id,
+        organisation=plan.organisation,
     )
     text = intent.to_json()
     stored = attempt.ports.evidence.create(attempt.key("intent.json"), text)
@@ -414,24 +493,25 @@ def _write_intent(permit: DeletePermit, plan: Plan, dependents: Document, attemp
     return intent
 
 
-def _delete_unless_cancelled(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document:
+def _delete_unless_cancelled(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt) -> Document:
     """Who cancels looks for an intent afterwards, so one of the two sees the other; what is seen here wins."""
     cancelled = attempt.read("cancelled.json")
     if cancelled is not None:
         return end_as_cancelled(attempt, cancelled, intent=intent)
-    return _delete(permit, intent, attempt)
+    return _delete(permit, intent, counted_on, attempt)
 
 
-def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document:
+def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt) -> Document:
     """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
     request, ports = attempt.request, attempt.ports
     in_doubt, refusal = False, None
     _require_time_to_delete(attempt)
     for send in range(1, MOST_SENDS + 1):
-        if send > 1 and (cancelled := attempt.read("cancelled.json")) is not None:
-            if in_doubt:
-                break  # the next delivery looks once more, and ends it
-            return end_as_cancelled(attempt, cancelled, intent=intent)
+        end = _end_before(send, intent, counted_on, attempt)
+        if end is not None and in_doubt:
+            break  # the next delivery looks once more, and ends it
+        if end is not None:
+            return end()
         # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
         try:
@@ -459,7 +539,16 @@ def _delete(permit: DeletePermit, intent: Intent, attempt: _Attempt) -> Document
             break
     if refusal is not None and not in_doubt:
         raise refusal
-    raise NotConfirmed(f"No delete request got a clear answer, and the datamart is still listed; the last: {refusal}")
+    raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect; the last answer: {refusal}")
+
+
+def _end_before(send: int, intent: Intent, counted_on: date, attempt: _Attempt) -> Callable[[], Document] | None:
+    """How to end instead of sending: it was cancelled since the last send, or a day has begun that is full."""
+    if send > 1 and (cancelled := attempt.read("cancelled.json")) is not None:
+        return partial(end_as_cancelled, attempt, cancelled, intent=intent)
+    if attempt.ports.clock.now().date() != counted_on and (limit := _count(attempt)) is not None:
+        return partial(_refuse, attempt, limit, intent=intent, grounds=intent.grounds)
+    return None
 
 
 def _confirm(intent: Intent, attempt: _Attempt) -> None:
@@ -482,8 +571,8 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
     how = (
         "Databrain deleted the datamart and no longer lists it."
         if confirmed_by is ConfirmedBy.RESPONSE
-        else "The datamart is gone after this retirement had set out to delete it; Databrain's answer was lost, so "
-        "somebody else may have been faster."
+        else "The datamart is gone, and this retirement had set out to delete it. No answer of Databrain's says which "
+        "request deleted it, so it may have been another one."
     )
     return finish(
         attempt,
@@ -504,12 +593,18 @@ def _what_was_not_found(name: str, sighting: Absent) -> str:
     )
 
 
-def _what_to_do_with(plan: Plan, request: Request) -> str:
+def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | None) -> Document:
+    request = attempt.request
     why = "as asked (dryRun)" if request.dry_run else "since this stack's Mode is plan"
-    return (
+    return finish(
+        attempt,
+        Outcome.PLANNED,
         f"Nothing was changed, {why}; a real run would delete the datamart. To have exactly this carried out, ask "
-        f"under a new retirementId with planId {plan.plan_id}"
-        f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}."
+        f"under a new retirementId with planId {grounds.plan_id}"
+        f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}.",
+        intent=intent,
+        reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
+        grounds=grounds,
     )
 
 

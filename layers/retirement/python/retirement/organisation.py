@@ -1,0 +1,86 @@
+"""Which organisation was looked at: nothing that Databrain documents says whom a token belongs to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from retirement.canonical import Document, canonical_json
+from retirement.snapshot import Listing
+from retirement.timestamps import format_timestamp, parse_timestamp
+
+MAX_WITNESSES = 20
+
+Times = Mapping[str, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """What tells an organisation from another one: who asked whom, and what else was listed there.
+
+    `fingerprint` is of base URL and token, for one `identity`; `datamarts` are the oldest others, `data_apps` are all:
+    name -> createdAt, None where it is not told.
+    """
+
+    identity: str
+    fingerprint: str
+    datamarts: Times
+    data_apps: Times
+
+    @classmethod
+    def of(cls, identity: str, fingerprint: str, name: str, listing: Listing, data_apps: Times) -> "Organisation":
+        """Put down the witnesses of a look at the datamart of this name."""
+        others = ((other, created_at) for other, created_at in listing.created_at.items() if other != name)
+        oldest = sorted(others, key=lambda other: (other[1] is None, other[1] and other[1].timestamp(), other[0]))
+        return cls(identity, fingerprint, dict(oldest[:MAX_WITNESSES]), data_apps)
+
+    def is_seen_again(
+        self, fingerprint: Callable[[str], str], datamarts: Times, data_apps: Callable[[], Times]
+    ) -> bool:
+        """Whether a later look is at the same organisation: by the same token, or one witness is still there.
+
+        A token that was rotated has another fingerprint. Where a witness has a time, a name alone is none: names repeat
+        from one organisation to the next.
+        """
+        if fingerprint(self.identity) == self.fingerprint:
+            return True
+        return self._is_among(self.datamarts, datamarts) or self._is_among(self.data_apps, data_apps())
+
+    def _is_among(self, witnesses: Times, seen: Times) -> bool:
+        is_dated = any(time is not None for time in (*self.datamarts.values(), *self.data_apps.values()))
+        return any(
+            name in seen and seen[name] == created_at and not (is_dated and created_at is None)
+            for name, created_at in witnesses.items()
+        )
+
+    def document(self) -> Document:
+        """The organisation as plans and intents keep it."""
+        return {
+            "identity": self.identity,
+            "fingerprint": self.fingerprint,
+            "datamarts": _written(self.datamarts),
+            "dataApps": _written(self.data_apps),
+        }
+
+    @classmethod
+    def kept_in(cls, document: Mapping[str, Any]) -> "Organisation":
+        """Read it back.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is not one of ours.
+        """
+        kept = document["organisation"]
+        return cls(kept["identity"], kept["fingerprint"], _read(kept["datamarts"]), _read(kept["dataApps"]))
+
+
+def identity_of(datamart_name: str, retirement_id: str) -> str:
+    """What a fingerprint is bound to, so that it tells nothing about another retirement's."""
+    return canonical_json([datamart_name, retirement_id])
+
+
+def _written(times: Times) -> Document:
+    return {name: None if time is None else format_timestamp(time) for name, time in times.items()}
+
+
+def _read(times: Mapping[str, Any]) -> Times:
+    return {name: None if time is None else parse_timestamp(cast("str", time)) for name, time in times.items()}
