@@ -22,7 +22,16 @@ from retirement.timestamps import parse_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.permits import permit_for
 from tests.contract.rotated_secret import RotatedSecret
-from tests.contract.seeds import CREATED_AT, SERVICE_TOKEN, JsonObject, data_app, datamart, seed
+from tests.contract.seeds import (
+    CREATED_AT,
+    EXPIRED_KEY,
+    PORTAL_KEY,
+    SERVICE_TOKEN,
+    JsonObject,
+    data_app,
+    datamart,
+    seed,
+)
 from tests.fakes import FakeDatabrain, LogicalClock, RecordingTelemetry
 
 CREATED = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
@@ -61,6 +70,7 @@ def fake() -> Subject:
     def create_app(given: JsonObject) -> None:
         (app,) = organisation_of(seed(apps=(given,))).data_apps.values()
         databrain.data_apps[app.name] = parse_timestamp(app.created_at)
+        databrain.secrets |= {token.key for token in app.tokens}
 
     return Subject(databrain, create, create_app)
 
@@ -101,6 +111,15 @@ def test_data_apps(subject: Subject) -> None:
         subject.create_app(data_app(name) | {"createdAt": CREATED_AT})
     assert subject.port.list_data_apps() == {"Portal": CREATED, "Board": CREATED}
     assert subject.port.list_embeds()[0].data_apps == {"Portal": CREATED, "Board": CREATED}
+
+
+def test_place_of_a_secret(subject: Subject) -> None:
+    """A key of a data app is found in a document once the embeds were listed."""
+    subject.create_app(data_app("Portal", keys=(EXPIRED_KEY, PORTAL_KEY)))
+    subject.port.list_embeds()
+    for key in (EXPIRED_KEY, PORTAL_KEY):
+        assert subject.port.place_of_secret({"tables": ["orders", {"label": f"a {key} b"}]}) == "tables[1].label"
+    assert subject.port.place_of_secret({"tables": ["orders", PORTAL_KEY[1:]]}) is None
 
 
 def test_fingerprint(subject: Subject) -> None:

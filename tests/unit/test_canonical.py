@@ -70,6 +70,12 @@ def test_no_number_that_json_lacks_is_written(number: float) -> None:
         b"\xff\xfe\x00",
         b'"\xc3\x28"',
         bytearray(b"{'a': 1}"),
+        *(
+            '{"a": "b"}'.encode(charset)
+            for charset in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+        ),
+        '"é"'.encode("latin-1"),
+        b'"\xed\xa0\x80"',
     ],
     ids=lambda text: repr(text)[:20],
 )
@@ -83,6 +89,11 @@ def test_what_is_refused(text: str | bytes | bytearray) -> None:
 def test_what_is_just_possible(text: str) -> None:
     """What is read can be written again."""
     assert parse_json(canonical_json(parse_json(text))) == parse_json(text)
+
+
+def test_byte_order_mark() -> None:
+    """A byte order mark is ignored: RFC 8259 forbids to write it and allows to read it."""
+    assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 def test_kept_keys() -> None:

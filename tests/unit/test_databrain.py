@@ -556,6 +556,45 @@ def test_a_token_that_comes_back_in_escapes(api: Api, token: str, how: str) -> N
         api.client().find("sales")
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("route", READS)
+@pytest.mark.parametrize("status", [200, 400])
+def test_answer_in_another_charset(api: Api, route: str, status: int, charset: str) -> None:
+    """An answer is UTF-8, whatever its header says: in another charset a token would be overlooked."""
+    told = json.dumps({"error": {"code": "MADE_UP_TOKEN"}} if status == 400 else {"data": [{"name": TOKEN}]})
+    api.answers[route] = [body(told.encode(charset), status, content_type=f"application/json; charset={charset}")]
+
+    error = error_of(api, route)
+
+    assert isinstance(error, DatabrainUnexpected)
+    assert "MADE_UP_TOKEN" not in str(error)
+
+
+def test_place_of_a_secret(api: Api) -> None:
+    """Of all that an attempt has read the service token and each key, also one that was never tried, is looked for."""
+    unused = "data-app-key-0002"
+    api.answers[KEYS] = [data({"key": KEY}, {"key": unused}, {"key": "Orders"}, {"key": "no token at all"})]
+    document: Parsed = {"tables": [{"label": "Orders"}, {"label": f"no token at all {unused}"}], KEY: 1, "a": TOKEN}
+    client = api.client()
+
+    assert client.place_of_secret(document) is None
+    client.find("sales")
+    assert client.place_of_secret(document) == "a"
+    client.list_embeds()
+    assert client.place_of_secret(document) == "tables[1].label"
+    assert client.place_of_secret({KEY: 1}) == "*"
+    assert (client.place_of_secret({"x" * 2_000: [TOKEN]}) or "").endswith("xxx...")
+    assert TOKEN not in repr(vars(client))
+    assert unused not in repr(vars(client))
+
+
+def test_key_too_short_to_be_a_secret(api: Api) -> None:
+    """A key of a few characters is in any answer; it is used, and not looked for."""
+    api.answers[KEYS] = [data({"key": "e"})]
+
+    assert listed_embeds(api)["e"].item is not None
+
+
 def test_keys_may_come_back(api: Api) -> None:
     """The list of a data app's keys is made of secrets, and of the keys nothing is kept."""
     api.answers[KEYS] = [data({"key": TOKEN}, {"key": KEY})]

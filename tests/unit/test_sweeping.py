@@ -1,7 +1,7 @@
 """The workflow of a sweep on fakes: what is asked for, looked up, taken back and reported."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from retirement.intake import parse_asked
 from retirement.requests import Cancellation, Delivery, Request
 from retirement.sweep_ids import Subject
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.fakes import START, FailAt, Meanwhile, Parsed, PutEvent, embed_of, listing_of
+from tests.fakes import START, FailAt, Meanwhile, Parsed, PutEvent, embed_of, entry_of, listing_of
 from tests.sweep_world import DAY, OLD, RULE, SweepWorld, states, whys
 from tests.unit.test_sweep_report import follows_schema
 
@@ -255,6 +255,31 @@ def test_embeds_that_can_be_listed_later(world: SweepWorld, failure: DatabrainEr
     with pytest.raises(type(failure)):
         world.sweep()
     assert world.cancellations == []
+
+
+KEY = "a-live-key-of-a-data-app"
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        lambda world: world.databrain.datamarts.update({f"trial-{KEY}": entry_of(f"trial-{KEY}")}),
+        lambda world: setattr(world.databrain, "embeds", listing_of(embed_of(KEY, None))),
+        lambda world: setattr(world.databrain, "embeds", listing_of(embed_of(KEY, "trial-1"))),
+        lambda world: setattr(world.databrain, "embeds", listing_of(gaps=[f"the embeds of the data app {KEY}"])),
+    ],
+)
+def test_a_secret_in_what_is_listed(world: SweepWorld, leak: Callable[[SweepWorld], object]) -> None:
+    """A sweep ends before it asks for, stores or reports anything that holds a key which it has read."""
+    world.rules(UNUSED)
+    world.databrain.secrets = {KEY}
+    leak(world)
+
+    with pytest.raises(DatabrainUnexpected, match="holds a token or a data app's key, in ") as raised:
+        world.sweep()
+
+    assert KEY not in str(raised.value)
+    assert KEY not in repr((world.evidence.objects, world.reports_topic.messages, world.requests))
 
 
 # ---- What was asked for before -------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
     """Parse JSON strictly: no duplicate keys, no NaN or infinite numbers, no more than `DEEPEST` and `MOST_DIGITS`.
 
     Args:
-        text: JSON text, or its UTF-8 bytes.
+        text: JSON text, or its bytes: UTF-8 and nothing else (RFC 8259, section 8.1), a byte order mark is ignored.
         keep: only these keys are kept, in every object; it bounds the memory that a long list takes.
 
     Raises:
@@ -76,6 +76,8 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
             raise ValueError("an object holds one key twice")
         return found
 
+    if not isinstance(text, str):
+        text = text.decode("utf-8-sig")  # json.loads would take UTF-16 and UTF-32 as well
     try:
         value: Json = json.loads(
             text, object_pairs_hook=to_object, parse_float=_finite, parse_int=_whole, parse_constant=_refuse

@@ -36,7 +36,7 @@ from retirement.results import shortened
 from retirement.settings import DatabrainApi
 from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.timestamps import parse_timestamp
-from retirement.tokens import is_bearer_token
+from retirement.tokens import SHORTEST_SECRET, ReadSecrets, is_bearer_token
 
 # Seconds. `read` is between two chunks; a whole body may take ANSWER_LIMIT. What trickles in before it, 1xx answers
 # too, is bounded by the invocation alone, and headers by httpcore's 100 KiB.
@@ -178,6 +178,7 @@ class DatabrainClient:
         self._token = _AttemptToken(token)
         self._clock = clock
         self._telemetry = telemetry
+        self._secrets = ReadSecrets()
         self._at_once = BoundedSemaphore(AT_ONCE)
         self._kept = Lock()
         self._kept_bytes = 0
@@ -264,6 +265,17 @@ class DatabrainClient:
             RetirementError: there is no token.
         """
         return sha256_hex(canonical_json([str(self._http.base_url), self._token.value(), identity]))[:16]
+
+    def place_of_secret(self, document: Json) -> str | None:
+        """Where a document, for example one that is about to be stored, holds a secret that this attempt has read.
+
+        That is the service token, or any key of any data app, however the answer spelt it.
+
+        Returns:
+            The path of the first text that holds one, such as `datamartTables[0].label`; None where there is none.
+        """
+        place = self._secrets.place_in(document)
+        return None if place is None else shortened(place)
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         """Send one delete request, never a second one.
@@ -485,7 +497,11 @@ class DatabrainClient:
                 f"{route.method} {route.path}: the answer holds the very token that it was asked with, and would be "
                 "kept: take the token out of what Databrain stores, and replace it by a new one"
             )
-        return _document(route, answer.body, keep)
+        document = _document(route, answer.body, keep)
+        if route is self._routes.list_api_tokens:
+            for entry in _entries(route, document):
+                self._secrets.add(_optional_text(entry, "key") or "")
+        return document
 
     def _answer_to(self, route: _Route, fields: Mapping[str, Json], token: str) -> _Answer:
         try:
@@ -518,6 +534,7 @@ class DatabrainClient:
             DatabrainUnexpected: the answer is compressed, which was not asked for and could be a bomb.
         """
         self._telemetry.count(Metric.DATABRAIN_REQUESTS)
+        self._secrets.add(token)
         began = self._clock.remaining()
         sent = {"json": fields} if route.takes_body else {"params": fields}
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
@@ -625,8 +642,10 @@ def _judge_deletion(route: _Route, name: str, answer: _Answer) -> DeleteAnswer:
 
 
 def _repeats(token: str, body: bytearray) -> bool:
-    """Whether an answer holds the token, spelt in any of JSON's ways."""
+    """Whether an answer holds the token, spelt in any of the ways of JSON in UTF-8."""
     wanted = token.encode()
+    if len(token) < SHORTEST_SECRET:
+        return False
     if wanted in body:
         return True
     return b"\\" in body and wanted in _ESCAPE.sub(_unescaped, body)

@@ -82,7 +82,10 @@ class Databrain(Protocol):
         """
 
     def place_of_secret(self, document: Json) -> str | None:
-        """The path of the first place that holds a token or a key that this attempt has read, None where none does."""
+        """The path of the first text in a document that holds a secret which this attempt has read, None without one.
+
+        Such as `datamartTables[0].label`; keys of data apps are known only once the embeds were listed.
+        """
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         """Send one delete request, never a second one, with the token that all else was read with.
@@ -99,6 +102,9 @@ class DatamartLists(Protocol):
         """List the names, fresh, with all times that are told."""
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
+        """As `Databrain` does."""
+
+    def place_of_secret(self, document: Json) -> str | None:
         """As `Databrain` does."""
 
 

@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any, cast
 
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json
-from retirement.errors import AwsCallFailed, ConfigurationError
+from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnexpected
 from retirement.intake import CANCELLED, REQUESTED
 from retirement.keys import SWEEPS_ASKED, sweep_asked_key, sweep_report_key
 from retirement.ports import SweepPorts
 from retirement.record import Record
 from retirement.results import Outcome, shortened
 from retirement.settings import S3Location, SweepSettings
+from retirement.snapshot import Listing
 from retirement.stored_object import StoredObject
 from retirement.sweep_ids import Subject, latest_numbers
 from retirement.sweep_intake import parse_policy
@@ -122,6 +123,7 @@ def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Docume
         Datamart(name, created_at, listing.updated_at.get(name)) for name, created_at in listing.created_at.items()
     ]
     use = _embed_use(this, policy)
+    _refuse_secrets(this, listing, use)
     this.ports.telemetry.step("read", datamarts=len(datamarts), rules=len(policy.rules), dryRun=policy.dry_run)
 
     # 3. match
@@ -168,6 +170,21 @@ def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
     if failures:
         raise failures[0]
     return EmbedUse.of(embeds.filled_in(this.ports.embed_map.read()))
+
+
+def _refuse_secrets(this: _Sweep, listing: Listing, use: EmbedUse) -> None:
+    """Step 2. Names and IDs go into requests and the report."""
+    shown: Document = {
+        "datamarts": list(listing.created_at),
+        "embeds": [*use.by_datamart.values(), use.undetermined],
+        "gaps": use.gaps,
+    }
+    place = this.ports.databrain.place_of_secret(shown)
+    if place is not None:
+        raise DatabrainUnexpected(
+            f"What Databrain lists holds a token or a data app's key, in {place}, and would be stored: take it out "
+            "there, and replace it by a new one"
+        )
 
 
 def _asked_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
