@@ -10,7 +10,7 @@ KEY = "3f2504e0-4f89-11d3"
 
 
 @pytest.mark.parametrize(
-    "text", ["550e8400-e29b-41d4-a716-446655440000", "dbn_live_abc123...", "service_token_xyz", "a/b+c=="]
+    "text", ["550e8400-e29b-41d4-a716-446655440000", "dbn_live_abc123...", "service_token_xyz", "a/b+c==", "a", "~._-"]
 )
 def test_tokens(text: str) -> None:
     """Every form of a token that Databrain's pages show can be sent."""
@@ -18,9 +18,29 @@ def test_tokens(text: str) -> None:
     assert httpx.Headers({"Authorization": f"Bearer {text}"})["Authorization"] == f"Bearer {text}"
 
 
-@pytest.mark.parametrize("text", ["", " ", "a\n", " a", "a ", "a\r\nX: y", "a\x00", "é", "\ud800", "a\x7f"])
-def test_what_no_header_carries(text: str) -> None:
-    """What a header cannot carry is no token."""
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "a\n", " a", "a ", "a\r\nX: y", "a\x00", "é", "\ud800", "a\x7f", "٣"),
+        *(
+            "=",
+            "TOKEN=x",
+            "a=b=",
+            '{"token":"a"}',
+            "{token:x}",
+            '"a"',
+            "[1]",
+            "user:a",
+            "a,b",
+            "a;b",
+            "a@b",
+            "a\\b",
+            "a%20",
+        ),
+    ],
+)
+def test_what_is_no_token(text: str) -> None:
+    """What is no b64token of RFC 6750 is no token, though a header could carry some of it."""
     assert not is_bearer_token(text)
 
 

@@ -45,7 +45,10 @@ class ServiceToken:
     def _read(self) -> str:
         token = _token_in(self._secret.text())
         if not is_bearer_token(token):
-            raise self._secret.unusable('the token, as plain text or as JSON {"token": "..."}, and holds neither')
+            raise self._secret.unusable(
+                'the token, as plain text or as JSON {"token": "..."}, and holds neither: a token is made of letters, '
+                "digits and -._~+/, and may end with = (RFC 6750)"
+            )
         return token
 
 

@@ -1,5 +1,6 @@
 """What can be sent as a bearer token, and where a document holds one."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from retirement.canonical import Json
@@ -10,10 +11,12 @@ SHORTEST_SECRET = 8
 # Of the pieces that secrets are looked for by; more would take memory and save little.
 _LONGEST_PIECE = 8
 
+_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
 
 def is_bearer_token(text: str) -> bool:
-    """Printable ASCII without spaces (RFC 6750, section 2.1). What no header can carry, httpx shows in its errors."""
-    return text.isascii() and text.isprintable() and " " not in text and text != ""
+    """RFC 6750's b64token (section 2.1): what is none is no token, but may hold other credentials."""
+    return _B64TOKEN.fullmatch(text) is not None
 
 
 class ReadSecrets:
