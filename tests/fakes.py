@@ -158,9 +158,6 @@ class FakeDatabrain:
     def fingerprint(self, identity: str) -> str:
         return sha256_hex(canonical_json([SETTINGS.databrain_base_url, self.token, identity]))[:16]
 
-    def place_of_secret(self, document: Json) -> str | None:
-        return next((f"a place with {secret!r}" for secret in self.secrets if secret in ordered_json(document)), None)
-
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         self.permits.append(permit)
         name = permit.snapshot.name

@@ -704,12 +704,20 @@ def test_two_of_one_name_on_a_page(api: Api) -> None:
     assert "shows one name twice" in str(error_of(api, LIST))
 
 
-@pytest.mark.parametrize("created_at", [5, "", "yesterday", "2026-03-01T12:00:00", {}])
+@pytest.mark.parametrize("created_at", [5, "", "yesterday", "2026-03-01T12:00:00", "20260301101500Z", {}])
 def test_created_at_that_is_no_time(api: Api, created_at: object) -> None:
-    """A createdAt that is no time with an offset is unexpected, never the same as none."""
-    api.answers[LIST] = [data(entry_of() | {"createdAt": created_at})]
+    """An unclear createdAt of the datamart that is asked about is named, and never the same as none; others' are."""
+    api.answers[LIST] = [data(entry_of() | {"createdAt": created_at}, entry_of("hr"))]
 
-    assert isinstance(error_of(api, LIST), DatabrainUnexpected)
+    error = error_of(api, LIST)
+    assert isinstance(error, DatabrainUnexpected)
+    assert "the datamart 'sales' with a createdAt that is no RFC 3339 time" in str(error)
+
+    found = api.client().find("hr")
+    assert isinstance(found, Snapshot)
+    assert found.created_at == START - timedelta(days=1)
+    for listing in (found.listing, api.client().list_datamarts_with_updates()):
+        assert listing.created_at == {"sales": None, "hr": START - timedelta(days=1)}
 
 
 @pytest.mark.parametrize(

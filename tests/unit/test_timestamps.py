@@ -15,6 +15,11 @@ from retirement.timestamps import format_timestamp, parse_timestamp
         ("2026-03-01T13:00:00.5+01:00", datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)),
         ("2026-03-01T12:00:00.123456789Z", datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)),
         ("2026-03-01T07:00:00-05:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01T12:00:00-00:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01T12:00:00+23:59", datetime(2026, 2, 28, 12, 1, tzinfo=UTC)),
+        ("2026-03-01T12:00:00.1Z", datetime(2026, 3, 1, 12, 0, 0, 100_000, tzinfo=UTC)),
+        (f"2026-03-01T12:00:00.{'9' * 1_000}Z", datetime(2026, 3, 1, 12, 0, 0, 999_999, tzinfo=UTC)),
+        ("2024-02-29T23:59:59Z", datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)),
     ],
 )
 def test_parse(text: str, moment: datetime) -> None:
@@ -39,11 +44,39 @@ def test_parse(text: str, moment: datetime) -> None:
         "\ud800",
         "2026-03-01T12:00:00\ud800",
         "2026-03-01T12:00:00Z" * 1_000,
+        "20260301101500Z",
+        "20260301T101500Z",
+        "2026-03-01T101500Z",
+        "20260301T10:15:00Z",
+        "2026-W09-7T10:15:00Z",
+        "2026W097T101500Z",
+        "2026-060T10:15:00Z",
+        "2026-03-01 10:15:00Z",
+        "2026-03-01x10:15:00Z",
+        "2026-03-01T10:15Z",
+        "2026-03-01T10Z",
+        "2026-03-01T10:15:00,5Z",
+        "2026-03-01T10:15:00.Z",
+        "2026-03-01T10:15:00+01",
+        "2026-03-01T10:15:00+0100",
+        "2026-03-01T10:15:00+01:00:30",
+        "2026-03-01T10:15:00+24:00",
+        "2026-03-01T10:15:00+01:60",
+        "2026-03-01T10:15:00 Z",
+        "2026-03-01T10:15:00Z\n",
+        "2026-03-01T24:00:00Z",
+        "2016-12-31T23:59:60Z",
+        "2026-03-01T10:15:00UTC",
+        "0000-01-01T00:00:00Z",
+        "2026-3-1T10:15:00Z",
+        "+2026-03-01T10:15:00Z",
+        "٢٠٢٦-03-01T10:15:00Z",
+        "1772360100",
     ],
     ids=lambda text: ascii(text)[:30],
 )
 def test_no_time(text: str) -> None:
-    """Anything else, and a time without an offset, is a ValueError."""
+    """Anything else, other forms of ISO 8601 and a time without an offset too, is a ValueError."""
     with pytest.raises(ValueError):  # noqa: PT011  # its words are of no interest
         parse_timestamp(text)
 

@@ -27,7 +27,7 @@ from tests.fakes import (
 from tests.unit.samples import REQUEST
 
 INTENT = retirement_key("sales", "offboard-1", "intent.json")
-INTENT_WRITTEN = 13  # of the calls of a run
+INTENT_WRITTEN = 10  # of the calls of a run
 LOCK_EXPIRY = 61
 DAY = 86_400
 

@@ -199,14 +199,14 @@ class DatabrainClient:
             semantic_layer = layer.result()
         if entry is None:
             raise DatabrainUnexpected("Databrain lists the datamart's name and no page of the list holds it; try again")
-        return Snapshot(name, _created_at(route, entry), entry, semantic_layer, listing)
+        return Snapshot(name, _created_at(entry), entry, semantic_layer, listing)
 
     def list_datamarts(self) -> Listing:
-        """List the names, fresh."""
+        """List the names, fresh; a time that is no clear one counts as not told."""
         return self._listing(self._entries_of_all(_LISTED_KEYS))
 
     def list_datamarts_with_updates(self) -> Listing:
-        """The same, with updatedAt; one that is no clear time counts as not told."""
+        """The same, with updatedAt."""
         entries = self._entries_of_all(_DATED_KEYS)
         listing = self._listing(entries)
         updates = (_told_time(entry, "updatedAt") for entry in entries)
@@ -308,7 +308,7 @@ class DatabrainClient:
 
     def _listing(self, entries: Sequence[Document]) -> Listing:
         route = self._routes.list_datamarts
-        listing = Listing({_text(route, entry, "name"): _created_at(route, entry) for entry in entries})
+        listing = Listing({_text(route, entry, "name"): _told_time(entry) for entry in entries})
         if len(listing.created_at) != len(entries):
             raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
         return listing
@@ -728,10 +728,14 @@ def _paging(route: _Route, page: int | None) -> dict[str, Json]:
     return {"isPagination": "false"} if page is None else {"isPagination": "true", "pageNumber": str(page)}
 
 
-def _created_at(route: _Route, entry: Document) -> datetime | None:
-    value, created_at = entry.get("createdAt"), _told_time(entry)
-    if value is not None and created_at is None:
-        raise _shape(route, "createdAt: an RFC 3339 time with offset", value)
+def _created_at(entry: Document) -> datetime | None:
+    """When the datamart was created that is asked about; what is unclear is not the same as not told."""
+    created_at = _told_time(entry)
+    if created_at is None and entry.get("createdAt") is not None:
+        raise DatabrainUnexpected(
+            f"Databrain lists the datamart {entry['name']!r} with a createdAt that is no RFC 3339 time with offset, so "
+            "nothing tells which one it is"
+        )
     return created_at
 
 

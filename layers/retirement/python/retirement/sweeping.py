@@ -341,7 +341,7 @@ def _request_in(kept: StoredObject, datamart_name: str, retirement_id: str) -> D
         raise kept.not_ours()
     try:
         _date_of(detail)
-    except (KeyError, ValueError, AttributeError):
+    except (KeyError, ValueError, TypeError):
         raise kept.not_ours() from None
     return detail
 
