@@ -191,8 +191,8 @@ class TestListDatamarts:
 
     def test_the_order_is_databrains(self, databrain: Databrain, client: DatabrainClient) -> None:
         """Names come in the order of the list, in one request."""
-        databrain.organisation = organisation_of(seed(*reversed(numbered(30))))
-        assert names_in(client.list_datamarts()) == [*reversed(numbered(30))]
+        databrain.organisation = organisation_of(seed(*reversed(numbered(31))))
+        assert names_in(client.list_datamarts()) == [*reversed(numbered(31))]
         assert len(databrain.requests) == 1
 
     def test_each_list_is_fresh(self, databrain: Databrain, client: DatabrainClient) -> None:
@@ -219,11 +219,11 @@ class TestListDatamarts:
         self, databrain: Databrain, client: DatabrainClient, api: DatabrainApi
     ) -> None:
         """When each datamart was last updated is told in the same request, where the server tells it."""
-        databrain.organisation = organisation_of(seed(*numbered(30)))
+        databrain.organisation = organisation_of(seed(*numbered(31)))
         told = datetime(2024, 1, 15, 10, 30, tzinfo=UTC) if api is DatabrainApi.CURRENT else None
         listing = client.list_datamarts_with_updates()
-        assert listing.updated_at == dict.fromkeys(numbered(30), told)
-        assert listing.created_at == dict.fromkeys(numbered(30), told)
+        assert listing.updated_at == dict.fromkeys(numbered(31), told)
+        assert listing.created_at == dict.fromkeys(numbered(31), told)
         assert len(databrain.requests) == 1
 
     @pytest.mark.parametrize("updated_at", [None, 1705314600, "yesterday", "2024-01-15T10:30:00", {}])

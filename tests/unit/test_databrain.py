@@ -872,6 +872,81 @@ def test_walk_without_time(api: Api) -> None:
     assert api.clock.remaining() > 0
 
 
+# ---- Lists that are capped -----------------------------------------------------------------------------------------
+
+
+def capped(entries: list[Parsed], cap: int | None, *, paged: bool = True) -> Answer:
+    """At most so many entries where all were asked for; a server without pages shows the same for each."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if paged and request.url.params["isPagination"] == "true":
+            page = int(request.url.params["pageNumber"])
+            return data(*entries[(page - 1) * 10 : page * 10])(request)
+        return data(*entries[:cap])(request)
+
+    return respond
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 1), (9, 1), (10, 2), (11, 1), (20, 2), (25, 1)])
+def test_a_whole_list_is_checked_where_it_could_be_capped(api: Api, count: int, requests: int) -> None:
+    """A list of whole pages is checked by one more page before an absence is claimed, any other by none."""
+    api.answers[LIST] = [capped([entry_of(f"datamart {number}") for number in range(count)], None)]
+
+    assert isinstance(api.client().find("sales"), Absent)
+    assert api.asked(LIST) == requests
+    assert len(api.client().list_datamarts().created_at) == count
+    assert api.asked(LIST) == 2 * requests
+    assert api.telemetry.counts[Metric.DATABRAIN_WALKS] == 0
+
+
+@pytest.mark.parametrize(("count", "cap"), [(11, 10), (20, 10), (25, 20), (1_001, 1_000)])
+def test_capped_datamarts(api: Api, count: int, cap: int) -> None:
+    """A server that caps its list although everything was asked for is not believed about what it leaves out."""
+    entries = [entry_of(f"datamart {number}") for number in range(count - 1)]
+    api.answers[LIST] = [capped([*entries, entry_of("sales")], cap)]
+    client = api.client()
+
+    assert isinstance(client.find("sales"), Snapshot)
+    assert "sales" in client.list_datamarts()
+    assert "sales" in client.list_datamarts_with_updates()
+    absent = client.find("hr")
+    assert isinstance(absent, Absent)
+    assert len(absent.listing.created_at) == count
+
+
+def test_found_in_a_capped_list(api: Api) -> None:
+    """Where the datamart is there nothing more is asked for."""
+    api.answers[LIST] = [capped([entry_of("sales"), *(entry_of(f"datamart {number}") for number in range(9))], 10)]
+
+    assert isinstance(api.client().find("sales"), Snapshot)
+    assert api.asked(LIST) == 2
+
+
+def test_list_without_pages(api: Api) -> None:
+    """A server that shows the same whatever page is asked for has shown all."""
+    api.answers[LIST] = [capped([entry_of(f"datamart {number}") for number in range(20)], None, paged=False)]
+
+    assert isinstance(api.client().find("sales"), Absent)
+    assert api.asked(LIST) == 2
+
+
+@pytest.mark.parametrize("count", [10, 11, 20, 23])
+def test_capped_lists_of_embeds(api: Api, count: int) -> None:
+    """Neither data apps nor keys nor embeds are lost on a server that caps its lists."""
+    apps = [{"name": f"app {number}", "embeds": []} for number in range(count)]
+    embeds = [{"embedId": f"e{number}"} for number in range(count)]
+    keys = [{"key": f"data-app-key-{number:04}"} for number in range(count)]
+    api.answers |= {APPS: [capped(apps, 10)], KEYS: [capped(keys, 10)], EMBEDS: [capped(embeds, 10)]}
+    client = api.client()
+
+    listing, failures = client.list_embeds()
+
+    assert failures == ()
+    assert len(listing.data_apps) == count
+    assert len(listing.embeds) == count * count
+    assert client.place_of_secret([keys[-1]["key"]]) == "[0]"
+
+
 # ---- Embeds --------------------------------------------------------------------------------------------------------
 
 

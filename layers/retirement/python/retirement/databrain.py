@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from threading import BoundedSemaphore, Lock
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -72,6 +72,10 @@ _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
 _DATED_KEYS = _LISTED_KEYS | {"updatedAt"}
 _CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
 _ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')  # of ASCII, as JSON may spell it
+
+
+# One page of a list, or all of it where there is no number.
+_Reader: TypeAlias = Callable[[int | None], Sequence[Document]]
 
 
 class TokenSource(Protocol):
@@ -189,7 +193,11 @@ class DatabrainClient:
         There is no read of one datamart (section 3). The list of names tells the page that holds it; where that page
         does not, pages are walked.
         """
-        route, listing = self._routes.list_datamarts, self.list_datamarts()
+        route, read = self._routes.list_datamarts, self._reader_of_datamarts(_LISTED_KEYS)
+        entries = self._whole(route, read)
+        listing = self._listing(entries)
+        if name not in listing:
+            listing = self._listing(self._completed(route, read, entries))
         if name not in listing:
             return Absent(listing)
         page = list(listing.created_at).index(name) // PAGE_SIZE + 1
@@ -202,7 +210,7 @@ class DatabrainClient:
         return Snapshot(name, _created_at(entry), entry, semantic_layer, listing)
 
     def list_datamarts(self) -> Listing:
-        """List the names, fresh; a time that is no clear one counts as not told."""
+        """List the names, fresh and checked to be all; a time that is no clear one counts as not told."""
         return self._listing(self._entries_of_all(_LISTED_KEYS))
 
     def list_datamarts_with_updates(self) -> Listing:
@@ -314,7 +322,11 @@ class DatabrainClient:
         return listing
 
     def _entries_of_all(self, keep: frozenset[str]) -> Sequence[Document]:
-        return self._whole(self._routes.list_datamarts, lambda page: self._datamarts(page=page, keep=keep))
+        route, read = self._routes.list_datamarts, self._reader_of_datamarts(keep)
+        return self._completed(route, read, self._whole(route, read))
+
+    def _reader_of_datamarts(self, keep: frozenset[str]) -> _Reader:
+        return lambda page: self._datamarts(page=page, keep=keep)
 
     def _datamarts(self, *, page: int | None, keep: frozenset[str] | None) -> Sequence[Document]:
         """One page of the list, or all of it; expanded where all keys are kept."""
@@ -410,17 +422,32 @@ class DatabrainClient:
         def read(page: int | None) -> Sequence[Document]:
             return _entries(route, self._read(route, {**(fields or {}), **_paging(route, page)}, key=key, keep=keep))
 
-        return self._whole(route, read)
+        return self._completed(route, read, self._whole(route, read))
 
-    def _whole(self, route: _Route, read: Callable[[int | None], Sequence[Document]]) -> Sequence[Document]:
-        """Read a list in one request; where its answer is too large, page by page, until two walks agree.
-
-        Pages shift when an entry goes meanwhile: one walk can miss another entry that is there all the time.
-        """
+    def _whole(self, route: _Route, read: _Reader) -> Sequence[Document]:
+        """Read a list in one request; where its answer is too large, page by page."""
         try:
             return read(None)
         except BodyTooLarge:
-            before = None
+            return self._walked(route, read)
+
+    def _completed(self, route: _Route, read: _Reader, entries: Sequence[Document]) -> Sequence[Document]:
+        """Read the list by pages if it goes on after these entries, before anything is said not to be in it.
+
+        A server that caps its lists, whatever was asked for, does it after whole pages, and after one at least. One
+        that knows no pages shows the same entries again.
+        """
+        if not entries or len(entries) % PAGE_SIZE:
+            return entries
+        after = read(len(entries) // PAGE_SIZE + 1)
+        return entries if all(entry in entries for entry in after) else self._walked(route, read)
+
+    def _walked(self, route: _Route, read: _Reader) -> Sequence[Document]:
+        """Read page by page, until two walks agree.
+
+        Pages shift when an entry goes meanwhile: one walk can miss another entry that is there all the time.
+        """
+        before = None
         for _ in range(MOST_WALKS):
             entries = [entry for page in self._walk(route, read) for entry in page]
             if entries == before:
@@ -428,7 +455,7 @@ class DatabrainClient:
             before = entries
         raise DatabrainUnexpected(f"{route.path}: the list changes while its pages are read; try again")
 
-    def _walk(self, route: _Route, read: Callable[[int | None], Sequence[Document]]) -> Iterator[Sequence[Document]]:
+    def _walk(self, route: _Route, read: _Reader) -> Iterator[Sequence[Document]]:
         """Read pages side by side, up to the first that is not full."""
         self._telemetry.count(Metric.DATABRAIN_WALKS)
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
