@@ -317,13 +317,30 @@ def test_no_semantic_layer(api: Api, document: Parsed) -> None:
     assert found.semantic_layer is None
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "x"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "GZIP", "br", "deflate", "x", "identity, gzip", "gzip, identity", "identity;q=1"]
+)
 def test_compressed_answer(api: Api, encoding: str) -> None:
     """A compressed answer was not asked for and is not read."""
     api.answers[LIST] = [body(b"x", Content_Encoding=encoding)]
 
     assert isinstance(error_of(api, LIST), DatabrainUnexpected)
     assert api.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["identity", "Identity", "IDENTITY", "", " ", " identity\t", "identity, identity", "identity,Identity,", ","],
+)
+def test_uncompressed_answer(api: Api, encoding: str) -> None:
+    """An answer that says in any way that it is not compressed is read."""
+    api.answers[LIST] = [
+        lambda request: httpx.Response(
+            200, headers={"Content-Encoding": encoding}, content=iter([listed("sales")(request).read()])
+        )
+    ]
+
+    assert isinstance(api.client().find("sales"), Snapshot)
 
 
 def test_endless_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

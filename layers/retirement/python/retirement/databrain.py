@@ -569,7 +569,7 @@ class DatabrainClient:
         is_kept = route in {self._routes.list_data_apps, self._routes.list_api_tokens, self._routes.list_embeds}
         body = bytearray()
         with self._at_once, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
-            if response.headers.get("Content-Encoding", "identity") != "identity":
+            if _is_compressed(response.headers.get("Content-Encoding", "")):
                 raise DatabrainUnexpected(f"{route.method} {route.path}: expected an answer that is not compressed")
             for chunk in response.iter_raw():
                 body += chunk
@@ -804,6 +804,11 @@ def _told_time(entry: Document, field_name: str = "createdAt") -> datetime | Non
         return parse_timestamp(_optional_text(entry, field_name) or "")
     except ValueError:
         return None
+
+
+def _is_compressed(codings: str) -> bool:
+    """Names in any case, of which none, empty ones and `identity` say that it is not (RFC 9110, 5.6.1 and 8.4)."""
+    return any(coding.strip().lower() not in {"", "identity"} for coding in codings.split(","))
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:
