@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retirement.canonical import Json, canonical_json, ordered_json, parse_json, sha256_hex
+from retirement.canonical import Json, canonical_json, count_values, ordered_json, parse_json, sha256_hex
 
 TEXT = st.text(st.characters(codec=None) | st.sampled_from("\ud800\udfff\ufffe\uffff"))
 JSON = st.recursive(
@@ -94,6 +94,41 @@ def test_what_is_just_possible(text: str) -> None:
 def test_byte_order_mark() -> None:
     """A byte order mark is ignored: RFC 8259 forbids to write it and allows to read it."""
     assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "exact"),
+    [
+        (b"", 1, 1),
+        (b"5", 1, 1),
+        (b"[1,2,3]", 4, 4),
+        (b"[{},{},{}]", 7, 7),
+        (b"[[[[", 5, 5),
+        (b'{"a":1,"b":2}', 3, 3),
+        (b'{"a":"x,y","b":"[{"}', 6, 3),
+        (rb'["\",\"","\\",1]', 5, 4),
+        (rb'["a\",[,,,', 7, 2),
+        (b'["' + b'\\"' * 100_000 + b",", 3, 2),
+        (b'[",\n,",1]', 5, 3),
+        (b'["\\', 2, 2),
+    ],
+    ids=lambda case: repr(case)[:20],
+)
+def test_counted_values(text: bytes, count: int, exact: int) -> None:
+    """Values are counted without parsing; what texts hold counts only as long as it does not matter."""
+    assert count_values(text, most=100) == count
+    assert count_values(bytearray(text), most=1) == exact
+
+
+@given(JSON)
+def test_no_value_is_overlooked(value: Json) -> None:
+    """The count is never less than what parsing makes."""
+
+    def made(node: Json) -> int:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        return 1 + sum(map(made, inner))
+
+    assert made(value) <= count_values(canonical_json(value).encode(), most=0)
 
 
 def test_kept_keys() -> None:

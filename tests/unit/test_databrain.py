@@ -359,6 +359,49 @@ def test_endless_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(sent) == 1_100
 
 
+@pytest.mark.parametrize("status", [200, 400, 503])
+@pytest.mark.parametrize("route", READS)
+@pytest.mark.parametrize(
+    "content", ["{},", "[],", "[{", "0,", '"a",', '{"a":0},'], ids=["{}", "[]", "nested", "0", "text", "object"]
+)
+def test_many_values(api: Api, monkeypatch: pytest.MonkeyPatch, route: str, status: int, content: str) -> None:
+    """An answer of many small values is not parsed: they would take many times its size in memory."""
+    monkeypatch.setattr(databrain, "MOST_VALUES", 1_000)
+    api.answers[route] = [body(f'{{"data":[{content * 1_000}', status)]
+
+    assert isinstance(error_of(api, route), BodyTooLarge)
+
+
+def test_many_values_in_one_object(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values of one object count as those of many."""
+    monkeypatch.setattr(databrain, "MOST_VALUES", 1_000)
+    api.answers[LAYER] = [answer({"data": {"datamartName": "sales", **{str(number): 0 for number in range(1_000)}}})]
+
+    assert isinstance(error_of(api, LAYER), BodyTooLarge)
+
+
+def test_many_values_are_read_by_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list with more values than one answer may have is read page by page, and commas in texts are no values."""
+    monkeypatch.setattr(databrain, "MOST_VALUES", 300)
+    names = [f"datamart {number:02}{',' * 200}" for number in range(23)]
+    api.answers[LIST] = [listed(*names)]
+
+    assert list(api.client().list_datamarts().created_at) == names
+    assert api.telemetry.counts[Metric.DATABRAIN_WALKS] == 2
+
+
+def test_embeds_of_many_values(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays in memory of all embeds is bounded together."""
+    monkeypatch.setattr(databrain, "MOST_VALUES", 1_000)
+    api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(5)))]
+    api.answers[EMBEDS] = [data({"embedId": "e", "many": [0] * 400})]
+
+    _, failures = api.client().list_embeds()
+
+    assert {type(failure) for failure in failures} == {BodyTooLarge}
+    assert 0 < len(failures) < 5
+
+
 def test_whole_list_may_be_larger_than_a_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole list has a limit of its own: only what passes that is walked."""
     monkeypatch.setattr(databrain, "PAGE_LIMIT", 1_000)

@@ -14,6 +14,8 @@ Document: TypeAlias = Mapping[str, Json]
 # What JSON may hold and S3, SNS or SQS may not carry raw: lone surrogates and XML's two forbidden characters.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# Possessive, and to the end where no quote ends it: never tried twice.
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 # Levels. What is read has to be written again, and Python's own limit differs by version and by the caller's depth.
 DEEPEST = 100
@@ -87,6 +89,20 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
     if _is_too_deep(value):
         raise ValueError(_TOO_DEEP)
     return value
+
+
+def count_values(text: bytes | bytearray, most: int) -> int:
+    """How many values JSON holds, with nothing parsed; exact enough to bound the memory that parsing takes.
+
+    Each follows a comma or an opening bracket, or is the first one; a list or an object in another one counts twice.
+    Those in texts count only where `most` is not passed with them.
+    """
+    count = _count_openings(text)
+    return count if count <= most else _count_openings(_TEXT.sub(b"", text))
+
+
+def _count_openings(text: bytes | bytearray) -> int:
+    return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def _is_too_deep(value: Json) -> bool:
