@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retirement.backup import NoBackupAsked, VerifiedBackup, backup_of
-from retirement.canonical import canonical_json, sha256_hex
+from retirement.canonical import canonical_json, parse_json, sha256_hex
 from retirement.errors import BackupFailed
 from tests.fakes import Parsed, entry_of
 from tests.unit.samples import LAYER, READ_BACK, REFERENCE, REQUEST, SNAPSHOT
@@ -26,6 +26,17 @@ def test_verified_backup() -> None:
     permit = VerifiedBackup(SNAPSHOT, REFERENCE, READ_BACK)
 
     assert permit.snapshot is SNAPSHOT
+
+
+def test_backup_of_long_numbers() -> None:
+    """Numbers of more digits than a float holds are in the backup as they came, which still equals the snapshot."""
+    numbers = '{"scale":0.12345678901234567890,"tiny":1e-400,"plain":1.5}'
+    entry = entry_of() | {"numbers": parse_json(numbers, exact=True)}
+    snapshot = replace(SNAPSHOT, entry=entry)
+    body = canonical_json(backup_of(snapshot, [], legacy=False))
+
+    VerifiedBackup(snapshot, *rehashed(body))
+    assert all(part in body for part in ('"scale":0.12345678901234567890', '"tiny":1e-400', '"plain":1.5'))
 
 
 def rehashed(body: str) -> tuple[Any, Any]:

@@ -42,6 +42,53 @@ def test_what_a_reader_gets() -> None:
     json.dumps(parse_json(text), ensure_ascii=False).encode()
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0.12345678901234567890",
+        "-0.1234567890123456789e-5",
+        "1234567890123456789.5",
+        "1E-400",
+        "-1e-999999999999999999999999",
+        "3.141592653589793238462643383279",
+        f"0.{'7' * 5_000}",
+        "12345678901234567890",
+        "-123456789012345678901234567890",
+    ],
+    ids=lambda number: number[:20],
+)
+def test_numbers_that_no_float_holds(number: str) -> None:
+    """A number of any precision is written as it came, wherever it stands, and read again as the same."""
+    text = f'{{"a":[{number},{{"b":{number}}}],"c":{number}}}'
+    value = parse_json(text, exact=True)
+
+    assert canonical_json(value) == ordered_json(value) == text
+    assert parse_json(text, exact=True) == value
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        ("1.0", "1.0"),
+        ("1.50", "1.5"),
+        ("0.1", "0.1"),
+        ("1e3", "1000.0"),
+        ("2.5E-3", "0.0025"),
+        ("-0.0", "-0.0"),
+        ("1e308", "1e+308"),
+    ],
+)
+def test_ordinary_numbers(number: str, written: str) -> None:
+    """A number that a float holds is a float: equal ones give equal text, and hash as ever."""
+    assert canonical_json(parse_json(number, exact=True)) == canonical_json(parse_json(number)) == written
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_is_held(number: float) -> None:
+    """What Python writes of a float is never taken for more than a float."""
+    assert parse_json(repr(number), exact=True) == number
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_no_number_that_json_lacks_is_written(number: float) -> None:
     """NaN and infinity are refused on the way out."""

@@ -87,11 +87,12 @@ def test_exists_and_does_not(stub: Stubber, evidence: S3Evidence) -> None:
         evidence.create(KEY, BODY)
 
 
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
 @pytest.mark.parametrize("conflicts", [1, 2])
-def test_conflict(stub: Stubber, evidence: S3Evidence, conflicts: int) -> None:
+def test_conflict(stub: Stubber, evidence: S3Evidence, conflicts: int, code: str) -> None:
     """A concurrent write is waited out by trying again."""
     for _ in range(conflicts):
-        stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
+        stub.add_client_error("put_object", code, http_status_code=409)
     stub.add_response("put_object", {"VersionId": "v1"})
 
     assert evidence.create(KEY, BODY).version_id == "v1"
@@ -99,8 +100,8 @@ def test_conflict(stub: Stubber, evidence: S3Evidence, conflicts: int) -> None:
 
 def test_conflicts_without_end(stub: Stubber, evidence: S3Evidence) -> None:
     """Three conflicts in a row are given up."""
-    for _ in range(3):
-        stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
+    for code in ("ConditionalRequestConflict", "OperationAborted", "ConditionalRequestConflict"):
+        stub.add_client_error("put_object", code, http_status_code=409)
 
     with pytest.raises(AwsCallFailed, match="3 conflicts"):
         evidence.create(KEY, BODY)

@@ -80,7 +80,7 @@ class VerifiedBackup:
         if sha256_hex(self.read_back.body) != self.reference.sha256:
             raise BackupFailed(f"{where} is not what was written: expected SHA-256 {self.reference.sha256}")
         try:
-            kept = cast("dict[str, Document]", parse_json(self.read_back.body))
+            kept = cast("dict[str, Document]", parse_json(self.read_back.body, exact=True))
             kept_hash = configuration_hash(kept["datamart"], kept["semanticLayer"])
         except (ValueError, TypeError, KeyError, AttributeError):
             raise BackupFailed(f"{where} is no backup as this project writes it") from None

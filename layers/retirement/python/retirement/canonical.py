@@ -3,12 +3,26 @@
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from itertools import accumulate
 from typing import NoReturn, TypeAlias
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+@dataclass(frozen=True, slots=True)
+class ExactNumber:
+    """A number that no float holds, as it was written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Json: TypeAlias = "bool | int | float | ExactNumber | str | Sequence[Json] | Mapping[str, Json] | None"
 Document: TypeAlias = Mapping[str, Json]
 
 # What JSON may hold and S3, SNS or SQS may not carry raw: lone surrogates and XML's two forbidden characters.
@@ -16,6 +30,10 @@ _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Possessive, and to the end where no quote ends it: never tried twice.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
+# Unguessable, so that no text from outside passes for a number.
+_MARK = os.urandom(16).hex()
+_MARKED = re.compile(f'"{_MARK}([^"]*)"')
 
 # Levels. What is read has to be written again, and Python's own limit differs by version and by the caller's depth.
 DEEPEST = 100
@@ -42,7 +60,15 @@ def ordered_json(value: Json) -> str:
 
 
 def _to_text(value: Json, *, sort_keys: bool) -> str:
-    return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_marked
+    )
+    return _MARKED.sub(r"\1", text) if _MARK in text else text
+
+
+def _marked(number: ExactNumber) -> str:
+    """What json.dumps can write, until the text is put in its place."""
+    return f"{_MARK}{number.text}"
 
 
 def _escaped(text: str) -> str:
@@ -60,11 +86,12 @@ def sha256_hex(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = None) -> Json:
+def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = None, exact: bool = False) -> Json:
     """Parse JSON strictly: no duplicate keys, no NaN or infinite numbers, no more than `DEEPEST` and `MOST_DIGITS`.
 
     Args:
         text: JSON text, or its bytes: UTF-8 and nothing else (RFC 8259, section 8.1), a byte order mark is ignored.
+        exact: a number that no float holds becomes an `ExactNumber`, instead of the nearest float.
         keep: only these keys are kept, in every object; it bounds the memory that a long list takes.
 
     Raises:
@@ -82,7 +109,11 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
         text = text.decode("utf-8-sig")  # json.loads would take UTF-16 and UTF-32 as well
     try:
         value: Json = json.loads(
-            text, object_pairs_hook=to_object, parse_float=_finite, parse_int=_whole, parse_constant=_refuse
+            text,
+            object_pairs_hook=to_object,
+            parse_float=_exact if exact else _finite,
+            parse_int=_whole,
+            parse_constant=_refuse,
         )
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
@@ -120,6 +151,15 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+def _exact(digits: str) -> float | ExactNumber:
+    number = _finite(digits)
+    try:
+        is_held = Decimal(digits) == Decimal(repr(number))
+    except ArithmeticError:  # an exponent beyond all bounds
+        is_held = False
+    return number if is_held else ExactNumber(digits)
 
 
 def _whole(digits: str) -> int:

@@ -711,7 +711,7 @@ def _unavailable(route: _Route, error: httpx.TransportError) -> DatabrainUnavail
 def _document(route: _Route, body: bytearray, keep: frozenset[str] | None) -> Document:
     document = None
     with suppress(ValueError):  # which may repeat the body
-        document = parse_json(body, keep=keep)
+        document = parse_json(body, keep=keep, exact=True)
     if not isinstance(document, Mapping):
         raise DatabrainUnexpected(f"{route.method} {route.path}: expected a JSON object in these {len(body)} bytes")
     if document.get("error") is not None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2RequestTypeDef
 
 _CONTENT_HASH = "request"  # the name of the metadata
+# Somebody else is writing or deleting the object right now (S3 API reference, PutObject and "Error responses").
+_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _MOST_CONFLICTS = 3
 
 
@@ -51,7 +53,7 @@ class S3Evidence:
                 code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
                 if code == "PreconditionFailed":
                     return self._existing(key)
-                if code != "ConditionalRequestConflict":
+                if code not in _CONFLICTS:
                     raise self._failed("PutObject", key, error) from error
             else:
                 return StoredObject(self._bucket, key, answer.get("VersionId"), body, content_hash)
