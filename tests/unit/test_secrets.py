@@ -65,8 +65,9 @@ ANSWERS: Mapping[str, Callable[[httpx.Request], httpx.Response]] = {
     "garbled": garble,
     "no UTF-8": lambda _: httpx.Response(200, content=iter([b"\xff\xff\xff\xff" + KEY.encode()])),
     "no JSON": lambda _: httpx.Response(200, content=iter([KEY.encode()])),
-    "no time": lambda _: httpx.Response(
-        200, content=iter([b'{"data": [{"name": "a", "createdAt": "%b"}]}' % KEY.encode()])
+    "no time": lambda request: httpx.Response(
+        404 if request.url.path.endswith("semantic-layer") else 200,
+        content=iter([b'{"data": [{"name": "a", "createdAt": "%b", "datamartTables": []}]}' % KEY.encode()]),
     ),
     **{
         f"HTTP {status}": lambda _, status=status: httpx.Response(  # type: ignore[misc]  # the default binds the loop's value
@@ -81,7 +82,7 @@ ANSWERS: Mapping[str, Callable[[httpx.Request], httpx.Response]] = {
 def error(request: pytest.FixtureRequest) -> DatabrainError:
     """What an answer that repeats the secrets ends in."""
     with pytest.raises(DatabrainError) as raised:
-        client(ANSWERS[request.param]).list_datamarts()
+        client(ANSWERS[request.param]).find("a")
     return raised.value
 
 
