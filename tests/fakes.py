@@ -129,7 +129,6 @@ class FakeDatabrain:
         self.embeds = EmbedListing(())
         self.embed_failures: tuple[DatabrainError, ...] = ()
         self.scripted: deque[ScriptedDeletion] = deque()
-        self.secrets: set[str] = set()
         self.permits: list[DeletePermit] = []  # one for each delete request that was sent
         self.deleted: list[Document] = []  # the entries that are gone by one
 
