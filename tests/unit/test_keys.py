@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from retirement.keys import backup_file_name, plan_key, rejected_key, retirement_key
 
-UNRESERVED = re.compile(r"[A-Za-z0-9._~%-]+")
+SEGMENT = re.compile(r"[A-Za-z0-9._~%-]+(![0-9a-f]{32})?")
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_segment(name: str, segment: str) -> None:
 
 
 def test_long_segment() -> None:
-    """Where that is longer than 600 characters: its first 560, and 32 digits of the name's SHA-256."""
+    """Where that is longer than 600 characters: its first 560, a `!`, and 32 digits of the name's SHA-256."""
     longest, too_long = "é" * 100, "é" * 101
 
     assert retirement_key(longest, "r", "f") == f"retirements/{'%C3%A9' * 100}/r/f"
     segment = retirement_key(too_long, "r", "f").split("/")[1]
-    assert re.fullmatch(r"(%C3%A9){93}%C~[0-9a-f]{32}", segment)
+    assert re.fullmatch(r"(%C3%A9){93}%C![0-9a-f]{32}", segment)
 
 
 @given(st.text(min_size=1, max_size=256))
@@ -47,14 +47,23 @@ def test_key_fits(name: str) -> None:
 
     assert len(key.encode()) <= 1024
     segment = key.split("/")[1]
-    assert UNRESERVED.fullmatch(segment)
+    assert SEGMENT.fullmatch(segment)
     assert segment not in {".", ".."}
-    assert "~" in segment or unquote(segment) == name
+    assert "!" in segment or unquote(segment) == name
 
 
 def test_long_names_differ() -> None:
     """Two long names with one beginning have a folder each."""
     assert plan_key("é" * 255 + "a", "p") != plan_key("é" * 255 + "b", "p")
+
+
+def test_no_name_has_a_long_ones_folder() -> None:
+    """A name that spells out how a long one is shortened has a folder of its own: to cancel one cancels no other."""
+    shortened = retirement_key("ab" + "é" * 101, "r", "f").split("/")[1]
+
+    for posing in (unquote(shortened), unquote(shortened).replace("!", "~")):
+        assert len(posing) < 256
+        assert retirement_key(posing, "r", "f").split("/")[1] != shortened
 
 
 def test_hostile_event_id() -> None:

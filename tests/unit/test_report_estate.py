@@ -60,6 +60,15 @@ def test_names(evidence: KeptEvidence, name: str) -> None:
     assert only(evidence).datamart_name == name
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a b~" + "0" * 32, "a b~" + "0" * 32), ("ab" + "é" * 101, "ab" + "é" * 93 + "...")]
+)
+def test_name_of_a_key(evidence: KeptEvidence, name: str, shown: str) -> None:
+    """Where no document can be read the name is what its key tells, and a shortened one is seen to be."""
+    evidence.put(retirement_key(name, "r-1", "receipt.json"), b"{")
+    assert [retirement.datamart_name for retirement in read(evidence).retirements] == [shown]
+
+
 def test_newest_first(evidence: KeptEvidence) -> None:
     """Retirements and rejected events are in the order of their ends, the newest first."""
     for ago in (3, 1, 2):

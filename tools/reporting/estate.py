@@ -190,7 +190,7 @@ _OF_A_RETIREMENT = re.compile(
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
 _REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
 _SWEEP = re.compile(r"sweeps/(?:asked/[^/]+|[^/]+/report)\.json")
-_CUT_SEGMENT = re.compile(r"(?P<kept>.+)~[0-9a-f]{32}")  # retirement.keys shortens long names so
+_CUT_SEGMENT = re.compile(r"(?P<kept>.+)![0-9a-f]{32}")  # retirement.keys shortens long names so
 
 _READING_ORDER = list(Kind)
 

@@ -71,4 +71,5 @@ def _segment(text: str) -> str:
     encoded = "%2E" * len(text) if text in {".", ".."} else quote(text, safe="", errors="replace")
     if len(encoded) <= _SEGMENT_LIMIT:
         return encoded
-    return f"{encoded[:_SEGMENT_KEPT]}~{sha256_hex(text)[:32]}"
+    # The encoding leaves no `!`: no other text has this segment.
+    return f"{encoded[:_SEGMENT_KEPT]}!{sha256_hex(text)[:32]}"
