@@ -22,9 +22,18 @@ def test_verdict(told: str | None, verdict: Verdict) -> None:
     assert embed_of("e", told).verdict("sales") is verdict
 
 
-@pytest.mark.parametrize(("one", "other"), [("Émile", "e\u0301mile"), ("STRASSE", "straße"), ("\u212b", "å")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Émile", "e\u0301mile"),
+        ("STRASSE", "straße"),
+        ("\u212b", "å"),
+        ("\u1fb4", "\u03b1\u0345\u0301"),
+        ("\u1fb4", "\u03b1\u0301\u0345"),
+    ],
+)
 def test_near_names(one: str, other: str) -> None:
-    """Names are near when they are equal after trimming, case-folding and NFC."""
+    """Names are near when they are equal after trimming, NFC, case-folding and NFC."""
     assert embed_of("e", one).verdict(other) is Verdict.USES
 
 

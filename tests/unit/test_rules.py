@@ -62,7 +62,7 @@ MATCHES = [
     ("sales", "hr|sales"),
     ("SALES 2026", "sales ????"),
     ("sales", "SALES"),
-    ("Straße", "STRASSE"),
+    ("Straße", "STRAßE"),
     ("u\u0308bersicht", "\u00dcbersicht"),
     ("\u00dcbersicht", "u\u0308bersicht"),
     ("\u00fcbersicht", "?bersicht"),
@@ -76,8 +76,6 @@ MISMATCHES = [
     ("sales", "sale"),
     ("sales", "ales"),
     ("sales", "s?ales"),
-    ("sales ", "sales"),
-    (" sales", "sales"),
     ("sales", "s[!aeiou]les"),
     ("a[1]", "a[1]"),
     ("a.b", "a.c"),
@@ -95,9 +93,25 @@ def test_glob_matches(name: str, globs: str) -> None:
 
 @pytest.mark.parametrize(("name", "globs"), MISMATCHES)
 def test_glob_does_not_match(name: str, globs: str) -> None:
-    """Spaces count, a dot is a dot, and an empty list matches nothing."""
+    """A dot is a dot, and an empty list matches nothing."""
     assert refused_by_name(name, protected=globs) is None
     assert refused_by_name(name, retirable=globs) is Reason.NOT_RETIRABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "glob"),
+    [
+        ("Straße", "STRASSE"),
+        ("Straße", "stra?e"),
+        ("sales ", "sales"),
+        (" sales", "sales"),
+        ("İstanbul-prod", "?stanbul-*"),
+    ],
+)
+def test_what_a_glob_may_mean(name: str, glob: str) -> None:
+    """What a glob matches in one reading is protected, and not allowed."""
+    assert refused_by_name(name, protected=glob) is Reason.PROTECTED
+    assert refused_by_name(name, retirable=glob) is Reason.NOT_RETIRABLE
 
 
 def test_protected_goes_first() -> None:

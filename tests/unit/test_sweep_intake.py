@@ -187,19 +187,26 @@ def test_a_wrong_value(field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("field", ["names", "exempt"])
-@pytest.mark.parametrize("glob", ["", "g" * 257, "\ud800", 7, None, ["*"]])
+@pytest.mark.parametrize("glob", ["", " ", "\t\n\u00a0", "g" * 257, "\ud800", 7, None, ["*"]])
 def test_a_wrong_glob(field: str, glob: object) -> None:
     """A glob that is none is named by its place in the list."""
     said = complaint(of(RULE | {field: ["*", glob]}))
 
-    assert said.startswith(f"rules.0.{field}.1 must be a glob of 1 to 256 characters, of the whole name; it is ")
+    assert said.startswith(f"rules.0.{field}.1 must be a glob of 1 to 256 characters, not spaces alone; it is ")
+
+
+def test_spaces_around_a_glob() -> None:
+    """Spaces around a glob are none of it, those within it are."""
+    (parsed_rule,) = parsed(of(RULE | {"names": [" trial *\n", "demo"], "exempt": ["\u00a0trial-acme\t"]})).rules
+
+    assert (parsed_rule.names, parsed_rule.exempt) == (("trial *", "demo"), ("trial-acme",))
 
 
 RIGHT: dict[str, list[object]] = {
     "name": ["a", "0", "a-", "a" * 40],
     "owner": ["o" * 200, "\U0001f642" * 200],
     "reason": ["r" * 1_000, " "],
-    "names": [["*"] * 100, ["g" * 256], ["\U0001f642" * 256], ["[!a]?", " "]],
+    "names": [["*"] * 100, ["g" * 256], ["\U0001f642" * 256], ["[!a]?", " a "]],
     "exempt": [[], ["*"]],
     "olderThan": ["1 day", "1 days", "9999 days"],
     "notUpdatedFor": ["30 days"],

@@ -82,7 +82,7 @@ def rule(**fields: Any) -> SweepRule:  # noqa: ANN401  # any field
     [
         ("trial-1", ("trial-*",)),
         ("TRIAL-1", ("trial-*",)),
-        ("Straße", ("x", "STRASSE")),
+        ("Straße", ("x", "STRAßE")),
         ("\u00fcbersicht", ("u\u0308*",)),
         ("a[1]", ("a[[]1]",)),
     ],
@@ -105,6 +105,16 @@ def test_not_named(name: str) -> None:
 def test_exempt(exempt: tuple[str, ...]) -> None:
     """What one of its globs exempts a rule spares, and says by which."""
     assert why_not(finding_of(rule(exempt=exempt))) == f'exempt by "{exempt[-1]}"'
+
+
+def test_what_a_glob_may_mean() -> None:
+    """What a glob matches in one reading a rule spares, and does not name; the stack's guards alike."""
+    named = rule(names=("*",))
+    for glob in ("gro?kunden", "GROSSKUNDEN"):
+        assert why_not(finding_of(rule(names=("*",), exempt=(glob,)), name="Großkunden")) == f'exempt by "{glob}"'
+        assert finding_of(rule(names=(glob,)), name="Großkunden") == Finding(Datamart("Großkunden", None, None), (), ())
+        assert "ProtectedDatamarts" in why_not(finding_of(named, name="Großkunden", protected_datamarts=(glob,)))
+        assert "RetirableDatamarts" in why_not(finding_of(named, name="Großkunden", retirable_datamarts=(glob,)))
 
 
 def test_exempt_is_of_its_rule() -> None:

@@ -1,10 +1,10 @@
 """Who uses the datamart: three answers for each embed, and *undetermined* is never reported as none."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from unicodedata import normalize
 
 from retirement.canonical import Document, fitting
 
@@ -123,5 +123,8 @@ class Dependents:
 
 
 def folded(name: str) -> str:
-    """A name as a lenient server might compare it: trimmed, case-folded, NFC."""
-    return unicodedata.normalize("NFC", name.strip().casefold())
+    """A name as a lenient server might compare it: trimmed, case-folded, NFC.
+
+    Before it is folded, too: what is canonically equivalent may fold apart (U+0345).
+    """
+    return normalize("NFC", normalize("NFC", name.strip()).casefold())

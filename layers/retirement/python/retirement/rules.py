@@ -7,7 +7,7 @@ from enum import Enum, auto
 from retirement.canonical import Document
 from retirement.dependents import Dependents, Verdict, folded
 from retirement.drift import drift
-from retirement.globs import first_match
+from retirement.globs import allows, shields
 from retirement.intents import Intent
 from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
@@ -126,7 +126,7 @@ def close_names(name: str, listing: Listing) -> list[str]:
 
 
 def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
-    glob = first_match(request.datamart_name, settings.protected_datamarts)
+    glob = shields(request.datamart_name, settings.protected_datamarts)
     if glob is None:
         return None
     return Refusal(
@@ -136,7 +136,7 @@ def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
 
 
 def _not_retirable(request: Request, settings: RetireSettings) -> Refusal | None:
-    if first_match(request.datamart_name, settings.retirable_datamarts) is not None:
+    if allows(request.datamart_name, settings.retirable_datamarts) is not None:
         return None
     return Refusal(
         Reason.NOT_RETIRABLE,

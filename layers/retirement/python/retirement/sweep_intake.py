@@ -1,6 +1,6 @@
 """From the policy's file to a valid policy, or to an error that names the field and the rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -47,13 +47,17 @@ def _rule(rule: Mapping[str, Any]) -> SweepRule:
         name=rule["name"],
         owner=rule["owner"],
         reason=rule["reason"],
-        names=tuple(rule["names"]),
-        exempt=tuple(rule.get("exempt", ())),
+        names=_trimmed(rule["names"]),
+        exempt=_trimmed(rule.get("exempt", ())),
         older_than=_days(rule["olderThan"]) if "olderThan" in rule else None,
         not_updated_for=_days(rule["notUpdatedFor"]) if "notUpdatedFor" in rule else None,
         without_embeds=rule.get("withoutEmbeds", False),
         retire_after=_days(rule["retireAfter"]),
     )
+
+
+def _trimmed(globs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(glob.strip() for glob in globs)
 
 
 def _days(text: str) -> timedelta:

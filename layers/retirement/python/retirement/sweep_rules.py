@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from retirement.canonical import Document
 from retirement.dependents import NO_DATAMART, EmbedListing, folded
-from retirement.globs import first_match
+from retirement.globs import allows, shields
 from retirement.results import in_words, quoted, shortened
 from retirement.settings import SweepSettings
 from retirement.sweep_ids import Subject
@@ -109,7 +109,7 @@ def judge(
     matches: list[Match] = []
     misses: list[Miss] = []
     for rule in rules:
-        glob = first_match(datamart.name, rule.names)
+        glob = allows(datamart.name, rule.names)
         if glob is None:
             continue
         why_not = _refused_to_all(datamart.name, settings) or _why_not(datamart, rule, use, now)
@@ -124,15 +124,15 @@ def _refused_to_all(name: str, settings: SweepSettings) -> str | None:
     """What no rule can ask for: the retirement would be rejected or blocked."""
     if not REQUESTABLE.fullmatch(name):
         return "its name does not fit a request (1 to 256 characters, no control characters)"
-    if glob := first_match(name, settings.protected_datamarts):
+    if glob := shields(name, settings.protected_datamarts):
         return f'protected by "{shortened(glob)}" in the stack\'s ProtectedDatamarts'
-    if first_match(name, settings.retirable_datamarts) is None:
+    if allows(name, settings.retirable_datamarts) is None:
         return "not allowed by the stack's RetirableDatamarts"
     return None
 
 
 def _why_not(datamart: Datamart, rule: SweepRule, use: EmbedUse, now: datetime) -> str | None:
-    if glob := first_match(datamart.name, rule.exempt):
+    if glob := shields(datamart.name, rule.exempt):
         return f'exempt by "{shortened(glob)}"'
     return (
         _too_late(datamart.created_at, "created", rule.older_than, now)
