@@ -21,7 +21,7 @@ AT_ONCE = 20
         ({"PROTECTED_DATAMARTS": "hr, Finance-*"}, "protected"),
         ({"PROTECTED_DATAMARTS": "*", "RETIRABLE_DATAMARTS": "*"}, "protected"),
         ({"RETIRABLE_DATAMARTS": "tenant-*,trial-*"}, "not_retirable"),
-        ({"RETIRABLE_DATAMARTS": ""}, "not_retirable"),
+        ({"RETIRABLE_DATAMARTS": "tenant"}, "not_retirable"),
     ],
 )
 def test_by_name(scene: Scene, settings: dict[str, str], reason: str) -> None:

@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
-MAY_BE_EMPTY = {"EMBED_MAP_URI", "RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"}
+MAY_BE_EMPTY = {"EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
 
 
 def test_read() -> None:
@@ -64,17 +64,26 @@ def test_missing(name: str, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("value", "globs"),
     [
-        ("", ()),
-        (" , ,", ()),
         ("*", ("*",)),
-        (" finance* ,hr,, Demo Sales [!2] ", ("finance*", "hr", "Demo Sales [!2]")),
+        (" finance* ,hr, Demo Sales [!2] \n", ("finance*", "hr", "Demo Sales [!2]")),
+        ("[ab]*,x[cd]", ("[ab]*", "x[cd]")),
+        ("[[]x],a[]b]?,[!]a]*", ("[[]x]", "a[]b]?", "[!]a]*")),
+        ("[*],[?],a]", ("[*]", "[?]", "a]")),
+        ("R&D (EU) #1/2 + 100% | $a:b=c@d.e_f!~^<g>\\", ("R&D (EU) #1/2 + 100% | $a:b=c@d.e_f!~^<g>\\",)),
+        ("Großkunden \u0915\u093c,売上*", ("Großkunden \u0915\u093c", "売上*")),
     ],
 )
 def test_globs(name: str, value: str, globs: tuple[str, ...]) -> None:
-    """Globs are comma-separated, spaces around each trimmed and those within kept; an empty list is none at all."""
+    """Globs are comma-separated, spaces around each trimmed and those within kept."""
     settings = RetireSettings.from_environment(ENVIRONMENT | {name: value})
 
     assert (settings.retirable_datamarts if name.startswith("R") else settings.protected_datamarts) == globs
+
+
+@pytest.mark.parametrize("value", ["", " ", "\n"])
+def test_nothing_is_protected(value: str) -> None:
+    """A stack may protect nothing."""
+    assert RetireSettings.from_environment(ENVIRONMENT | {"PROTECTED_DATAMARTS": value}).protected_datamarts == ()
 
 
 @pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
@@ -104,7 +113,37 @@ def test_max_retirements_per_day(value: str, limit: int) -> None:
     )
 
 
+MANGLED = [
+    ",",
+    "core-*,",
+    ",core-*",
+    "core-*, ,hr",
+    '"core-*","hr"',
+    "'core-*'",
+    'core-*" "hr',
+    "\u201ccore-*\u201d",
+    "`core-*`",
+    "core-*;hr",
+    "core-*\nhr",
+    "core-*,\r\nhr",
+    "core-*\u2028hr",
+    "core-*\x00",
+    '["core-*", "hr"]',
+    '["core-*"]',
+    "[core-*, hr]",
+    "[core-*]",
+    "[core]",
+    "[]",
+    "[a,b]*",
+    "core-[a",
+    "core-[!]",
+    "{core,hr}-*",
+    "${Protected}",
+    '{"names": "core-*"}',
+]
 WRONG = {
+    "RETIRABLE_DATAMARTS": MANGLED,
+    "PROTECTED_DATAMARTS": MANGLED,
     "MODE": ["Retire", "delete", "plan,retire"],
     "DATABRAIN_API": ["v2", "CURRENT"],
     "SERVICE_TOKEN_SECRET_ARN": ["databrain-token", "secret:arn:"],
@@ -144,14 +183,12 @@ def test_wrong(name: str, value: str) -> None:
 
 
 def test_every_setting_is_tested() -> None:
-    """Only names that nothing can be told of, and globs, have no wrong value."""
+    """Only names that nothing can be told of have no wrong value."""
     assert ENVIRONMENT.keys() - WRONG == {
         "ENVIRONMENT_NAME",
         "REQUESTS_QUEUE_URL",
         "EVIDENCE_BUCKET_NAME",
         "COORDINATION_TABLE_NAME",
-        "RETIRABLE_DATAMARTS",
-        "PROTECTED_DATAMARTS",
     }
 
 

@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "EVIDENCE_BUCKET_NAME": "evidence",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
-MAY_BE_EMPTY = {"EMBED_MAP_URI", "RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"}
+MAY_BE_EMPTY = {"EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
 
 
 def test_read() -> None:
@@ -57,7 +57,7 @@ def test_missing(name: str, value: str | None) -> None:
 def test_what_may_be_empty() -> None:
     """A stack may have no map and protect nothing; globs that are not there at all are a wrong deployment."""
     settings = SweepSettings.from_environment(ENVIRONMENT | dict.fromkeys(MAY_BE_EMPTY, ""))
-    assert (settings.embed_map, settings.retirable_datamarts, settings.protected_datamarts) == (None, (), ())
+    assert (settings.embed_map, settings.protected_datamarts) == (None, ())
 
     for name in ("RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"):
         with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
@@ -76,6 +76,8 @@ WRONG = {
     "SERVICE_TOKEN_SECRET_ARN": ["databrain-token"],
     "EMBED_MAP_URI": ["maps/embeds.json"],
     "SWEEP_POLICY_URI": ["policies/sweep.json", "https://policies/sweep.json", "s3://", "s3://policies", "s3:///key"],
+    "RETIRABLE_DATAMARTS": ["*,", '["*"]'],
+    "PROTECTED_DATAMARTS": ["core-*,", '["core-*"]'],
     "MAX_PER_SWEEP": ["-1", "2.5", "many", "\u0665"],
     "MAX_SWEEP_PERCENT": ["-1", "101", "10%", "0.1", "\u00b2"],
     "RESULTS_TOPIC_ARN": ["results"],
@@ -90,11 +92,9 @@ def test_wrong(name: str, value: str) -> None:
 
 
 def test_every_setting_is_tested() -> None:
-    """Only names that nothing can be told of, and globs, have no wrong value."""
+    """Only names that nothing can be told of have no wrong value."""
     assert ENVIRONMENT.keys() - WRONG == {
         "ENVIRONMENT_NAME",
         "EVENT_BUS_NAME",
         "EVIDENCE_BUCKET_NAME",
-        "RETIRABLE_DATAMARTS",
-        "PROTECTED_DATAMARTS",
     }

@@ -1,5 +1,6 @@
 """Each function's settings, read once from its environment. Each is a parameter or a resource of template.yaml."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,13 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 # Seconds. SQS ends the invisibility of a message 12 hours after it was received (SQS developer guide, "Visibility
 # timeout"), and the attempt took some of them. The template says the same.
 LONGEST_DELAY = 42_999
+
+# What a shell, JSON or YAML puts around lists, and what is between lines: in a glob no owner can have meant it. Nor a
+# set that has no end, for a comma cut it in two, nor one that is the whole glob: it matches names of one character.
+_REFUSED = r"\x00-\x1f\x7f-\x9f\u2028\u2029;{}\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a"
+_GLOB = re.compile(
+    rf"(?!\s*\Z)(?!\s*\[[^\]]{{2,}}\]\s*\Z)(?:[^\[{_REFUSED}]|\[(?:![^{_REFUSED}]|[^!{_REFUSED}])[^\]{_REFUSED}]*\])+"
+)
 
 # Hours: a year. No retirement is scheduled farther ahead.
 LONGEST_LEAD = 8_784
@@ -86,7 +94,7 @@ class RetireSettings:
             backup_by_default=_boolean(environment, "BACKUP_BY_DEFAULT"),
             undetermined_embeds=_choice(environment, "UNDETERMINED_EMBEDS", UndeterminedEmbeds),
             embed_map=_s3_location(environment, "EMBED_MAP_URI"),
-            retirable_datamarts=_globs(environment, "RETIRABLE_DATAMARTS"),
+            retirable_datamarts=_some_globs(environment, "RETIRABLE_DATAMARTS"),
             protected_datamarts=_globs(environment, "PROTECTED_DATAMARTS"),
             max_retirements_per_day=_count(environment, "MAX_RETIREMENTS_PER_DAY"),
             retry_delays=_delays(environment, "RETRY_DELAYS"),
@@ -170,7 +178,7 @@ class SweepSettings:
             databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
             service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
             embed_map=_s3_location(environment, "EMBED_MAP_URI"),
-            retirable_datamarts=_globs(environment, "RETIRABLE_DATAMARTS"),
+            retirable_datamarts=_some_globs(environment, "RETIRABLE_DATAMARTS"),
             protected_datamarts=_globs(environment, "PROTECTED_DATAMARTS"),
             policy=_named_s3_location(environment, "SWEEP_POLICY_URI"),
             max_per_sweep=_count(environment, "MAX_PER_SWEEP"),
@@ -235,8 +243,24 @@ def _boolean(environment: Mapping[str, str], name: str) -> bool:
 
 
 def _globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Comma-separated; empty is none at all."""
-    return tuple(glob for part in _given(environment, name).split(",") if (glob := part.strip()))
+    """Comma-separated; empty is none at all.
+
+    A list that came mangled would protect less than its owner meant: it is refused.
+    """
+    value = _given(environment, name).strip()
+    globs = value.split(",") if value else []
+    for glob in globs:
+        if not _GLOB.fullmatch(glob):
+            raise ConfigurationError(
+                f"{name} is {value!r}, and {glob!r} is no glob: expected globs with commas in between, none empty, "
+                "without quotes, semicolons, braces, line breaks and outer brackets; in a name `?` matches them"
+            )
+    return tuple(glob.strip() for glob in globs)
+
+
+def _some_globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    _text(environment, name)
+    return _globs(environment, name)
 
 
 def _count(environment: Mapping[str, str], name: str) -> int:
