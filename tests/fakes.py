@@ -761,7 +761,7 @@ def entry_of(
 def embed_of(embed_id: str, datamart_name: str | None, *, listed: bool = True) -> Embed:
     """An embed of the data app `Portal`."""
     item: Document | None = {"embedId": embed_id, "accessSettings": {"datamartName": datamart_name}} if listed else None
-    return Embed(embed_id, f"Embed {embed_id}", "Portal", datamart_name, START, item)
+    return Embed(embed_id, f"Embed {embed_id}", "Portal", datamart_name, START, START, item)
 
 
 def listing_of(*embeds: Embed, gaps: Iterable[str] = ()) -> EmbedListing:

@@ -97,12 +97,13 @@ class TestS3EmbedMap:
 
     def test_what_the_tool_writes(self, aws: EmbeddedStack, put: Put) -> None:
         """What `make embed-map` writes is a map, and tells what has been filled in."""
-        entry = {"name": "Board", "dataApp": "Portal", "dashboard": "Sales"}
+        entry = {"name": "Board", "dataApp": "Portal", "dashboard": "Sales", "updatedAt": "2026-03-01T12:00:00.000Z"}
         filled = {"sold": "sales", "none": None, "nobody looked": ""}
         body = json.dumps({embed_id: {**entry, "datamart": name} for embed_id, name in filled.items()}, indent=2)
         embed_map = S3EmbedMap(aws.s3, put(body.encode())).read()
         assert embed_map is not None
         assert embed_map.datamart_names == {"sold": "sales", "none": NO_DATAMART}
+        assert embed_map.seen == dict.fromkeys(filled, datetime(2026, 3, 1, 12, tzinfo=UTC))
 
     def test_two_thousand_embeds(self, aws: EmbeddedStack, put: Put) -> None:
         """A large organisation is no matter."""

@@ -134,7 +134,9 @@ class TestResultsTopic:
     def test_the_largest_result(self, results_topic: ResultsTopic, messages: Callable[[int], list[str]]) -> None:
         """A result with more dependents than it shows, all with the longest names, stays within 256 KiB."""
         longest = "🙂" * 256
-        embeds = [Embed(longest, longest, longest, told, None, None) for told in ("sales", None) for _ in range(200)]
+        embeds = [
+            Embed(longest, longest, longest, told, None, None, None) for told in ("sales", None) for _ in range(200)
+        ]
         gaps = [f"the embeds of the data app {longest!r}"] * 200
         listing = EmbedListing(tuple(embeds), tuple(gaps))
         dependents = Dependents("sales", listing, frozenset()).document()

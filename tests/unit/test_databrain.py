@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from itertools import combinations
 from threading import Barrier, Event, Lock
 from typing import TypeAlias
 
@@ -1030,37 +1031,65 @@ def listed_embeds(api: Api, legacy: DatabrainApi = DatabrainApi.CURRENT) -> dict
         ({"datamart": {"name": "d"}}, "d"),
         ({"externalDashboard": {"metadata": {"datamartName": "e"}}}, "e"),
         ({"externalDashboard": None, "externalMetric": {"name": "x"}}, None),
-        ({"accessSettings": {"datamartName": "a"}, "externalDashboard": {"metadata": {"datamartName": "e"}}}, "a"),
+        ({"accessSettings": {"datamartName": "a"}, "externalDashboard": {"metadata": {"datamartName": None}}}, "a"),
+        ({"accessSettings": {"datamartName": ""}, "datamart": {"name": "d"}}, "d"),
+        ({"accessSettings": {"datamartName": "Stra\u00dfe"}, "datamart": {"name": " STRASSE"}}, "Stra\u00dfe"),
     ],
 )
 def test_told_datamart(api: Api, item: Parsed, told: str | None) -> None:
-    """The API's own fields tell first, then the caller's metadata; else nothing does."""
+    """The API's own fields and the caller's metadata tell; else nothing does. Near names are one."""
     api.answers[EMBEDS] = [data({"embedId": "e", **item})]
 
-    assert listed_embeds(api)["e"].datamart_name == told
+    embed = listed_embeds(api)["e"]
+
+    assert (embed.datamart_name, embed.is_contradictory) == (told, False)
 
 
+PLACES: list[Callable[[str], Parsed]] = [
+    lambda name: {"accessSettings": {"datamartName": name}},
+    lambda name: {"embedDataAppAccessSetting": {"datamartName": name}},
+    lambda name: {"embedDataAppAccessSetting": {"datamart": {"name": name}}},
+    lambda name: {"datamart": {"name": name}},
+    lambda name: {"externalDashboard": {"metadata": {"datamartName": name}}},
+]
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(range(len(PLACES)), 2)))
+def test_two_fields_that_contradict(api: Api, one: int, other: int) -> None:
+    """Where any two fields of an embed name different datamarts nothing tells which one it uses."""
+    item = PLACES[one]("sales")
+    for field, value in PLACES[other]("hr").items():
+        item[field] = item.get(field, {}) | value
+    api.answers[EMBEDS] = [data({"embedId": "e", **item})]
+
+    embed = listed_embeds(api)["e"]
+
+    assert (embed.datamart_name, embed.is_contradictory) == (None, True)
+
+
+@pytest.mark.parametrize("field", ["createdAt", "updatedAt"])
 @pytest.mark.parametrize(
-    ("fields", "created_at"),
+    ("value", "told"),
     [
-        ({"createdAt": "2026-03-01T12:00:00Z"}, START),
-        ({"createdAt": "2026-03-01T13:00:00+01:00"}, START),
-        ({}, None),
-        ({"createdAt": None}, None),
-        ({"createdAt": 1772366400}, None),
-        ({"createdAt": "yesterday"}, None),
-        ({"createdAt": "2026-03-01T12:00:00"}, None),
+        ("2026-03-01T12:00:00Z", START),
+        ("2026-03-01T13:00:00+01:00", START),
+        (None, None),
+        (1772366400, None),
+        ("yesterday", None),
+        ("2026-03-01T12:00:00", None),
     ],
 )
-def test_age_of_an_embed(api: Api, fields: Parsed, created_at: datetime | None) -> None:
-    """When an embed was created is told by the list of data apps, or is not known."""
-    api.answers[APPS] = [data({"name": "Portal", "embeds": [{"embedId": "e", **fields}]})]
-    api.answers[EMBEDS] = [data({"embedId": "e"}, {"embedId": "f"})]
+def test_times_of_an_embed(api: Api, field: str, value: object, told: datetime | None) -> None:
+    """When an embed was created and last updated is told by the list of data apps, or is not known."""
+    api.answers[APPS] = [data({"name": "Portal", "embeds": [{"embedId": "e", field: value}, {"embedId": "g"}]})]
+    api.answers[EMBEDS] = [data({"embedId": "e"}, {"embedId": "f", field: value})]
 
     embeds = listed_embeds(api)
 
-    assert embeds["e"].created_at == created_at
-    assert embeds["f"].created_at is None
+    is_created_at = field == "createdAt"
+    assert (embeds["e"].created_at, embeds["e"].updated_at) == ((told, None) if is_created_at else (None, told))
+    for other in ("f", "g"):
+        assert (embeds[other].created_at, embeds[other].updated_at) == (None, None)
 
 
 def test_embed_that_is_not_returned(api: Api) -> None:
@@ -1069,7 +1098,7 @@ def test_embed_that_is_not_returned(api: Api) -> None:
 
     embeds = listed_embeds(api)
 
-    assert embeds["e"] == Embed("e", "Board", "Portal", None, None, None)
+    assert embeds["e"] == Embed("e", "Board", "Portal", None, None, None, None)
     assert embeds["f"].datamart_name == "hr"
 
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -65,20 +65,58 @@ def test_map_is_asked_last(told: str) -> None:
     assert MAP.applied_to(embed_of("else", told)).datamart_name == told
 
 
+BEFORE, AFTER = MADE_AT - timedelta(seconds=1), MADE_AT + timedelta(microseconds=1)
+
+
 @pytest.mark.parametrize(
-    ("created_at", "verdict"),
+    ("created_at", "updated_at", "verdict"),
     [
-        (MADE_AT - timedelta(seconds=1), Verdict.USES_ANOTHER),
-        (MADE_AT, Verdict.USES_ANOTHER),
-        (MADE_AT + timedelta(microseconds=1), Verdict.UNDETERMINED),
-        (None, Verdict.UNDETERMINED),
+        (BEFORE, BEFORE, Verdict.USES_ANOTHER),
+        (MADE_AT, MADE_AT, Verdict.USES_ANOTHER),
+        (AFTER, AFTER, Verdict.UNDETERMINED),
+        (BEFORE, AFTER, Verdict.UNDETERMINED),
+        (AFTER, BEFORE, Verdict.UNDETERMINED),
+        (None, BEFORE, Verdict.UNDETERMINED),
+        (BEFORE, None, Verdict.UNDETERMINED),
+        (None, None, Verdict.UNDETERMINED),
     ],
 )
-def test_age_of_the_map(created_at: datetime | None, verdict: Verdict) -> None:
-    """An embed that is newer than the map, or of unknown age, stays undetermined."""
-    embed = replace(embed_of("else", None), created_at=created_at)
+def test_age_of_the_map(created_at: datetime | None, updated_at: datetime | None, verdict: Verdict) -> None:
+    """An embed that is newer than the map, was changed since, or does not tell, stays undetermined."""
+    embed = replace(embed_of("else", None), created_at=created_at, updated_at=updated_at)
 
     assert MAP.applied_to(embed).verdict("sales") is verdict
+
+
+@pytest.mark.parametrize(
+    ("seen", "updated_at", "verdict"),
+    [
+        (START, START, Verdict.USES_ANOTHER),
+        (START, START.astimezone(timezone(timedelta(hours=2))), Verdict.USES_ANOTHER),
+        (AFTER, AFTER, Verdict.USES_ANOTHER),
+        (START, START + timedelta(microseconds=1), Verdict.UNDETERMINED),
+        (START, START - timedelta(microseconds=1), Verdict.UNDETERMINED),
+        (START, None, Verdict.UNDETERMINED),
+        (None, START, Verdict.UNDETERMINED),
+        (None, None, Verdict.UNDETERMINED),
+    ],
+)
+@pytest.mark.parametrize("created_at", [START, None])
+def test_what_the_owner_has_seen(
+    seen: datetime | None, updated_at: datetime | None, created_at: datetime | None, verdict: Verdict
+) -> None:
+    """An entry that names the updatedAt that its owner saw speaks of the embed as it was then."""
+    embed_map = replace(MAP, seen={"else": seen})
+    embed = replace(embed_of("else", None), created_at=created_at, updated_at=updated_at)
+
+    assert embed_map.applied_to(embed).verdict("sales") is verdict
+
+
+def test_map_does_not_settle_a_contradiction() -> None:
+    """An embed whose own fields name several datamarts stays undetermined, whatever the map says."""
+    embed = replace(embed_of("else", None), is_contradictory=True)
+
+    assert MAP.applied_to(embed).verdict("sales") is Verdict.UNDETERMINED
 
 
 def test_reviewed_ones_come_last() -> None:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -76,6 +76,40 @@ def test_entry(stub: Stubber, source: S3EmbedMap, entry: object, told: dict[str,
     answered(stub, json.dumps({"e": entry}).encode())
 
     assert source.read() == EmbedMap(told, MADE_AT)
+
+
+@pytest.mark.parametrize(
+    ("updated_at", "seen"),
+    [
+        ("2026-03-01T12:00:00.000Z", START),
+        ("2026-03-01T13:00:00+01:00", START),
+        ("2026-03-01T12:00:00.000001Z", START + timedelta(microseconds=1)),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("datamart", ["sales", None, ""])
+def test_what_was_seen(
+    stub: Stubber, source: S3EmbedMap, updated_at: str | None, seen: datetime | None, datamart: str | None
+) -> None:
+    """An entry may name the updatedAt of the embed that its owner saw; where Databrain tells none it is null."""
+    answered(stub, json.dumps({"e": {"updatedAt": updated_at, "datamart": datamart}, "plain": "hr"}).encode())
+
+    embed_map = source.read()
+
+    assert embed_map is not None
+    assert embed_map.seen == {"e": seen}
+    assert embed_map.datamart_names.get("e", "nobody looked") == {None: NO_DATAMART, "": "nobody looked"}.get(
+        datamart, datamart
+    )
+
+
+@pytest.mark.parametrize("updated_at", ["", "yesterday", "2026-03-01", "2026-03-01T12:00:00", 7, True, ["2026"], {}])
+def test_wrong_time(stub: Stubber, source: S3EmbedMap, updated_at: object) -> None:
+    """An updatedAt that is no time spoils the map: it would speak of nothing, or of anything."""
+    answered(stub, json.dumps({"e": {"updatedAt": updated_at, "datamart": "sales"}}).encode())
+
+    with pytest.raises(ConfigurationError, match=NAMED.rstrip() + ": the updatedAt of 'e' must be the time that"):
+        source.read()
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xef\xbb\xbf{}"], ids=["plain", "with a byte order mark"])

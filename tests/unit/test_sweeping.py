@@ -233,6 +233,17 @@ def test_an_undetermined_embed(world: SweepWorld) -> None:
     assert whys(report) == {"trial-2": 'trials: used by 1 embed: "e-1"'}
 
 
+def test_a_stale_map(world: SweepWorld) -> None:
+    """What the map says of an embed that was changed since is not known, and no rule without embeds matches."""
+    world.rules(UNUSED)
+    world.databrain.embeds = listing_of(replace(embed_of("e-1", None), updated_at=START + timedelta(seconds=1)))
+    world.embed_map.embed_map = EmbedMap({"e-1": "sales"}, START)
+    assert states(world.sweep()) == {}
+
+    world.embed_map.embed_map = EmbedMap({"e-1": "sales"}, START, {"e-1": START + timedelta(seconds=1)})
+    assert states(world.sweep()) == {"trial-1": "asked", "trial-2": "asked"}
+
+
 def test_embeds_that_cannot_be_listed(world: SweepWorld) -> None:
     """What cannot be listed counts as a possible use, and rules that do not ask are not held up by it."""
     world.rules(UNUSED, RULE | {"name": "second", "names": ["trial-2"]})

@@ -439,6 +439,20 @@ def test_map(world: World, told: dict[str, str], reason: str | None, listed: boo
     assert real["dependents"]["undeterminedCount"] == (reason == "dependents_undetermined")
 
 
+def test_a_stale_map(world: World) -> None:
+    """An embed that was pointed to the datamart since its owner looked blocks, until the map has seen it."""
+    world.databrain.embeds = listing_of(replace(embed_of("e", None), updated_at=MADE_AT + timedelta(seconds=1)))
+    world.embed_map.embed_map = EmbedMap({"e": "hr"}, MADE_AT)
+    assert world.deliver(requested())["reason"] == "dependents_undetermined"
+
+    world.embed_map.embed_map = EmbedMap({"e": "hr"}, MADE_AT, {"e": MADE_AT})
+    assert world.deliver(requested(retirementId="second"))["reason"] == "dependents_undetermined"
+    assert world.databrain.permits == []
+
+    world.embed_map.embed_map = EmbedMap({"e": "hr"}, MADE_AT, {"e": MADE_AT + timedelta(seconds=1)})
+    assert world.deliver(requested(retirementId="third"))["outcome"] == "deleted"
+
+
 def test_map_tells_what_a_plan_shows(world: World) -> None:
     """A plan keeps the verdict that the map led to: another map may make another plan."""
     world.databrain.embeds = listing_of(embed_of("e", None))

@@ -23,7 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from retirement.backup import DeletePermit
 from retirement.canonical import Document, Json, canonical_json, count_values, parse_json, sha256_hex
-from retirement.dependents import Embed, EmbedListing
+from retirement.dependents import Embed, EmbedListing, folded
 from retirement.errors import (
     BodyTooLarge,
     DatabrainError,
@@ -376,6 +376,7 @@ class DatabrainClient:
             failure = error
             gaps.append(f"the embeds of the data app {shown_name}")
         known = named | items
+        told = {embed_id: _told_datamarts(item) for embed_id, item in items.items()}
         counted = app.get("embedCount")
         if isinstance(counted, int) and counted > len(known):
             gaps.append(f"{counted - len(known)} embeds of the data app {shown_name}, which are counted and not named")
@@ -385,9 +386,11 @@ class DatabrainClient:
                     embed_id=embed_id,
                     name=_optional_text(embed, "name"),
                     data_app_name=app_name,
-                    datamart_name=_told_datamart(items[embed_id]) if embed_id in items else None,
+                    datamart_name=told[embed_id][0] if len(told.get(embed_id, ())) == 1 else None,
                     created_at=_told_time(named.get(embed_id, {})),
+                    updated_at=_told_time(named.get(embed_id, {}), "updatedAt"),
                     item=items.get(embed_id),
+                    is_contradictory=len(told.get(embed_id, ())) > 1,
                 )
                 for embed_id, embed in known.items()
             ),
@@ -789,25 +792,28 @@ def _entry_of(route: _Route, name: str, page: Sequence[Document]) -> Document | 
     return entry
 
 
-def _told_datamart(item: Document) -> str | None:
-    """The datamart that an embed uses, if anything in it tells (section 6): the API's fields, then the caller's."""
+def _told_datamarts(item: Document) -> list[str]:
+    """The datamarts that an embed's fields name (section 6), the API's, then the caller's; near names are one."""
     settings, older = item.get("accessSettings"), item.get("embedDataAppAccessSetting")
     dashboard = item.get("externalDashboard")
     metadata = dashboard.get("metadata") if isinstance(dashboard, Mapping) else None
     older_datamart = older.get("datamart") if isinstance(older, Mapping) else None
-    told = (
+    places = (
         (settings, "datamartName"),
         (older, "datamartName"),
         (older_datamart, "name"),
         (item.get("datamart"), "name"),
         (metadata, "datamartName"),
     )
-    names = (_optional_text(where, field) for where, field in told if isinstance(where, Mapping))
-    return next((name for name in names if name), None)
+    told: dict[str, str] = {}
+    for where, field_name in places:
+        if isinstance(where, Mapping) and (name := _optional_text(where, field_name)):
+            told.setdefault(folded(name), name)
+    return list(told.values())
 
 
 def _told_time(entry: Document, field_name: str = "createdAt") -> datetime | None:
-    """When a list says that a datamart or an embed was created; None where it does not say so clearly."""
+    """When a list says that a datamart or an embed was created, or updated; None where it does not say so clearly."""
     try:
         return parse_timestamp(_optional_text(entry, field_name) or "")
     except ValueError:

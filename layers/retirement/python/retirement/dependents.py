@@ -38,7 +38,8 @@ NO_DATAMART = ""
 class Embed:
     """One embed. `datamart_name` is what is told of its datamart, None where nothing tells.
 
-    `item` is the embed as List Embeds returned it, None where it did not. `created_at` is None where it is not told.
+    `item` is the embed as List Embeds returned it, None where it did not. A time is None where it is not told.
+    `is_contradictory` is an embed whose own fields name several datamarts: no map can tell which one is true.
     """
 
     embed_id: str
@@ -46,7 +47,9 @@ class Embed:
     data_app_name: str
     datamart_name: str | None
     created_at: datetime | None
+    updated_at: datetime | None
     item: Document | None
+    is_contradictory: bool = False
 
     def verdict(self, datamart_name: str) -> Verdict:
         """Judge by the name; how Databrain compares names is not documented, so a near match counts as use."""
@@ -63,19 +66,34 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class EmbedMap:
-    """What the owner knows: embed ID -> datamart name, `NO_DATAMART` for none. `made_at` is when it was written."""
+    """What the owner knows: embed ID -> datamart name, `NO_DATAMART` for none. `made_at` is when it was written.
+
+    `seen` is the updatedAt that the owner saw, of the entries that name it; None where Databrain did not tell it.
+    """
 
     datamart_names: Mapping[str, str]
     made_at: datetime
+    seen: Mapping[str, datetime | None] = field(default_factory=dict)
+
+    def told_of(self, embed: Embed) -> str | None:
+        """What the map says of the embed as it is now; None also where the embed may have changed since.
+
+        An entry without an updatedAt is held against the map's own time. Of an embed that does not tell when it was
+        updated no map speaks: it may use another datamart than the one that was seen.
+        """
+        if embed.updated_at is None:
+            return None
+        if embed.embed_id in self.seen:
+            is_current = embed.updated_at == self.seen[embed.embed_id]
+        else:
+            is_current = embed.created_at is not None and max(embed.created_at, embed.updated_at) <= self.made_at
+        return self.datamart_names.get(embed.embed_id) if is_current else None
 
     def applied_to(self, embed: Embed) -> Embed:
-        """Fill in what nothing else tells. An embed newer than the map, or of unknown age, may be another one."""
-        told = self.datamart_names.get(embed.embed_id)
-        if embed.datamart_name is not None or told is None:
+        """Fill in what nothing else tells."""
+        if embed.datamart_name is not None or embed.is_contradictory:
             return embed
-        if embed.created_at is None or embed.created_at > self.made_at:
-            return embed
-        return replace(embed, datamart_name=told)
+        return replace(embed, datamart_name=self.told_of(embed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The map of embeds that the owner keeps, on S3."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from retirement.canonical import Json, parse_json
@@ -9,6 +10,7 @@ from retirement.errors import ConfigurationError
 from retirement.owners_file import read_owners_file
 from retirement.results import shortened
 from retirement.settings import S3Location
+from retirement.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,8 +22,8 @@ SIZE_LIMIT = 32 * 1024 * 1024
 class S3EmbedMap:
     """A JSON object: embed ID -> datamart name, or null for none.
 
-    `make embed-map` writes it with an object for each embed, whose `datamart` is to be filled in: a name, or null for
-    none. As long as it is empty, nobody has looked.
+    `make embed-map` writes it with an object for each embed, with the `updatedAt` that its owner sees, whose `datamart`
+    is to be filled in: a name, or null for none. As long as it is empty, nobody has looked.
     """
 
     def __init__(self, s3: "S3Client", location: S3Location | None) -> None:
@@ -38,10 +40,15 @@ class S3EmbedMap:
         if self._location is None:
             return None
         file = read_owners_file(self._s3, "EmbedMapUri", self._location, SIZE_LIMIT)
-        return EmbedMap(_datamart_names(file.where, file.body), file.written_at)
+        return parse_embed_map(file.where, file.body, file.written_at)
 
 
-def _datamart_names(where: str, body: bytes) -> dict[str, str]:
+def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
+    """Read a map; `where` names it for a message.
+
+    Raises:
+        ConfigurationError: it is broken or of another shape.
+    """
     try:
         entries = parse_json(body)
     except ValueError as error:
@@ -49,7 +56,15 @@ def _datamart_names(where: str, body: bytes) -> dict[str, str]:
     if not isinstance(entries, Mapping):
         raise ConfigurationError(f"{where} must be a JSON object of embed ID -> datamart name (or null for none)")
     told = {embed_id: _told(where, embed_id, entry) for embed_id, entry in entries.items()}
-    return {embed_id: name for embed_id, name in told.items() if name is not None}
+    return EmbedMap(
+        datamart_names={embed_id: name for embed_id, name in told.items() if name is not None},
+        made_at=made_at,
+        seen={
+            embed_id: _seen(where, embed_id, entry["updatedAt"])
+            for embed_id, entry in entries.items()
+            if isinstance(entry, Mapping) and "updatedAt" in entry
+        },
+    )
 
 
 def _told(where: str, embed_id: str, entry: Json) -> str | None:
@@ -67,3 +82,12 @@ def _told(where: str, embed_id: str, entry: Json) -> str | None:
     raise ConfigurationError(
         f"{where}: the entry of {shortened(embed_id)!a} must be a datamart's name, or null for none"
     )
+
+
+def _seen(where: str, embed_id: str, updated_at: Json) -> datetime | None:
+    try:
+        return None if updated_at is None else parse_timestamp(str(updated_at))
+    except ValueError:
+        raise ConfigurationError(
+            f"{where}: the updatedAt of {shortened(embed_id)!a} must be the time that `make embed-map` wrote, or null"
+        ) from None
