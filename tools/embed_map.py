@@ -1,28 +1,32 @@
 """Write the map of embeds that EmbedMapUri names: every embed of the organisation, ready to be filled in.
 
-Read-only. What an earlier map says is kept; embeds that are new since come with an empty `datamart`.
+Databrain is only read. What an earlier map says is kept; embeds that are new, or were changed since somebody looked,
+come with an empty `datamart`.
 """
 
 import argparse
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
-import httpx
 from botocore.exceptions import BotoCoreError
 
 from retirement.canonical import Document
 from retirement.databrain import DatabrainClient, http_client
-from retirement.dependents import Embed
-from retirement.errors import RetirementError
+from retirement.dependents import NO_DATAMART, Embed, EmbedMap
+from retirement.embed_map import parse_embed_map
+from retirement.errors import ConfigurationError, RetirementError
 from retirement.ports import Metric
 from retirement.service_token import ServiceToken
-from retirement.settings import DatabrainApi
+from retirement.settings import DatabrainApi, base_url
+from retirement.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -55,17 +59,17 @@ class _Uncounted:
         """Nobody asks here."""
 
 
-def embed_map(embeds: tuple[Embed, ...], earlier: Mapping[str, Any]) -> dict[str, Document]:
+def embed_map(embeds: tuple[Embed, ...], earlier: EmbedMap) -> dict[str, Document]:
     """An entry for each embed, by ID; `datamart` is what the earlier map or Databrain tells, else empty."""
     entries: dict[str, Document] = {}
     for embed in sorted(embeds, key=lambda embed: (embed.data_app_name, embed.embed_id)):
-        kept = earlier.get(embed.embed_id, "")
-        told = kept.get("datamart", "") if isinstance(kept, Mapping) else kept
+        told = earlier.told_of(embed)
         entries[embed.embed_id] = {
             "name": embed.name,
             "dataApp": embed.data_app_name,
             "dashboard": _dashboard(embed),
-            "datamart": embed.datamart_name or "" if told == "" else told,
+            "updatedAt": None if embed.updated_at is None else format_timestamp(embed.updated_at),
+            "datamart": embed.datamart_name or "" if told is None else None if told == NO_DATAMART else told,
         }
     return entries
 
@@ -90,38 +94,45 @@ def secrets_manager() -> "SecretsManagerClient":
     return session.client("secretsmanager")
 
 
-def earlier_map(file: Path) -> dict[str, Any]:
-    """What the file says so far; nothing where there is none yet.
+def earlier_map(file: Path) -> tuple[bytes, EmbedMap]:
+    """The file as it is so far, and what it says; nothing where there is none yet.
 
     Raises:
-        NoMap: it is no map, or cannot be written.
+        NoMap: the stack would not take it for a map, either, or it cannot be written.
     """
     if not file.parent.is_dir():
         raise NoMap(f"FILE is {file}, and there is no folder {file.parent}: make it first")
     if not file.exists():
-        return {}
+        return b"", EmbedMap({}, datetime.now(UTC))
+    body, made_at = file.read_bytes(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
     try:
-        earlier = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise NoMap(f"{file} is no JSON: {error}; mend it, or name another FILE") from error
-    if not isinstance(earlier, dict):
-        raise NoMap(f"{file} holds a JSON {type(earlier).__name__}: expected an object with an entry for each embed")
-    return earlier
+        return body, parse_embed_map(str(file), body, made_at)
+    except ConfigurationError as error:
+        raise NoMap(f"{error}; mend it, or name another FILE") from error
 
 
-def base_url(given: str) -> str:
-    """The base URL.
+def replace_map(file: Path, before: bytes, entries: Mapping[str, Document]) -> None:
+    """Write the map beside the file, and put it in its place when it is whole.
 
     Raises:
-        NoMap: the stack would not take it for DatabrainBaseUrl, either.
+        NoMap: the file is not any more what it was `before`.
     """
+    # What no UTF-8 can hold, a lone surrogate, becomes JSON's escape.
+    body = f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n".encode(errors="backslashreplace")
+    file = file.resolve()
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        url = httpx.URL(given)
-    except httpx.InvalidURL as error:
-        raise NoMap(f"BASE_URL is no URL: {error}") from None
-    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and url.host in {"localhost", "127.0.0.1"})):
-        raise NoMap(f"BASE_URL is {given!r}: expected an https URL, as DatabrainBaseUrl has it (http for localhost)")
-    return given
+        with beside.open("xb") as written:
+            written.write(body)
+            written.flush()
+            os.fsync(written.fileno())
+        if (file.read_bytes() if file.exists() else b"") != before:
+            raise NoMap(f"{file} was changed while Databrain was read, and is left as it is: run this again")
+        if file.exists():
+            shutil.copymode(file, beside)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -132,8 +143,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--api", type=DatabrainApi, default=DatabrainApi.CURRENT, help="as DatabrainApi")
     parser.add_argument("--secret-arn", required=True, help="as ServiceTokenSecretArn")
     options = parser.parse_args(arguments)
-    earlier = earlier_map(options.file)
-    url = base_url(options.base_url)
+    before, earlier = earlier_map(options.file)
+    try:
+        url = base_url("BASE_URL", options.base_url)
+    except ConfigurationError as error:
+        raise NoMap(f"{error}, as DatabrainBaseUrl") from None
     token = ServiceToken(secrets_manager(), options.secret_arn)
     with http_client(url) as http:
         client = DatabrainClient(http, api=options.api, token=token, clock=_Unhurried(), telemetry=_Uncounted())
@@ -143,7 +157,13 @@ def main(arguments: list[str]) -> int:
             print(f"could not be read: {problem}", file=sys.stderr)
         return 1
     entries = embed_map(listing.embeds, earlier)
-    options.file.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_map(options.file, before, entries)
+    for embed_id, name in earlier.datamart_names.items():
+        if embed_id in entries and entries[embed_id]["datamart"] == "":
+            was = "null" if name == NO_DATAMART else ascii(name)
+            print(f"to be looked at again: {embed_id!a}, which may have changed since it was {was}", file=sys.stderr)
+    if undated := sum(embed.updated_at is None for embed in listing.embeds):
+        print(f"of {undated} embeds no map can tell: Databrain does not say when they were updated", file=sys.stderr)
     empty = sum(1 for entry in entries.values() if entry["datamart"] == "")
     print(f"{options.file}: {len(entries)} embeds, {empty} still to be filled in")
     return 0

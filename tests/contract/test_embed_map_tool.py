@@ -1,7 +1,9 @@
 """`make embed-map`, against the local Databrain server."""
 
+import errno
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,25 @@ from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
 from local.emulator import CHECKOUT
+from retirement.canonical import Document
+from retirement.dependents import Embed
+from retirement.embed_map import parse_embed_map
 from retirement.settings import DatabrainApi
 from tests.contract.refused_tools import refusal
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to
 from tests.contract.seeds import SECRETS, data_app, seed
-from tools.embed_map import main
+from tools.embed_map import NoMap, earlier_map, embed_map, main, replace_map
 
 SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain"
+MADE: dict[str, Any] = {"createdAt": "2024-03-01T00:00:00Z"}
 APPS = (
     data_app(
         "Portal",
-        {"embedId": "p-2", "name": "Umsätze", "datamart": "sales"},
-        {"embedId": "p-1", "name": "Churn", "datamart": "marketing"},
+        {"embedId": "p-2", "name": "Umsätze", "datamart": "sales", **MADE},
+        {"embedId": "p-1", "name": "Churn", "datamart": "marketing", **MADE},
     ),
-    data_app("Back office", {"embedId": "b-1", "name": "Total", "embedType": "metric", "datamart": "finance"}),
+    data_app("Back office", {"embedId": "b-1", "name": "Total", "embedType": "metric", "datamart": "finance", **MADE}),
     data_app("Empty"),
 )
 
@@ -68,6 +74,7 @@ def test_every_embed(databrain: Databrain, file: Path, capsys: pytest.CaptureFix
     assert {entry["datamart"] for entry in entries.values()} == {""}
     assert [entry["name"] for entry in entries.values()] == ["Total", "Churn", "Umsätze"]
     assert [entry["dataApp"] for entry in entries.values()] == ["Back office", "Portal", "Portal"]
+    assert {entry["updatedAt"] for entry in entries.values()} == {"2024-03-01T00:00:00.000Z"}
     assert [entry["dashboard"] for entry in entries.values()] == [None, "Churn", "Umsätze"]
     assert capsys.readouterr().out == f"{file}: 3 embeds, 3 still to be filled in\n"
 
@@ -109,6 +116,118 @@ def test_what_was_filled_in_is_kept(
     told = {embed_id: entry["datamart"] for embed_id, entry in entries.items()}
     assert told == {"b-1": None, "p-1": "marketing" if server else "", "p-2": "renamed"}
     assert entries["p-2"]["name"] == "Umsätze"
+
+
+PLAIN, OBJECT = '"marketing"', '{"datamart": "marketing"}'
+SEEN = '{"updatedAt": "2024-03-01T00:00:00Z", "datamart": "marketing"}'
+
+
+@pytest.mark.parametrize(
+    ("entry", "updated_at", "is_kept"),
+    [
+        (PLAIN, None, True),
+        (PLAIN, "2026-02-01T00:00:00Z", False),
+        (OBJECT, "2026-02-01T00:00:00Z", False),
+        (SEEN, None, True),
+        (SEEN, "2024-03-01T00:00:01Z", False),
+        (SEEN, "2024-02-01T00:00:00Z", False),
+    ],
+)
+def test_what_has_changed_since(
+    databrain: Databrain,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    entry: str,
+    updated_at: str | None,
+    is_kept: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """An embed that was changed since its owner looked, or may have been, is to be filled in again, and told."""
+    updated = {} if updated_at is None else {"updatedAt": updated_at}
+    app = data_app("Portal", {"embedId": "e-1", "name": "Churn", "datamart": "sales", **MADE, **updated})
+    databrain.organisation = organisation_of(seed("sales", "marketing", apps=(app,)))
+    file.write_text(f'{{"e-1": {entry}}}')
+    last_year = datetime(2025, 6, 1, tzinfo=UTC).timestamp()
+    os.utime(file, (last_year, last_year))
+
+    assert run(databrain, file) == 0
+
+    assert written(file)["e-1"]["datamart"] == ("marketing" if is_kept else "")
+    told = "to be looked at again: 'e-1', which may have changed since it was 'marketing'\n"
+    assert (told in capsys.readouterr().err) is not is_kept
+
+
+def test_an_editors_map(databrain: Databrain, file: Path) -> None:
+    """A byte order mark is none of the map, as the stack has it."""
+    organised(databrain)
+    file.write_bytes(b'\xef\xbb\xbf{"p-1": "marketing"}')
+    assert run(databrain, file) == 0
+    assert written(file)["p-1"]["datamart"] == "marketing"
+
+
+def test_a_hostile_name(file: Path) -> None:
+    """A name that no UTF-8 can hold is written as JSON escapes it, and the stack reads the map."""
+    hostile = Embed("e \ud800", "\ud800 \u2028 \x00", "Portal \udc00", None, None, None, None)
+    before, earlier = earlier_map(file)
+    replace_map(file, before, embed_map((hostile,), earlier))
+    (entry,) = written(file).values()
+    assert (entry["name"], entry["dataApp"]) == (hostile.name, hostile.data_app_name)
+    assert set(parse_embed_map("here", file.read_bytes(), datetime.now(UTC)).seen) == {hostile.embed_id}
+
+
+def test_an_embed_without_a_time(file: Path) -> None:
+    """An embed that does not tell when it was updated has no time in the map, and is to be looked at each time."""
+    embed = Embed("e", None, "Portal", None, datetime(2024, 3, 1, tzinfo=UTC), None, None)
+    file.write_text('{"e": "marketing"}')
+    (entry,) = embed_map((embed,), earlier_map(file)[1]).values()
+    assert (entry["updatedAt"], entry["datamart"]) == (None, "")
+
+
+@pytest.mark.parametrize("fails", ["os.fsync", "os.replace"])
+def test_a_map_that_cannot_be_written(
+    databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Where the new map cannot be written, the old one is as it was, and nothing is left beside it."""
+    organised(databrain)
+    file.write_text('{"p-1": "marketing"}')
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fails, full)
+    with pytest.raises(OSError, match="No space left"):
+        run(databrain, file)
+
+    assert file.read_text() == '{"p-1": "marketing"}'
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_map_that_is_edited_meanwhile(databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody fills in while Databrain is read is not lost."""
+    organised(databrain)
+    file.write_text("{}")
+
+    def edited(*_: object) -> dict[str, Document]:
+        file.write_text('{"p-1": "marketing"}')
+        return {}
+
+    monkeypatch.setattr("tools.embed_map.embed_map", edited)
+    with pytest.raises(NoMap, match="was changed while Databrain was read"):
+        run(databrain, file)
+
+    assert file.read_text() == '{"p-1": "marketing"}'
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_stays_of_a_file(databrain: Databrain, file: Path) -> None:
+    """A file keeps its permissions, and a link goes on naming it."""
+    organised(databrain)
+    file.write_text("{}")
+    file.chmod(0o640)
+    link = file.with_name("link.json")
+    link.symlink_to(file.name)
+    assert run(databrain, link) == 0
+    assert link.is_symlink()
+    assert (len(written(file)), file.stat().st_mode & 0o777) == (3, 0o640)
 
 
 def test_again(databrain: Databrain, file: Path) -> None:
@@ -157,11 +276,17 @@ ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DE
     [
         (["embed-map.json"], "AWS_DEFAULT_REGION", "no AWS region is set: set AWS_DEFAULT_REGION"),
         (["embed-map.json"], "AWS_ACCESS_KEY_ID", "no AWS credentials were found: sign in, or set AWS_PROFILE"),
-        (["embed-map.json", "--base-url", "nonsense"], "", "BASE_URL is 'nonsense': expected an https URL"),
-        (["embed-map.json", "--base-url", "http://databrain.invalid"], "", "expected an https URL"),
-        (["embed-map.json", "--base-url", "https://databrain:port"], "", "BASE_URL is no URL: Invalid port"),
+        (["embed-map.json", "--base-url", "nonsense"], "", "BASE_URL must be an https URL, or http for localhost"),
+        (["embed-map.json", "--base-url", "http://databrain.invalid"], "", "must be an https URL"),
+        (["embed-map.json", "--base-url", "https://databrain:port"], "", "BASE_URL is no URL"),
+        (["embed-map.json", "--base-url", "https://user:secret@host"], "", "BASE_URL must have no user"),
+        (["embed-map.json", "--base-url", "https://host?x=1"], "", "BASE_URL must have no user, password, query"),
+        (["embed-map.json", "--base-url", ""], "", "BASE_URL must be an https URL"),
         (["broken.json"], "", "broken.json is no JSON: "),
-        (["list.json"], "", "list.json holds a JSON list: expected an object"),
+        (["list.json"], "", "list.json must be a JSON object of embed ID"),
+        (["twice.json"], "", "twice.json is no JSON: an object holds one key twice; mend it, or name another FILE"),
+        (["number.json"], "", "number.json: the entry of 'e' must be a datamart's name, or null for none"),
+        (["latin-1.json"], "", "latin-1.json is no JSON: "),
         (["missing/embed-map.json"], "", "there is no folder missing: make it first"),
         (["."], "", "Is a directory: '.'"),
     ],
@@ -170,6 +295,9 @@ def test_what_stops_it_before_it_asks(tmp_path: Path, arguments: list[str], with
     """Whatever is wrong on this side is told in one line, and nothing is written."""
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "twice.json").write_text('{"e": "sales", "e": "hr"}')
+    (tmp_path / "number.json").write_text('{"e": {"datamart": 7}}')
+    (tmp_path / "latin-1.json").write_bytes('{"e": "Umsätze"}'.encode("latin-1"))
     account = {name: value for name, value in ACCOUNT.items() if name != without}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | account
     said = refusal(

@@ -88,7 +88,7 @@ class RetireSettings:
         return cls(
             environment_name=_text(environment, "ENVIRONMENT_NAME"),
             mode=_choice(environment, "MODE", Mode),
-            databrain_base_url=_base_url(environment, "DATABRAIN_BASE_URL"),
+            databrain_base_url=base_url("DATABRAIN_BASE_URL", _text(environment, "DATABRAIN_BASE_URL")),
             databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
             service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
             backup_by_default=_boolean(environment, "BACKUP_BY_DEFAULT"),
@@ -174,7 +174,7 @@ class SweepSettings:
         """
         return cls(
             environment_name=_text(environment, "ENVIRONMENT_NAME"),
-            databrain_base_url=_base_url(environment, "DATABRAIN_BASE_URL"),
+            databrain_base_url=base_url("DATABRAIN_BASE_URL", _text(environment, "DATABRAIN_BASE_URL")),
             databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
             service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
             embed_map=_s3_location(environment, "EMBED_MAP_URI"),
@@ -209,6 +209,25 @@ class WebhookSettings:
             webhook_secret_arn=_arn(environment, "WEBHOOK_SECRET_ARN"),
             event_bus_name=_text(environment, "EVENT_BUS_NAME"),
         )
+
+
+def base_url(name: str, value: str) -> str:
+    """Check the base URL that has this name; a slash at its end is cut.
+
+    Raises:
+        ConfigurationError: it is none, or would send the token in clear text.
+    """
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ConfigurationError(f"{name} is no URL") from None
+    local = url.scheme == "http" and host in {"localhost", "127.0.0.1"}
+    if not host or any(map(str.isspace, value)) or not (url.scheme == "https" or local):
+        raise ConfigurationError(f"{name} must be an https URL, or http for localhost and 127.0.0.1 only")
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigurationError(f"{name} must have no user, password, query or fragment")
+    return value.rstrip("/")
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:
@@ -310,21 +329,6 @@ def _arn(environment: Mapping[str, str], name: str) -> str:
     if not value.startswith("arn:"):
         raise ConfigurationError(f"{name} must be a full ARN; what it is could be a secret and is not shown")
     return value
-
-
-def _base_url(environment: Mapping[str, str], name: str) -> str:
-    value = _text(environment, name)
-    try:
-        url = urlsplit(value)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        raise ConfigurationError(f"{name} is no URL") from None
-    local = url.scheme == "http" and host in {"localhost", "127.0.0.1"}
-    if not host or any(map(str.isspace, value)) or not (url.scheme == "https" or local):
-        raise ConfigurationError(f"{name} must be an https URL, or http for localhost and 127.0.0.1 only")
-    if url.username or url.password or url.query or url.fragment:
-        raise ConfigurationError(f"{name} must have no user, password, query or fragment")
-    return value.rstrip("/")
 
 
 def _percent(environment: Mapping[str, str], name: str) -> int:
