@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -163,12 +164,17 @@ class TestEmbedMap:
         assert (result["outcome"], result["reason"]) == ("blocked", "dependents_undetermined")
         assert result["dependents"]["undeterminedCount"] == 2
 
-    def test_it_is_older(self, scene: Scene) -> None:
-        """An embed that was created after the map was written may be another one, and stays undetermined."""
+    @pytest.mark.parametrize(
+        "change",
+        [{"created_at": "2999-01-01T00:00:00Z"}, {"updated_at": "2999-01-01T00:00:00Z"}],
+        ids=["made", "changed"],
+    )
+    def test_it_is_older(self, scene: Scene, change: dict[str, Any]) -> None:
+        """An embed that was created or changed after the map was written may be another one: it stays undetermined."""
         name = scene.portal("overview")
         apps = scene.databrain.organisation.data_apps
         (embed,) = apps["Portal"].embeds
-        apps["Portal"] = replace(apps["Portal"], embeds=(replace(embed, created_at="2999-01-01T00:00:00Z"),))
+        apps["Portal"] = replace(apps["Portal"], embeds=(replace(embed, **change),))
         scene.map_embeds({"overview": "another"})
         result = scene.result(scene.ask(name)).document
         assert (result["outcome"], result["reason"]) == ("blocked", "dependents_undetermined")
