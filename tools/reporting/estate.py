@@ -39,6 +39,7 @@ class Kind(StrEnum):
     CANCELLATION_FAILURE = "cancellation-failure"
     SCHEDULE = "schedule"
     REMINDER = "reminder"
+    ARRIVAL = "arrival"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ _OF_A_RETIREMENT = re.compile(
     r"(?P<folder>retirements/[^/]+/[^/]+)/"
     r"(?:(?P<one>receipt|cancelled|intent)"
     r"|(?P<many>failure|cancellation-failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
-    r"|backup-[0-9a-f]{16})\.json"
+    r"|(?P<hashed>backup|arrival)-[0-9a-f]{16})\.json"
 )
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
 _REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
@@ -335,7 +336,7 @@ def _rejection(bucket: Bucket, listed: Listed) -> tuple[Rejection, list[Trouble]
 
 
 def _paper(match: re.Match[str], listed: Listed) -> Paper:
-    kind = Kind(match["one"] or match["many"] or Kind.BACKUP)
+    kind = Kind(match["one"] or match["many"] or match["hashed"])
     return Paper(kind, int(match["number"] or 0), listed)
 
 

@@ -143,6 +143,7 @@ _TITLES = {
     Kind.CANCELLATION_FAILURE: "Failure of a cancellation",
     Kind.SCHEDULE: "Schedule",
     Kind.REMINDER: "Reminder",
+    Kind.ARRIVAL: "First arrival",
     Kind.INTENT: "Intent",
     Kind.PLAN: "Plan",
     Kind.BACKUP: "Backup",

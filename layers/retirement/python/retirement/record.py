@@ -87,7 +87,9 @@ class Record:
         file_name = arrival_file_name(request.event_id)
         kept, arrived_at = self._read(file_name), delivery.arrived_at
         if kept is None and (arrived_at < request.event_time or (comes_again and arrived_at == request.cutoff)):
-            kept = self._evidence.create(self._prefix + file_name, canonical_json(format_timestamp(arrived_at)))
+            kept = self._evidence.create(
+                self._prefix + file_name, canonical_json({"arrivedAt": format_timestamp(arrived_at)})
+            )
         return request if kept is None else _as_arrived(request, kept)
 
     def as_first_asked(self, request: Request) -> Request:
@@ -124,7 +126,7 @@ class Record:
 
 def _as_arrived(request: Request, kept: StoredObject) -> Request:
     try:
-        arrived_at = parse_timestamp(cast("str", parse_json(kept.body)))
-    except (ValueError, AttributeError):
+        arrived_at = parse_timestamp(cast("dict[str, str]", parse_json(kept.body))["arrivedAt"])
+    except (ValueError, KeyError, TypeError):
         raise kept.not_ours() from None
     return request.asked_before(arrived_at, arrived_at)
