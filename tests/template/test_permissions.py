@@ -255,8 +255,8 @@ def test_the_webhook_speaks_in_its_own_name(of_type: OfType) -> None:
 def test_tls_only(deployed: Node, policy: str, action: str, resources: list[str]) -> None:
     """Queues, bucket and topic refuse whatever does not come over TLS."""
     document = deployed["Resources"][policy]["Properties"]["PolicyDocument"]
-    (statement,) = [s for s in document["Statement"] if s["Effect"] == "Deny"]
-    assert statement["Principal"] == "*"
+    (statement,) = [s for s in document["Statement"] if s.get("Sid") == "TlsOnly"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
     assert statement["Action"] == action
     assert [target(part) for part in as_list(statement["Resource"])] == resources
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

@@ -85,13 +85,42 @@ def test_the_rules_alone_are_let_in(properties: Properties, queue: str) -> None:
     """A queue's policy allows one thing: that the rules send which deliver there, or park there."""
     policy = properties(f"{queue}Policy")
     assert policy["Queues"] == [{"Ref": queue}]
-    (allowed,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+    (allowed,) = [s for s in policy["PolicyDocument"]["Statement"] if s.get("Effect") == "Allow"]
     assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
     assert allowed["Action"] == "sqs:SendMessage"
     assert allowed["Resource"] == arn(queue)
     rules = [arn(name) for name, (target, *_) in RULES.items() if queue in {target, "Failures"}]
     source = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert (source if isinstance(source, list) else [source]) == rules
+
+
+@pytest.mark.parametrize("queue", [*QUEUES, "Failures"])
+def test_nobody_else_sends_where_senders_are_named(deployed: Node, queue: str) -> None:
+    """With QueueSenderArns a queue refuses who is no rule of it, none of this stack, and not on the list."""
+    assert deployed["Conditions"]["HasQueueSenders"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "QueueSenderArns"}]}, ""]}]
+    }
+    allowed, _, (condition, denied, otherwise) = (
+        statement.get("Fn::If", statement)
+        for statement in deployed["Resources"][f"{queue}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    )
+    assert (condition, otherwise) == ("HasQueueSenders", {"Ref": "AWS::NoValue"})
+    listed = {"Fn::Join": [",", {"Ref": "QueueSenderArns"}]}
+    senders = {"Fn::Split": [",", {"Fn::Join": [",", [arn("TimerRole"), arn("ScheduleFunctionRole"), listed]]}]}
+    assert denied == {
+        "Sid": "NobodyElseSends",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sqs:SendMessage",
+        "Resource": arn(queue),
+        # Both have to be wrong: a rule has no principal, a role no source, and what is missing is "not like".
+        "Condition": {
+            "ArnNotLike": {
+                "aws:SourceArn": allowed["Condition"]["ArnEquals"]["aws:SourceArn"],
+                "aws:PrincipalArn": senders,
+            }
+        },
+    }
 
 
 @pytest.mark.parametrize("queue", QUEUES)
