@@ -3,9 +3,11 @@
 (The role has `kms:Decrypt` only where a key is given, which it is not here: that one is the template tests' matter.)
 """
 
+import json
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.stack import RETIRE
 from tests.stack.role import Role, assert_denied
@@ -116,3 +118,18 @@ def test_the_lock_stays_without(scene: Scene, role: Role) -> None:
 def test_the_role_may_not_without(role: Role, permission: str) -> None:
     """The role may do it, by IAM's own judgement, and only by this permission."""
     role.require(permission)
+
+
+def test_the_bucket_takes_new_objects_only(scene: Scene) -> None:
+    """The bucket's policy lets what is written with If-None-Match through, once, and names this bucket's objects.
+
+    What it refuses only AWS shows: MiniStack never gives `s3:ObjectCreationOperation` a value.
+    """
+    bucket, s3 = scene.stack.outputs["EvidenceBucketName"], scene.stack.s3
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    (write_once,) = [statement for statement in policy["Statement"] if statement["Sid"] == "WriteOnce"]
+    assert (write_once["Effect"], write_once["Resource"]) == ("Deny", f"arn:aws:s3:::{bucket}/*")
+    key = f"rejected/{uuid4()}/receipt.json"
+    s3.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"2", IfNoneMatch="*")

@@ -37,6 +37,20 @@ def test_evidence_can_be_locked(properties: Properties) -> None:
     assert "LifecycleConfiguration" not in bucket
 
 
+def test_evidence_is_written_once(properties: Properties) -> None:
+    """Whoever creates an object without If-None-Match is refused; the parts of an upload, which have none, are not."""
+    document = properties("EvidenceBucketPolicy")["PolicyDocument"]
+    (statement,) = [s for s in document["Statement"] if s["Sid"] != "TlsOnly"]
+    assert statement == {
+        "Sid": "WriteOnce",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": {"Fn::Sub": "${EvidenceBucket.Arn}/*"},
+        "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    }
+
+
 def test_names_are_cloudformations(of_type: Callable[[str], dict[str, Node]]) -> None:
     """No bucket, queue, table or topic has a name of ours, so that any number of stacks fits into an account."""
     names = {
