@@ -3,13 +3,15 @@
 The messages are those of Standard Webhooks 1.0.0 (https://github.com/standard-webhooks/standard-webhooks).
 """
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import hmac_data
 
 from retirement.canonical import Document, ordered_json, sha256_hex
 from retirement.errors import AttemptInterrupted, InvalidRequest, RetirementError
@@ -117,7 +119,7 @@ def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send a body of at most {LARGEST_BODY} bytes.")
     _require_genuine(request, ports)
 
-    message = parse_message(request.body.decode(), environment=settings.environment_name, arrived_at=ports.clock.now())
+    message = parse_message(_text(request.body), environment=settings.environment_name, arrived_at=ports.clock.now())
     retirement_id = str(message.detail.get("retirementId") or _default_id(request.headers["webhook-id"]))
     ports.telemetry.about(retirement_id)
     if ports.clock.remaining() < TIME_TO_PUT:
@@ -131,6 +133,8 @@ def _require_genuine(request: HttpRequest, ports: WebhookPorts) -> None:
     """Refuse what is not signed with one of the secrets, in the last or next five minutes."""
     if not all(0 < len(request.headers.get(name, "")) <= LONGEST_HEADER for name in SIGNED_HEADERS):
         raise _not_genuine("a header is missing or too long")
+    if not _well_formed(request.headers["webhook-signature"]):
+        raise _not_genuine("no signature is v1 and base64")
     now = ports.clock.now()
     known = ports.secrets.known(now)
     reason = _doubt(request, known)
@@ -143,12 +147,28 @@ def _require_genuine(request: HttpRequest, ports: WebhookPorts) -> None:
         raise _not_genuine(reason)
 
 
+class _OverBytes(Webhook):
+    """The library takes text alone, and a signature is over whatever bytes were sent."""
+
+    def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
+        """Sign, or compute what to compare with: `data` is the body, a byte that is no UTF-8 being a lone surrogate."""
+        signed = f"{msg_id}.{int(timestamp.timestamp())}.{data}".encode(errors="surrogateescape")
+        return f"v1,{b64encode(hmac_data(self._whsecret, signed)).decode()}"
+
+
+def _well_formed(signatures: str) -> str:
+    """What of the list is `v1,` and base64: the library raises on anything else, also where a good one follows."""
+    return " ".join(part for part in signatures.split(" ") if part.startswith("v1,") and _is_base64(part[3:]))
+
+
 def _doubt(request: HttpRequest, secrets: Iterable[str]) -> str | None:
     """Why no secret verifies the message; None where one does."""
     reason = "there is no secret"
+    body = request.body.decode(errors="surrogateescape")
+    headers = {**request.headers, "webhook-signature": _well_formed(request.headers["webhook-signature"])}
     for secret in secrets:
         try:
-            Webhook(secret).verify(request.body, dict(request.headers), json_parse=False)
+            _OverBytes(secret).verify(body, headers, json_parse=False)
         except WebhookVerificationError as error:
             reason = str(error)  # a sentence of the library's own
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing is verified
@@ -179,8 +199,23 @@ def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is no JSON: it is no UTF-8") from None
+
+
 def _base64(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
         return b""
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
