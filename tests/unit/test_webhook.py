@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from retirement.errors import AwsCallFailed
-from retirement.webhook import LARGEST_BODY, LONGEST_HEADER, SIGNED_HEADERS, TIME_TO_PUT
+from retirement.webhook import LARGEST_BODY, LONGEST_HEADER, SIGNED_HEADERS, SVIX_HEADERS, TIME_TO_PUT
 from tests.fakes import START, LogicalClock
 from tests.unit.webhooks import CANCELLED, DATA, MESSAGE, OTHER_SECRET, SECRET, Door, Reply, door_at, message, sent
 
@@ -318,6 +318,45 @@ def test_a_signed_body_that_is_no_utf_8(door: Door, body: bytes) -> None:
     assert (reply.status, reply.content) == (400, {"message": "the body is no JSON: it is no UTF-8"})
     assert door.take(event | {"body": b64encode(body + b" ").decode()}) == NOT_GENUINE
     assert door.event_bus.heard == []
+
+
+def by_svix(event: dict[str, Any]) -> dict[str, Any]:
+    """The same message under Svix's names."""
+    renamed = dict(zip(SIGNED_HEADERS, SVIX_HEADERS, strict=True))
+    return event | {"headers": {renamed.get(name, name): value for name, value in event["headers"].items()}}
+
+
+def test_a_sender_on_svix(door: Door) -> None:
+    """Svix signs alike and names the headers otherwise: the id, too, is Svix's, and the rest is refused alike."""
+    assert door.take(by_svix(sent())).content == {"retirementId": "msg_1"}
+    assert door.take(by_svix(sent(webhook_id="msg_2", webhook_signature=GENUINE))) == NOT_GENUINE
+    assert door.take(by_svix(sent(secret=OTHER_SECRET))) == NOT_GENUINE
+    assert door.take(by_svix(sent(at=START - timedelta(seconds=301)))) == NOT_GENUINE
+    assert len(door.event_bus.heard) == 1
+
+
+@pytest.mark.parametrize("names", list(product(*zip(SIGNED_HEADERS, SVIX_HEADERS, strict=True))), ids=" ".join)
+def test_one_set_of_headers(door: Door, names: tuple[str, ...]) -> None:
+    """Three headers of one set are a message; of two sets they are none, however genuine each is."""
+    event = sent()
+    signed = [event["headers"].pop(name) for name in SIGNED_HEADERS]
+    event["headers"] |= dict(zip(names, signed, strict=True))
+
+    assert (door.take(event).status == 202) == (names in {SIGNED_HEADERS, SVIX_HEADERS})
+    assert len(door.event_bus.heard) == (names in {SIGNED_HEADERS, SVIX_HEADERS})
+
+
+@pytest.mark.parametrize("other", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_two_sets_of_headers(door: Door, other: str) -> None:
+    """Where both sets are there, Standard Webhooks' own alone counts, and all of it: nothing of Svix's fills it up."""
+    ours, svix = sent(), by_svix(sent())
+    both = ours | {"headers": svix["headers"] | ours["headers"]}
+    assert door.take(both).content == {"retirementId": "msg_1"}
+    assert door.take(both | {"headers": both["headers"] | {"svix-id": "msg_2"}}).content == {"retirementId": "msg_1"}
+
+    assert door.take(both | {"headers": both["headers"] | {other: "msg_2"}}) == NOT_GENUINE
+    assert door.take(svix | {"headers": svix["headers"] | {other: ours["headers"][other]}}) == NOT_GENUINE
+    assert len(door.event_bus.heard) == 2
 
 
 # ---- What is not genuine -------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ LARGEST_BODY = 64 * 1024
 # library compares each with that of each of our secrets.
 LONGEST_HEADER = 4 * 1024
 SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+SVIX_HEADERS = ("svix-id", "svix-timestamp", "svix-signature")  # the same, as senders on Svix name them
 
 # Seconds: a call to EventBridge that is tried twice (wiring/webhook.py), and the answer.
 TIME_TO_PUT = 7.5
@@ -117,10 +118,11 @@ def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with the content type application/json.")
     if len(request.body) > LARGEST_BODY:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send a body of at most {LARGEST_BODY} bytes.")
-    _require_genuine(request, ports)
+    signed = _signed_headers(request)
+    _require_genuine(signed, request.body, ports)
 
     message = parse_message(_text(request.body), environment=settings.environment_name, arrived_at=ports.clock.now())
-    retirement_id = str(message.detail.get("retirementId") or _default_id(request.headers["webhook-id"]))
+    retirement_id = str(message.detail.get("retirementId") or _default_id(signed["webhook-id"]))
     ports.telemetry.about(retirement_id)
     if ports.clock.remaining() < TIME_TO_PUT:
         raise AttemptInterrupted("Too little time is left to put the event on the bus: the sender tries again.")
@@ -129,20 +131,29 @@ def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts
     return retirement_id
 
 
-def _require_genuine(request: HttpRequest, ports: WebhookPorts) -> None:
+def _signed_headers(request: HttpRequest) -> Mapping[str, str]:
+    """One set of headers, by the names of Standard Webhooks, never parts of two.
+
+    A message with any of Standard Webhooks' own is judged by these alone: what nobody verifies is not looked at.
+    """
+    names = SIGNED_HEADERS if request.headers.keys() & set(SIGNED_HEADERS) else SVIX_HEADERS
+    return {ours: request.headers.get(name, "") for ours, name in zip(SIGNED_HEADERS, names, strict=True)}
+
+
+def _require_genuine(signed: Mapping[str, str], body: bytes, ports: WebhookPorts) -> None:
     """Refuse what is not signed with one of the secrets, in the last or next five minutes."""
-    if not all(0 < len(request.headers.get(name, "")) <= LONGEST_HEADER for name in SIGNED_HEADERS):
+    if not all(0 < len(value) <= LONGEST_HEADER for value in signed.values()):
         raise _not_genuine("a header is missing or too long")
-    if not _well_formed(request.headers["webhook-signature"]):
+    if not _well_formed(signed["webhook-signature"]):
         raise _not_genuine("no signature is v1 and base64")
     now = ports.clock.now()
     known = ports.secrets.known(now)
-    reason = _doubt(request, known)
+    reason = _doubt(signed, body, known)
     if reason is None:
         return
     latest = ports.secrets.latest(now)  # the sender may have the new secret already
     if latest != known:
-        reason = _doubt(request, latest)
+        reason = _doubt(signed, body, latest)
     if reason is not None:
         raise _not_genuine(reason)
 
@@ -161,14 +172,14 @@ def _well_formed(signatures: str) -> str:
     return " ".join(part for part in signatures.split(" ") if part.startswith("v1,") and _is_base64(part[3:]))
 
 
-def _doubt(request: HttpRequest, secrets: Iterable[str]) -> str | None:
+def _doubt(signed: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
     """Why no secret verifies the message; None where one does."""
     reason = "there is no secret"
-    body = request.body.decode(errors="surrogateescape")
-    headers = {**request.headers, "webhook-signature": _well_formed(request.headers["webhook-signature"])}
+    text = body.decode(errors="surrogateescape")
+    headers = {**signed, "webhook-signature": _well_formed(signed["webhook-signature"])}
     for secret in secrets:
         try:
-            _OverBytes(secret).verify(body, headers, json_parse=False)
+            _OverBytes(secret).verify(text, headers, json_parse=False)
         except WebhookVerificationError as error:
             reason = str(error)  # a sentence of the library's own
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing is verified
