@@ -605,7 +605,7 @@ def test_size_is_counted_in_bytes(door: Door) -> None:
 
 
 def test_the_largest_event(door: Door) -> None:
-    """Whatever fits into 64 KiB fits, with everything escaped, into what the bus takes: less than 256 KiB."""
+    """Whatever fits into 64 KiB fits, with everything escaped, into 256 KiB, a quarter of what the bus takes."""
     embeds = ["\ufffe" * 256] * 84
     body = json.dumps(message(data={**DATA, "reviewedEmbeds": embeds}), ensure_ascii=False)
     assert LARGEST_BODY - 1024 < len(body.encode()) <= LARGEST_BODY

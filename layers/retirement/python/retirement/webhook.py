@@ -22,8 +22,8 @@ from retirement.settings import WebhookSettings
 # The source of what it puts on the bus; its role can put nothing else there (template.yaml).
 SOURCE = "datamart-retirement.webhook"
 
-# Bytes. A request with a thousand reviewed embeds has 40 KiB, and with all escaping it stays below the 256 KiB that
-# EventBridge takes (its user guide, "Calculating PutEvents event entry size").
+# Bytes. A request with a thousand reviewed embeds has 40 KiB, and with all escaping it stays below a quarter of the
+# 1 MB that EventBridge takes (AWS Compute Blog, "More room to build", 29 January 2026).
 LARGEST_BODY = 64 * 1024
 # Characters of a header. A signature has 48, and a sender signs with one secret, or two while it changes them; the
 # library compares each with that of each of our secrets.
