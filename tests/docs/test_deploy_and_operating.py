@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no types
 
 from local.emulator import CHECKOUT
+from local.stack import SAM
 from retirement import databrain, embed_map, intake, settings
 from retirement.ports import Metric
 from tests.docs.pages import Page, plain
@@ -24,6 +27,11 @@ ATTACHED = {
 }
 
 Node = dict[str, Any]
+
+PARSE = """import json, sys
+from samcli.cli.types import CfnParameterOverridesType
+print(json.dumps(CfnParameterOverridesType().convert(tuple(sys.argv[1:]), None, None)))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +57,39 @@ def statements(node: object) -> Iterator[Node]:
 def policies() -> list[Node]:
     """The policies that the page shows, in order."""
     return [json.loads(block.text) for block in DEPLOY.blocks if '"Statement"' in block.text]
+
+
+def test_how_to_write_a_value() -> None:
+    """What the page has people type comes whole through a shell and SAM's parser, and what it warns of is cut."""
+    page = CHECKOUT / "docs" / "deploy.md"
+    section = page.read_text().partition("### How to write a value\n")[2].partition("\n## ")[0]
+    typed = re.findall(r"(?m)^\| [^|]+ \| `(.+)` \|$", section)
+    warned = 'ProtectedDatamarts="core-*, finance-*"'
+    assert f"`{warned}`" in section
+    assert [sam_makes_of(words) for words in [*typed, warned]] == [
+        {"ProtectedDatamarts": "core-*,finance-*"},
+        {"ProtectedDatamarts": "core-*, Marketing Funnel (EU)"},
+        {"SweepSchedule": "rate(1 day)"},
+        {"ReminderLeadTime": ""},
+        {"ProtectedDatamarts": "core-*,"},
+    ]
+    assert sam_makes_of("ReminderLeadTime=") is None
+
+
+def sam_makes_of(typed: str) -> dict[str, str] | None:
+    """The parameters that the SAM CLI hands on, from what a person types into a shell; None where it refuses."""
+    run = subprocess.run(  # noqa: S603  # our own environment's interpreter, words of this file and of our page
+        [SAM.with_name("python"), "-c", PARSE, *shlex.split(typed)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if run.returncode:
+        assert "is not a valid format" in run.stderr
+        return None
+    parameters: dict[str, str] = json.loads(run.stdout)
+    return parameters
 
 
 def test_who_may_ask(resources: Node) -> None:
