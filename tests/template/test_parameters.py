@@ -299,6 +299,49 @@ def test_environment_variables(written: Node, function: str, variables: Variable
     assert written["Resources"][function]["Properties"]["Environment"]["Variables"] == variables
 
 
+# Characters: what a pattern says, and the longest names that CloudFormation gives (a stack's has 128 characters).
+LONGEST = {
+    "EnvironmentName": 64,
+    "EventBusName": 256,
+    "RetryDelays": len("42000,42000,42000,42000,42000"),
+    "ReminderLeadTime": len("8784"),
+    **dict.fromkeys(("Requests", "Scheduling"), len("https://sqs.ap-northeast-1.amazonaws.com.cn/123456789012/") + 80),
+    **dict.fromkeys(
+        ("RequestsArn", "SchedulingArn", "FailuresArn"), len("arn:aws-cn:sqs:ap-northeast-1:123456789012:") + 80
+    ),
+    "TimerRoleArn": len("arn:aws-cn:iam::123456789012:role/") + 64,
+    "ScheduleGroup": 64,
+    "EvidenceBucket": 63,
+    "CoordinationTable": 160,
+    "ResultsTopic": len("arn:aws-cn:sns:ap-northeast-1:123456789012:") + 160,
+}
+
+
+@pytest.mark.parametrize("function", ["RetireFunction", "ScheduleFunction", "SweepFunction", "WebhookFunction"])
+def test_every_environment_fits(written: Node, function: str) -> None:
+    """Whatever the parameters are within their bounds, a function's variables fit into Lambda's 4 KB, as JSON even."""
+
+    def longest(value: Any) -> int:  # noqa: ANN401  # a value of the template
+        if isinstance(value, str):
+            return len(value)
+        name = value["Ref"] if "Ref" in value else "".join(value["Fn::GetAtt"])
+        parameter = written["Parameters"].get(name, {})
+        if "MaxLength" in parameter:
+            return int(parameter["MaxLength"])
+        if "MaxValue" in parameter:
+            return len(str(parameter["MaxValue"]))
+        return max(map(len, parameter["AllowedValues"])) if "AllowedValues" in parameter else LONGEST[name]
+
+    variables = written["Resources"][function]["Properties"]["Environment"]["Variables"]
+    assert sum(len(f'"{name}":"",') + longest(value) for name, value in variables.items()) <= 4096
+
+
+def test_a_bound_is_told(written: Node) -> None:
+    """Whoever goes over a parameter's length is told how long it may be."""
+    for name, parameter in written["Parameters"].items():
+        assert str(parameter.get("MaxLength", "")) in parameter.get("ConstraintDescription", ""), name
+
+
 def test_defaults_are_settings(written: Node) -> None:
     """A stack with nothing but defaults and a secret has settings that the function accepts."""
     resources = {
