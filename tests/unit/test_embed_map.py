@@ -188,8 +188,9 @@ def test_missing(stub: Stubber, source: S3EmbedMap, code: str) -> None:
     """A map that is not there, or not for this role, is a wrong setting."""
     stub.add_client_error("get_object", code)
 
-    with pytest.raises(ConfigurationError, match=rf"{NAMED}cannot be read \({code}\)"):
+    with pytest.raises(ConfigurationError, match=rf"{NAMED}cannot be read \({code}\): put the file there") as raised:
         source.read()
+    assert ("its KMS key" in str(raised.value)) == (code == "AccessDenied")
 
 
 def test_s3_fails(stub: Stubber, source: S3EmbedMap) -> None:

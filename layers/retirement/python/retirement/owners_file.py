@@ -39,8 +39,10 @@ def read_owners_file(s3: "S3Client", parameter: str, location: S3Location, size_
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in {"NoSuchKey", "NoSuchBucket", "AccessDenied"}:
+            # S3 answers AccessDenied for a missing object, too, to whom may not list the bucket.
+            denied = ", let its bucket's policy and its KMS key admit this role" if code == "AccessDenied" else ""
             raise ConfigurationError(
-                f"{where} cannot be read ({code}): put the file there, or clear the parameter"
+                f"{where} cannot be read ({code}): put the file there{denied}, or clear the parameter"
             ) from None
         raise AwsCallFailed(f"{where} could not be read: {code}") from error
     except BotoCoreError as error:
