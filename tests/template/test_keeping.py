@@ -11,7 +11,7 @@ def test_evidence_outlives_the_stack(deployed: Node) -> None:
     """The bucket and its policy stay when the stack goes, and when an update would replace them."""
     for name in ("EvidenceBucket", "EvidenceBucketPolicy"):
         resource = deployed["Resources"][name]
-        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_evidence_is_versioned_encrypted_and_private(properties: Properties) -> None:

@@ -77,7 +77,7 @@ def test_queues_keep_what_they_hold(deployed: Node, of_type: Callable[[str], dic
         queue = deployed["Resources"][name]
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * DAY
         assert queue["Properties"]["SqsManagedSseEnabled"] is True
-        assert (queue["DeletionPolicy"], queue["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (queue["DeletionPolicy"], queue["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 @pytest.mark.parametrize("queue", [*QUEUES, "Failures"])

@@ -85,7 +85,7 @@ def test_its_log_is_kept_like_the_other(deployed: Node) -> None:
         "LogGroupName": {"Fn::Sub": "/aws/lambda/${WebhookFunction}"},
         "RetentionInDays": retire["Properties"]["RetentionInDays"],
     }
-    assert (webhook["DeletionPolicy"], webhook["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (webhook["DeletionPolicy"], webhook["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_its_alarm_watches_it(properties: Properties) -> None:

@@ -151,7 +151,7 @@ WRONG = {
     "UNDETERMINED_EMBEDS": ["ignore", "Block"],
     "EMBED_MAP_URI": ["maps/embeds.json", "https://maps/embeds.json", "s3://", "s3://maps", "s3://maps/", "s3:///key"],
     "MAX_RETIREMENTS_PER_DAY": ["-1", "2.5", "many", "\u00b2", "\u0665", "1e3"],
-    "RETRY_DELAYS": ["60", "1,2,3,4", "1,2,3,4,5,6", "1,2,,4,5", "1,2,3,4,-5", "1,2,3,4,5.0", "1,2,3,4,43000"],
+    "RETRY_DELAYS": ["60", "1,2,3,4", "1,2,3,4,5,6", "1,2,,4,5", "1,2,3,4,-5", "1,2,3,4,5.0", "1,2,3,4,42781"],
     "RESULTS_TOPIC_ARN": ["results"],
     "DATABRAIN_BASE_URL": [
         "api.usedatabrain.com",
