@@ -25,6 +25,8 @@ RUN_BY = {
     "docs/runbooks/stale-scheduling.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/stop-button.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/sweep-errors.md": "tests/stack/test_runbooks.py",
+    "docs/runbooks/dropped-sweeps.md": "tests/stack/test_runbooks.py",
+    "docs/runbooks/undelivered-sweeps.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/webhook-errors.md": "tests/stack/test_runbooks.py",
     "docs/scheduling.md": "tests/stack/test_pages.py",
     "docs/sweep.md": "tests/stack/test_sweep_page.py",

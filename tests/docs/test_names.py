@@ -18,7 +18,10 @@ from tests.docs.pages import Page
 NOW = [page for page in Page.all() if not page.name.startswith(("docs/adr/", "CHANGELOG"))]
 
 # What AWS and Powertools call things.
-OF_OTHERS = {"AccessDenied", "ColdStart", "ForAllValues", "NotVisible", "PutEvents", "ResourceInUseException"}
+OF_OTHERS = {
+    *("AccessDenied", "ColdStart", "ForAllValues", "NotVisible", "PutEvents", "ResourceInUseException"),
+    *("TargetErrorCount", "TargetErrorThrottledCount"),
+}
 
 PATH = re.compile(r"[\w.-]+(?:/[\w.*{}-]+)+/?")
 FILE = re.compile(r"[\w-]+\.(?:py|yaml|toml|mk)")

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from local.emulator import CHECKOUT
-from local.stack import RETIRE, WEBHOOK_SECRET_NAME
+from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME
 from tests.stack.scene import DEADLINE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
 from tests.stack.shell import Shell, commands
 from tests.stack.sweeps import Sweeps
@@ -268,6 +268,33 @@ def test_sweep_errors(shell: Shell, scene: Scene, sweeps: Sweeps) -> None:
     shell.run(tools, again)
     told = shell.told(answer)
     assert (told["refusal"], [entry["datamartName"] for entry in told["matched"]]) == (None, [name])
+
+
+def test_dropped_sweeps(shell: Shell, sweeps: Sweeps) -> None:
+    """DroppedSweepsAlarm: how often the function ran or was held back, and another sweep."""
+    tools, metrics, concurrency, again, answer = blocks("dropped-sweeps.md")
+    printed = shell.run(tools, metrics)
+    assert re.findall(r'"Label": "(\w+)"', printed) == ["Invocations", "Errors", "Throttles", "AsyncEventsDropped"]
+    assert shell.run(tools, concurrency).strip() in {"", "null"}
+    sweeps.policy(sweeps.rule())
+    shell.run(tools, again)
+    assert shell.told(answer)["refusal"] is None
+
+
+def test_undelivered_sweeps(shell: Shell, scene: Scene, sweeps: Sweeps) -> None:
+    """UndeliveredSweepsAlarm: what the schedule starts and in which role, what that role may do, and another sweep."""
+    tools, schedule, role, metrics, again, answer = blocks("undelivered-sweeps.md")
+    state, function, role_arn = shell.told(tools, schedule)
+    assert (state, function.rpartition(":")[2]) == ("ENABLED", scene.stack.function_name(SWEEP))
+    (statement,) = shell.told(tools, role)
+    assert (statement["Action"], statement["Resource"]) == ("lambda:InvokeFunction", function)
+    assert role_arn.rpartition("/")[2]
+    assert re.findall(r'"Label": "(\w+)"', shell.run(tools, metrics)) == [
+        *("InvocationAttemptCount", "TargetErrorCount", "TargetErrorThrottledCount", "InvocationDroppedCount")
+    ]
+    sweeps.policy(sweeps.rule())
+    shell.run(tools, again)
+    assert shell.told(answer)["refusal"] is None
 
 
 @pytest.mark.usefixtures("_released")

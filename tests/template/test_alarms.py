@@ -66,6 +66,8 @@ def test_what_is_watched(of_type: OfType) -> None:
         "StaleSchedulingAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
         "FailedRetirementsAlarm": ("DatamartRetirement", "FailedRetirements", "Sum", "GreaterThanThreshold", 0),
         "SweepErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", "GreaterThanThreshold", 0),
+        "DroppedSweepsAlarm": ("AWS/Lambda", "AsyncEventsDropped", "Sum", "GreaterThanThreshold", 0),
+        "UndeliveredSweepsAlarm": ("AWS/Scheduler", "InvocationDroppedCount", "Sum", "GreaterThanThreshold", 0),
         "WebhookErrorsAlarm": ("AWS/Lambda", "Url5xxCount", "Sum", "GreaterThanThreshold", 0),
     }
 

@@ -9,7 +9,7 @@ import pytest
 from retirement.settings import SweepSettings
 from retirement.sweeping import SOURCE
 from tests.template.test_permissions import statements
-from tests.template.test_request_path import arn
+from tests.template.test_request_path import RULES, arn
 
 Node = dict[str, Any]
 Properties = Callable[[str], Node]
@@ -20,6 +20,9 @@ WITH_A_POLICY = {
     "SweepFunctionRole",
     "SweepLogGroup",
     "SweepErrorsAlarm",
+    "SweepGroup",
+    "DroppedSweepsAlarm",
+    "UndeliveredSweepsAlarm",
 }
 WITH_A_SCHEDULE = {"SweepTimer", "SweepTimerRole"}
 VARIABLES: dict[str, str | dict[str, str]] = {
@@ -93,14 +96,21 @@ def test_defaults_are_settings(written: Node) -> None:
 
 
 def test_what_wakes_it(properties: Properties, deployed: Node) -> None:
-    """The schedule is the parameter's, to the minute, and wakes the function when its log group is there."""
+    """The schedule is the parameter's, to the minute, and wakes the function when all is there that a sweep needs.
+
+    A rate wakes it at once: its log group, its retries (none), and the way of what it asks for come first.
+    """
     timer = properties("SweepTimer")
     assert timer["ScheduleExpression"] == {"Ref": "SweepSchedule"}
     assert timer["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert timer["Target"]["Arn"] == arn("SweepFunction")
     assert timer["Target"]["RoleArn"] == arn("SweepTimerRole")
     assert "DeadLetterConfig" not in timer["Target"]
-    assert deployed["Resources"]["SweepTimer"]["DependsOn"] == "SweepLogGroup"
+    assert timer["GroupName"] == {"Ref": "SweepGroup"}
+    before = {"SweepLogGroup", "SweepFunctionEventInvokeConfig"}
+    for rule, (queue, *_) in RULES.items():
+        before |= {rule, f"{queue}Policy"}
+    assert set(deployed["Resources"]["SweepTimer"]["DependsOn"]) == before
     log_group = properties("SweepLogGroup")
     assert log_group["LogGroupName"] == {"Fn::Sub": "/aws/lambda/${SweepFunction}"}
     assert log_group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
@@ -125,9 +135,13 @@ def test_it_speaks_in_its_own_name(deployed: Node) -> None:
     }
 
 
-def test_the_alarm_is_the_functions(properties: Properties) -> None:
-    """The alarm watches the errors of this function."""
-    assert properties("SweepErrorsAlarm")["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "SweepFunction"}}]
+def test_the_alarms_are_the_functions(properties: Properties) -> None:
+    """The alarms watch this function, and the group that its schedule is in."""
+    function = [{"Name": "FunctionName", "Value": {"Ref": "SweepFunction"}}]
+    assert properties("SweepErrorsAlarm")["Dimensions"] == function
+    assert properties("DroppedSweepsAlarm")["Dimensions"] == function
+    group = [{"Name": "ScheduleGroup", "Value": {"Ref": "SweepGroup"}}]
+    assert properties("UndeliveredSweepsAlarm")["Dimensions"] == group
 
 
 @pytest.mark.parametrize(
