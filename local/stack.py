@@ -444,7 +444,9 @@ class EmbeddedStack:
             How many requests were sent again.
         """
         failures, moved = self.outputs["FailuresQueueUrl"], 0
-        while messages := self.sqs.receive_message(QueueUrl=failures, MaxNumberOfMessages=10).get("Messages"):
+        while messages := self.sqs.receive_message(QueueUrl=failures, MaxNumberOfMessages=10, WaitTimeSeconds=0).get(
+            "Messages"
+        ):
             for message in messages:
                 self.put_message(message["Body"], "SchedulingQueueUrl")
                 self.sqs.delete_message(QueueUrl=failures, ReceiptHandle=message["ReceiptHandle"])

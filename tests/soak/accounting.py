@@ -162,7 +162,9 @@ def gathered(
 
 def _left(stack: EmbeddedStack, queue: str) -> Iterator[str]:
     url = stack.outputs[queue]
-    while messages := stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+    while messages := stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get(
+        "Messages"
+    ):
         yield from (message["Body"] for message in messages)
 
 

@@ -82,9 +82,9 @@ def _items(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
 
 def _messages(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
     for queue_url in stack.sqs.list_queues()["QueueUrls"]:
-        while messages := stack.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=MOST_AT_ONCE).get(
-            "Messages"
-        ):
+        while messages := stack.sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=MOST_AT_ONCE, WaitTimeSeconds=0
+        ).get("Messages"):
             for message in messages:
                 yield queue_url.rpartition("/")[2], message["Body"]
 

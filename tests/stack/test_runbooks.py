@@ -109,7 +109,7 @@ def test_every_page_is_followed() -> None:
 
 def test_failures(shell: Shell, scene: Scene) -> None:
     """FailuresAlarm: what is kept, why, what to drop, and all else is sent again."""
-    tools, kept, objects, failure, log, ends, drop, redrive, progress = blocks("failures.md")
+    tools, kept, objects, failure, log, ends, drop, redrive, progress, empty = blocks("failures.md")
     wanted, unwanted = scene.event(scene.datamart(f"Sales 2026 {uuid4()}")), scene.event(scene.datamart())
     give_up(scene, wanted, unwanted)
     dated = scene.event(scene.datamart(), retireAt=ahead(days=7))
@@ -157,7 +157,9 @@ def test_failures(shell: Shell, scene: Scene) -> None:
     )
     assert shell.refused(tools, progress) == f"list-message-move-tasks --source-arn {source}"
     sent_again = (wanted, undelivered, undelivered_by_timer)
+    assert sum(map(int, shell.told(tools, empty).values())) == len(left)
     mend_and_redrive(scene, *sent_again, cancellations=(cancelled,))
+    assert set(shell.told(tools, empty).values()) == {"0"}
     assert {f"{prefix}/failure-1.json", f"{prefix}/schedule-1.json"} <= set(scene.new_objects())
     assert sorted(scene.deletions()) == sorted(event["detail"]["datamartName"] for event in sent_again)
 
