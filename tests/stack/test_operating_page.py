@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.emulator import REGION
 from local.stack import STACK_NAME
 from tests.docs.pages import Page
 from tests.stack.checkout import MAKE, check_out
@@ -34,11 +35,12 @@ def _token_as_before(scene: Scene) -> Iterator[None]:
 
 
 def test_dashboard_and_report(shell: Shell, scene: Scene) -> None:
-    """The dashboard's address names this stack's one, and the report tells of what was retired."""
+    """The dashboard's address names this stack's one and its region, and the report tells of what was retired."""
     dashboard, report = PAGE.commands("Dashboard and report")
     name = scene.datamart()
     scene.result(scene.ask(name))
-    assert shell.run(TOOLS, dashboard).strip().endswith(f"/{scene.stack.outputs['DashboardName']}")
+    shown = scene.stack.outputs["DashboardName"]
+    assert shell.run(TOOLS, dashboard).strip().endswith(f"/home?region={REGION}#dashboards/dashboard/{shown}")
     shell.run(MAKE, TOOLS, report)
     assert name in (shell.folder / "report.html").read_text()
 
