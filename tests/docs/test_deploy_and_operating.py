@@ -19,7 +19,8 @@ from tests.docs.pages import Page, plain
 DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
 DETAIL_TYPES = ["Datamart Retirement Requested", "Datamart Retirement Cancelled"]
 
-# Of AWS's own policies that SAM attaches: AWSLambdaBasicExecutionRole, and the one for writing X-Ray traces.
+# Of AWS's own policies that SAM attaches: AWSLambdaBasicExecutionRole, and the one for writing X-Ray traces. (That for
+# network interfaces is in the template, where the functions' own code is denied it.)
 ATTACHED = {
     *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
     *("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"),

@@ -64,6 +64,27 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
 FUNCTION_ROLES = [name for name in ACTIONS if name.endswith("FunctionRole")]
 # What SAM attaches by itself, the name of the second depends on the partition.
 ATTACHED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
+# And to whom may be in a VPC (IAM: the role's own code is denied it again).
+IN_A_VPC = {"RetireFunctionRole", "SweepFunctionRole"}
+NETWORK = "service-role/AWSLambdaVPCAccessExecutionRole"
+
+
+# The policy's actions (AWS managed policy reference, "AWSLambdaVPCAccessExecutionRole"), but those for the log. A call
+# by the function's code has its ARN with it, one by Lambda has not (Lambda developer guide, "Lambda execution role").
+LEAVE_NETWORKS_TO_LAMBDA = {
+    "Sid": "LeaveNetworksToLambda",
+    "Effect": "Deny",
+    "Action": [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ],
+    "Resource": "*",
+    "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
+}
 
 
 def as_list(value: object) -> list[Any]:
@@ -73,6 +94,10 @@ def as_list(value: object) -> list[Any]:
 
 def statements(role: Node) -> Iterator[Node]:
     """The statements that we grant a role, with those under a condition."""
+    return (statement for statement in _all_statements(role) if statement["Effect"] == "Allow")
+
+
+def _all_statements(role: Node) -> Iterator[Node]:
     for policy in role["Properties"].get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
             yield statement["Fn::If"][1] if "Fn::If" in statement else statement
@@ -114,7 +139,6 @@ def granted(role: Node) -> dict[str, list[str]]:
     """What a role may do, and with what."""
     found: dict[str, list[str]] = {}
     for statement in statements(role):
-        assert statement["Effect"] == "Allow"
         for action in as_list(statement["Action"]):
             found.setdefault(action, []).extend(target(part) for part in as_list(statement["Resource"]))
     return found
@@ -150,14 +174,22 @@ def test_no_statement_of_ours_is_for_everything(of_type: OfType) -> None:
             assert not [resource for resource in as_list(statement["Resource"]) if resource == "*"]
 
 
-def test_sam_attaches_two_policies(of_type: OfType) -> None:
-    """Beside our statements a role has the policies for logs and traces, and no others."""
+def test_sam_attaches_policies(of_type: OfType) -> None:
+    """Beside our statements a role has the policies for logs and traces, and for networks where it needs that."""
     roles = of_type("AWS::IAM::Role")
     assert not [name for name in roles.keys() - FUNCTION_ROLES if "ManagedPolicyArns" in roles[name]["Properties"]]
-    for role in (roles[name] for name in FUNCTION_ROLES):
-        attached = {policy.partition(":policy/")[2] for policy in role["Properties"]["ManagedPolicyArns"]}
-        assert len(attached) == 2
-        assert attached <= ATTACHED
+    for name in FUNCTION_ROLES:
+        attached = {policy.partition(":policy/")[2] for policy in roles[name]["Properties"]["ManagedPolicyArns"]}
+        assert len(attached - {NETWORK}) == 2
+        assert attached - {NETWORK} <= ATTACHED
+        assert (NETWORK in attached) == (name in IN_A_VPC)
+
+
+def test_only_lambda_makes_networks(of_type: OfType) -> None:
+    """What a role may do with network interfaces is for Lambda alone: the function's own code is denied all of it."""
+    for name, role in of_type("AWS::IAM::Role").items():
+        denied = [statement for statement in _all_statements(role) if statement["Effect"] == "Deny"]
+        assert denied == [LEAVE_NETWORKS_TO_LAMBDA] * (name in IN_A_VPC)
 
 
 def test_every_role_takes_the_boundary(of_type: OfType) -> None:

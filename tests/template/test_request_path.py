@@ -153,7 +153,7 @@ def test_the_functions_of_queues(properties: Properties, name: str) -> None:
     assert (function["Timeout"], function["MemorySize"]) == (60, 512)
     assert function["TracingConfig"] == {"Mode": "Active"}
     assert function["LoggingConfig"] == {"LogFormat": "JSON"}
-    assert not {"PackageType", "SnapStart", "ReservedConcurrentExecutions", "VpcConfig"} & function.keys()
+    assert not {"PackageType", "SnapStart", "ReservedConcurrentExecutions"} & function.keys()
 
 
 @pytest.mark.parametrize("name", QUEUES.values())
