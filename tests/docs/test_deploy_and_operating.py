@@ -128,6 +128,19 @@ def test_the_boundary_lets_all_roles_work(resources: Node) -> None:
     assert sorted(statement["Action"]) == statement["Action"]
 
 
+def test_the_key_lets_in_who_has_no_role(resources: Node) -> None:
+    """The key's policy leaves the roles to IAM, and allows the two services that use it without one: rules and logs."""
+    to_iam, rules, logs = policies()[3]["Statement"]
+    assert (to_iam["Principal"], to_iam["Action"]) == ({"AWS": "arn:aws:iam::111111111111:root"}, "kms:*")
+    assert rules["Principal"] == {"Service": "events.amazonaws.com"}
+    through_roles = [part for part in statements(resources) if part.get("Sid") == "UseEncryptionKey"]
+    assert {tuple(part["Action"]) for part in through_roles} == {tuple(rules["Action"])}
+    groups = [group["Properties"] for group in resources.values() if group["Type"] == "AWS::Logs::LogGroup"]
+    (context,) = logs["Condition"]["ArnLike"].values()
+    assert all(group["LogGroupName"]["Fn::Sub"].startswith("/aws/lambda/") for group in groups)
+    assert context.endswith(":log-group:/aws/lambda/*")
+
+
 def test_alarms(resources: Node) -> None:
     """Each alarm is told, with the condition that it is there under and the page that it names."""
     alarms = {name: alarm for name, alarm in resources.items() if alarm["Type"] == "AWS::CloudWatch::Alarm"}

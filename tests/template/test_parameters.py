@@ -39,6 +39,7 @@ DEFAULTS = {
     "AlarmTopicArn": "",
     "RunbooksUrl": "",
     "LogRetentionInDays": 90,
+    "EncryptionKeyArn": "",
     "PermissionsBoundaryArn": "",
 }
 OUTPUTS = {
@@ -219,6 +220,8 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("ServiceTokenKeyArn", ""),
         ("ServiceTokenKeyArn", f"arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"),
         ("ServiceTokenKeyArn", f"arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-{KEY_ID.replace('-', '')}"),
+        ("EncryptionKeyArn", ""),
+        ("EncryptionKeyArn", f"arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"),
         ("WebhookSecretArn", ""),
         ("WebhookSecretArn", SECRET_ARN),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:on-call"),
@@ -294,6 +297,8 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
         ("ServiceTokenSecretArn", SECRET_ARN[: SECRET_ARN.index("databrain")] + "*"),
         ("ServiceTokenKeyArn", "arn:aws:kms:eu-central-1:123456789012:alias/databrain"),
         ("ServiceTokenKeyArn", "*"),
+        ("EncryptionKeyArn", "alias/aws/s3"),
+        ("EncryptionKeyArn", KEY_ID),
         ("WebhookSecretArn", "databrain/webhook"),
         ("WebhookSecretArn", SECRET_ARN.removesuffix("-AbCdEf")),
         ("WebhookSecretArn", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),

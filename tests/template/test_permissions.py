@@ -20,7 +20,8 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "sqs:GetQueueAttributes": ["Requests"],
         "sqs:ChangeMessageVisibility": ["Requests"],
         "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
-        "kms:Decrypt": ["ServiceTokenKeyArn"],
+        "kms:Decrypt": ["ServiceTokenKeyArn", "EncryptionKeyArn"],
+        "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
         "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "EmbedMapUri"],
@@ -40,6 +41,8 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "scheduler:UpdateSchedule": ["schedule/${ScheduleGroup}/*"],
         "scheduler:DeleteSchedule": ["schedule/${ScheduleGroup}/*"],
         "iam:PassRole": ["TimerRole"],
+        "kms:Decrypt": ["EncryptionKeyArn"],
+        "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["retirements/*", "rejected/*"],
         "s3:GetObject": ["retirements/*", "rejected/*"],
@@ -47,7 +50,8 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
     },
     "SweepFunctionRole": {
         "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
-        "kms:Decrypt": ["ServiceTokenKeyArn"],
+        "kms:Decrypt": ["ServiceTokenKeyArn", "EncryptionKeyArn"],
+        "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["sweeps/*"],
         "s3:GetObject": ["SweepPolicyUri", "EmbedMapUri", "sweeps/*", "retirements/*"],
@@ -58,7 +62,11 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "secretsmanager:GetSecretValue": ["WebhookSecretArn"],
         "events:PutEvents": ["EventBusName"],
     },
-    "TimerRole": {"sqs:SendMessage": ["Requests", "Scheduling", "Failures"]},
+    "TimerRole": {
+        "sqs:SendMessage": ["Requests", "Scheduling", "Failures"],
+        "kms:Decrypt": ["EncryptionKeyArn"],
+        "kms:GenerateDataKey": ["EncryptionKeyArn"],
+    },
     "SweepTimerRole": {"lambda:InvokeFunction": ["SweepFunction"]},
 }
 FUNCTION_ROLES = [name for name in ACTIONS if name.endswith("FunctionRole")]
@@ -158,11 +166,11 @@ def test_what_is_called_is_what_is_allowed() -> None:
     required |= {"dynamodb:PutItem", "dynamodb:UpdateItem"}
     renamed = {"s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket"}  # IAM's name for them
     called_by_lambda = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-    called_by_secrets_manager = {"kms:Decrypt"}
+    called_by_what_encrypts = {"kms:Decrypt", "kms:GenerateDataKey"}
     asked_by_scheduler = {"iam:PassRole"}
     allowed = {action for name in FUNCTION_ROLES for action in ACTIONS[name]}
     assert {renamed.get(action, action) for action in required} == (
-        allowed - called_by_lambda - called_by_secrets_manager - asked_by_scheduler
+        allowed - called_by_lambda - called_by_what_encrypts - asked_by_scheduler
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from retirement.requests import MOST_RECEIVES
+from tests.template.test_encryption import without_a_key
 
 Node = dict[str, Any]
 Properties = Callable[[str], Node]
@@ -81,7 +82,7 @@ def test_queues_keep_what_they_hold(deployed: Node, of_type: Callable[[str], dic
     for name in (*QUEUES, "Failures"):
         queue = deployed["Resources"][name]
         assert queue["Properties"]["MessageRetentionPeriod"] == 14 * DAY
-        assert queue["Properties"]["SqsManagedSseEnabled"] is True
+        assert without_a_key(queue["Properties"])["SqsManagedSseEnabled"] is True
         assert (queue["DeletionPolicy"], queue["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
