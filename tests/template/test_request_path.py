@@ -1,11 +1,11 @@
 """The way of a request: rule, queue, function, dead-letter queue."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from layers.build import RUNTIME
 from retirement.requests import MOST_RECEIVES
 from tests.template.test_encryption import without_a_key
 
@@ -13,7 +13,6 @@ Node = dict[str, Any]
 Properties = Callable[[str], Node]
 
 DAY = 86_400
-BYTECODE = Path(__file__).parents[2] / "layers" / "bytecode.mk"
 
 
 def arn(logical_id: str) -> Node:
@@ -166,4 +165,4 @@ def test_the_layers_are_the_functions(deployed: Node, of_type: Callable[[str], d
     for layer in layers.values():
         assert layer["Properties"]["CompatibleRuntimes"] == [function["Runtime"]]
         assert layer["Properties"]["CompatibleArchitectures"] == function["Architectures"]
-    assert f"RUNTIME := {function['Runtime']}\n" in BYTECODE.read_text()
+    assert function["Runtime"] == f"python{RUNTIME}"
