@@ -1,5 +1,4 @@
 # Each target works on a machine with Python 3.11 or newer, make and a package index.
-PYTHON ?= python3
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -11,6 +10,10 @@ CLI := .venv/cli
 SOAK := .venv/soak
 UV := .venv/uv
 
+# What is given reaches the shell in the environment, as it was typed: neither make nor the shell reads anything into it.
+GIVEN := API BASE_URL BUCKET CASE FILE MINUTES PYTHON REPORT SECRET_ARN SEED
+$(foreach name,$(GIVEN),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
+
 # ---- What a person calls -------------------------------------------------------------------------------------------
 .PHONY: help build lint test requirements clean
 
@@ -21,7 +24,7 @@ build: .aws-sam/build/template.yaml ## Build what is deployed: .aws-sam/build/te
 
 .PHONY: demo
 demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Tell the story on this machine: seven requests, seven ends; REPORT=report.html
-	@PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m local.demo $(if $(REPORT),--report "$(REPORT)")
+	@PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m local.demo $${REPORT:+--report "$$REPORT"}
 
 .PHONY: local
 local: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run the stack on this machine for your own events, until Ctrl-C
@@ -37,27 +40,24 @@ bench: $(DEV)/.ready .venv/bench/.ready build ## Print what one retirement takes
 
 .PHONY: faults
 faults: $(DEV)/.ready ## Play the fault matrix and print what held; CASE="..." plays one case alone
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.faults $(if $(CASE),"$(CASE)")
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.faults $${CASE:+"$$CASE"}
 
 .PHONY: soak
 soak: $(DEV)/.ready $(EMULATOR)/.ready $(SOAK)/.ready build ## Let all that can fail fail for MINUTES=5, and account for every request; SEED=...
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.soak \
-		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+		$${MINUTES:+--minutes "$$MINUTES"} $${SEED:+--seed "$$SEED"}
 
 .venv/bench/.ready: requirements/bench.txt
 
-FILE ?= embed-map.json
-BASE_URL ?= https://api.usedatabrain.com
 .PHONY: embed-map
 embed-map: $(DEV)/.ready ## List every embed in FILE, to be filled in: SECRET_ARN=... (docs/deploy.md)
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python tools/embed_map.py "$(FILE)" --base-url "$(BASE_URL)" \
-		--secret-arn "$(or $(SECRET_ARN),$(error SECRET_ARN is missing: the ARN of the secret with the service token))" \
-		$(if $(API),--api "$(API)")
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python tools/embed_map.py "$${FILE:-embed-map.json}" \
+		--base-url "$${BASE_URL:-https://api.usedatabrain.com}" \
+		--secret-arn "$${SECRET_ARN:?is missing: the ARN of the secret with the service token}" $${API:+--api "$$API"}
 
 .PHONY: report
-report: FILE := report.html
 report: $(DEV)/.ready ## Write FILE=report.html about an evidence bucket: BUCKET=..., or that of the stack that `make local` runs
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tools.report "$(FILE)" $(if $(BUCKET),--bucket "$(BUCKET)")
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tools.report "$${FILE:-report.html}" $${BUCKET:+--bucket "$$BUCKET"}
 
 lint: $(DEV)/.ready ## Check style, types, the package's inner borders, the template and the pinned packages
 	$(DEV)/bin/ruff check .
@@ -81,15 +81,19 @@ clean: ## Remove all that these targets leave, virtual environments too
 	find . -name __pycache__ -prune -exec rm -r {} +
 
 # ---- What they need ------------------------------------------------------------------------------------------------
-TYPED := layers/retirement/python functions layers/dependencies local tests tools
+TYPED := layers/retirement/python functions layers/build.py layers/dependencies local tests tools
 
-# Folders are listed too: theirs is the time that changes when a file goes.
-SOURCES := template.yaml requirements/runtime.txt \
-	$(shell find functions layers events/schemas -name __pycache__ -prune -o -print)
+LIST_SOURCES := find functions layers events/schemas -name __pycache__ -prune -o ! -type d -print
+SOURCES := template.yaml requirements/runtime.txt $(shell $(LIST_SOURCES))
+BUILT_FROM := $(shell cat .aws-sam/built-from 2>/dev/null)
 
 # MAKEFLAGS is for this make, not for those that SAM starts.
-.aws-sam/build/template.yaml: $(SAM)/.ready $(SOURCES)
-	MAKEFLAGS= PYTHON=$(abspath $(SAM)/bin/python) SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam build
+.aws-sam/build/template.yaml: $(SAM)/.ready $(SOURCES) $(BUILT_FROM)
+	MAKEFLAGS= PYTHON="$$PWD/$(SAM)/bin/python" SAM_CLI_TELEMETRY=0 $(SAM)/bin/sam build
+	@$(LIST_SOURCES) >.aws-sam/built-from
+
+# A file that is gone since counts as new.
+$(BUILT_FROM):
 
 $(DEV)/.ready: requirements/dev.txt
 $(EMULATOR)/.ready: requirements/emulator.txt
@@ -98,9 +102,19 @@ $(CLI)/.ready: requirements/cli.txt
 $(SOAK)/.ready: requirements/soak.txt
 $(UV)/.ready: requirements/uv.txt
 
+# Commands of a virtual environment begin with its path, in a line that a shell reads.
+define CHECK_MACHINE
+import os, sys
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 or newer is needed, this is " + sys.version)
+if set(os.getcwd()) & set("\"$$`\\\n:"):
+    sys.exit("Nothing can be installed in a folder with one of \" $$ ` \\ : or a new line in its path: move the checkout")
+endef
+export CHECK_MACHINE
+
 .venv/%/.ready:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	@"$${PYTHON:-$$(python3 layers/build.py python)}" -c "$$CHECK_MACHINE"
 	@echo "Installing .venv/$*, the first time only ($$(grep -c '==' requirements/$*.txt) packages) ..."
-	@$(PYTHON) -m venv --clear .venv/$*
+	@"$${PYTHON:-$$(python3 layers/build.py python)}" -m venv --clear .venv/$*
 	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements/$*.txt
 	@touch $@
