@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -95,6 +96,14 @@ def parsed(html: str) -> Parsed:
 def page_of(evidence: KeptEvidence, limits: Limits | None = None) -> str:
     """The page of a bucket."""
     return render(read_estate(evidence, NOW), evidence, limits)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _templates_compiled_once() -> Iterator[None]:
+    """And not for each page: that was nine tenths of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "_environment", cache(page._environment))  # noqa: SLF001  # no test changes it
+        yield
 
 
 @pytest.fixture
