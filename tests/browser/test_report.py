@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -166,12 +167,15 @@ def hostile(trap: Trap) -> KeptEvidence:
 
 
 @pytest.fixture
-def view(chrome: Chrome, trap: Trap, tmp_path: Path) -> View:
-    """The report on the hostile bucket."""
+def view(chrome: Chrome, trap: Trap, tmp_path: Path) -> Iterator[View]:
+    """The report on the hostile bucket; how it looks at the end goes into the folder REPORT_PICTURES, if set."""
     evidence = hostile(trap)
     path = tmp_path / "report.html"
     path.write_text(render(read_estate(evidence, NOW), evidence), encoding="utf-8")
-    return View(chrome, path)
+    yield View(chrome, path)
+    if folder := os.environ.get("REPORT_PICTURES"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        chrome.save_screenshot(str(Path(folder, f"{tmp_path.name}.png")))
 
 
 def test_the_trap_works(chrome: Chrome, trap: Trap, tmp_path: Path) -> None:
