@@ -1,6 +1,5 @@
 """What `sam build` calls for each function and layer: the makefiles, and layers/build.py behind them."""
 
-import os
 import re
 import shutil
 import stat
@@ -14,8 +13,8 @@ from layers import build
 
 CHECKOUT = Path(__file__).parents[2]
 NAMES = (
-    *("plain", "R&D", "a;b", "out dir", "two  blanks", " outer ", "(brackets)", "it's", 'a"b', "$HOME", "$(shell ls)"),
-    *("a#b", "back\\slash", "a:b", "a=b", "100%", "`ls`", "a|b", "a>b", "*", "~", "-rf", "Größe", "new\nline"),
+    *("plain", "R&D", "a;b", "out dir", " two  blanks ", "(it's)", 'a"b', "$HOME", "$(shell ls)", "a#b", "back\\slash"),
+    *("a:b=c%", "`ls`", "a|b>c", "*", "~", "-rf", "Größe", "new\nline"),
 )
 
 
@@ -50,7 +49,7 @@ def test_folders_of_any_name(tmp_path: Path, name: str, given: str) -> None:
             (neighbour / "python").mkdir(parents=True)
     before = tree(tmp_path)
     command = ["make", "--makefile", str(checkout / "layers" / "retirement" / "Makefile"), "build-RetirementLayer"]
-    environment = os.environ | {"PYTHON": sys.executable}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHON": sys.executable}
     if given == "by SAM":
         environment["ARTIFACTS_DIR"] = str(artifacts)
     else:
