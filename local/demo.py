@@ -19,6 +19,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.console import Console
 
 from local.databrain.seed import SAMPLE, read_seed
@@ -177,15 +178,17 @@ class Demo:
 
     def _send(self, detail: Detail, secret: str, how: str) -> int:
         """Send one request by webhook, and tell of the answer."""
-        response = send(
-            self._stack.webhook_url,
-            secret,
-            "datamart.retirement.requested",
-            detail,
-            webhook_id="msg_demo",
-            asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            trusted=ssl.create_default_context(cafile=self._stack.authority),
-        )
+        trusted = ssl.create_default_context(cafile=self._stack.authority)
+        with httpx.Client(verify=trusted, trust_env=False) as http:
+            response = send(
+                http,
+                self._stack.webhook_url,
+                secret,
+                "datamart.retirement.requested",
+                detail,
+                webhook_id="msg_demo",
+                asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
         self._teller.answer(how, response.status_code, response.text)
         return response.status_code
 

@@ -603,9 +603,9 @@ def _announced() -> Emulator | None:
     """The emulator of the stack that is announced, unless nothing answers there any more."""
     try:
         kept = json.loads(RUNNING.read_text())
-    except FileNotFoundError:
+        emulator = Emulator(kept["endpoint"], Path(kept["authority"]), kept["environment"], Path(kept["log"]))
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # also where a full disk has cut it
         return None
-    emulator = Emulator(kept["endpoint"], Path(kept["authority"]), kept["environment"], Path(kept["log"]))
     return emulator if _answers(emulator) else None
 
 

@@ -35,9 +35,11 @@ def _trouble_with(url: str) -> str | None:
     """Why this is not a working service, or None: pip-audit would take an empty answer of anybody for a clean one."""
     try:
         response = httpx.post(url, json=KNOWN_AS_VULNERABLE, timeout=TIMEOUT).raise_for_status()
-        known = response.json()["vulns"]
-    except httpx.HTTPError as error:
+    # All but the first: a proxy or a certificate that the environment names cannot be used.
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError, OSError) as error:
         return f"{url} cannot be asked for vulnerabilities: {error}"
+    try:
+        known = response.json()["vulns"]
     except (ValueError, KeyError, TypeError):
         known = None
     return None if known else f"{url} does not answer as OSV does"

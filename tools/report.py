@@ -34,6 +34,13 @@ def write_report(s3: "S3Client", bucket_name: str, path: Path) -> Estate:
     return estate
 
 
+def _s3_client() -> "S3Client":
+    try:
+        return boto3.client("s3")
+    except ValueError as error:  # botocore's own errors are none of these
+        raise BucketRefused(f"an AWS setting of the environment or of the profile cannot be used: {error}") from error
+
+
 def main(arguments: list[str]) -> int:
     """Write the page of a bucket, or of the stack that `make local` runs."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -43,7 +50,7 @@ def main(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     if options.bucket:
-        s3, bucket = boto3.client("s3"), options.bucket
+        s3, bucket = _s3_client(), options.bucket
     else:
         stack = EmbeddedStack.running()
         s3, bucket = stack.s3, stack.outputs["EvidenceBucketName"]
@@ -59,4 +66,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except (BucketRefused, BotoCoreError, StackError, OSError) as error:
-        sys.exit(f"No report: {error}")
+        sys.exit(" ".join(f"No report: {error}".split()))  # in one line, whatever it repeats

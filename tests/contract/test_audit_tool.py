@@ -119,6 +119,26 @@ def test_unreachable(lists: list[Path], capsys: pytest.CaptureFixture[str]) -> N
     assert line.startswith(f"audit skipped: {url} cannot be asked for vulnerabilities: ")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("HTTP_PROXY", "nonsense://proxy"),
+        ("NO_PROXY", "fd00::/8"),
+        ("SSL_CERT_FILE", "missing.pem"),
+    ],
+)
+def test_a_proxy_or_a_certificate_that_cannot_be_used(
+    lists: list[Path], variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the environment says and nobody can use is skipped with what is wrong, too."""
+    monkeypatch.delenv(variable.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    assert audit(lists, "http://127.0.0.1:9/v1/query") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("audit skipped: http://127.0.0.1:9/v1/query cannot be asked for vulnerabilities: ")
+
+
 def test_it_breaks_off(lists: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     """An audit that ends half-way is none: it fails, in one line without a traceback."""
     with osv(lambda name: VULNERABLE if name == "jinja2" else (500, "Oops")) as url:

@@ -126,6 +126,14 @@ def test_the_stack_that_is_running(
     assert f"s3://{bucket}" in file.read_text()
 
 
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS"])
+def test_what_the_environment_says(file: Path, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting of AWS's own that cannot be used is told, with what is wrong."""
+    monkeypatch.setenv(variable, "nonsense")
+    with pytest.raises(BucketRefused, match=r"^an AWS setting of the environment .* cannot be used: .*nonsense"):
+        main([str(file), "--bucket", "some-bucket"])
+
+
 def test_no_stack_is_running(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without either, it says how to get one."""
     monkeypatch.setattr("local.stack.RUNNING", tmp_path / "running.json")

@@ -44,6 +44,15 @@ def test_gone(gone: EmbeddedStack, announcement: Path) -> None:
         assert announcement.exists()
 
 
+@pytest.mark.parametrize("text", ["", '{"endpoint": "https://127', "[]", "{}", '{"endpoint": 1, "authority": 2}'])
+def test_a_cut_announcement(announcement: Path, text: str) -> None:
+    """An announcement that was not wholly written announces nothing."""
+    announcement.write_text(text)
+    with pytest.raises(StackError, match="no embedded stack is running"):
+        EmbeddedStack.running()
+    EmbeddedStack.refuse_another()
+
+
 def test_another_program_at_its_port(aws: EmbeddedStack, emulator: Emulator, tmp_path: Path) -> None:
     """What answers with another certificate, or after the stack's files are gone, is not the stack."""
     without_files = dataclasses.replace(emulator, authority=tmp_path / "gone.pem")

@@ -66,13 +66,19 @@ class StoredWebhookSecrets:
         return secrets
 
     def _usable(self, text: str) -> tuple[str, ...]:
-        secrets = _secrets_in(text)
-        if not secrets or not all(map(_is_usable, secrets)):
+        secrets = usable_secrets(text)
+        if not secrets:
             raise self._secret.unusable(
                 f"one or more secrets of Standard Webhooks ({PREFIX} and the base64 of at least {SHORTEST_KEY} bytes) "
                 'and nothing else, as plain text with white space in between or as JSON {"secrets": ["..."]}'
             )
         return secrets
+
+
+def usable_secrets(text: str) -> tuple[str, ...]:
+    """Return all secrets in the text; none where any of them cannot be used."""
+    secrets = _secrets_in(text)
+    return secrets if all(map(_is_usable, secrets)) else ()
 
 
 def _secrets_in(text: str) -> tuple[str, ...]:
