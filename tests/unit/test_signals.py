@@ -12,6 +12,8 @@ PROGRAM = """
 import signal, time
 from local.signals import end_as_by_ctrl_c
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs the tests
+signal.signal(signal.SIGINT, {interrupt})
 end_as_by_ctrl_c()
 try:
     print("up", flush=True)
@@ -23,11 +25,15 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize(("number", "again"), [(signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGHUP, [1, 1])])
-def test_it_cleans_up(number: signal.Signals, again: list[int]) -> None:
-    """A request to end, and a terminal that is closed, end it as Ctrl-C does, however often the latter is told."""
+@pytest.mark.parametrize("interrupt", ["signal.default_int_handler", "signal.SIG_IGN"])
+@pytest.mark.parametrize(
+    ("number", "again"), [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGHUP, [1, 1])]
+)
+def test_it_cleans_up(number: signal.Signals, again: list[int], interrupt: str) -> None:
+    """Ctrl-C, a request to end and a closed terminal each end it in order, also where the parent ignores Ctrl-C."""
+    program = PROGRAM.format(again=again, interrupt=interrupt)
     with subprocess.Popen(  # noqa: S603 -- our own program
-        [sys.executable, "-c", PROGRAM.format(again=again)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
