@@ -1,13 +1,14 @@
 """`make local`: the embedded stack, left running for one's own events; it shows each result, until Ctrl-C."""
 
+import contextlib
 import json
 import secrets
 import sys
 import traceback
 from base64 import b64encode
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,11 +20,20 @@ from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import CHECKOUT
 from local.signals import end_as_by_ctrl_c
-from local.stack import EmbeddedStack, StackError
+from local.stack import SAM, STACK_NAME, SWEEP_POLICY_URI, EmbeddedStack, PublishedResult, StackError
 
 ENVIRONMENT_NAME = "prod"  # as in events/put-events.json
 SAMPLE_NAME = "sales-analytics"  # there, too
 UNUSED = "acme-trial"
+POLICY = Path("local", "sweep-policy.json")
+
+OUTPUT = (
+    'output() { aws cloudformation describe-stacks --stack-name "$STACK" '
+    "--query \"Stacks[0].Outputs[?OutputKey=='$1'].OutputValue\" --output text; }"
+)
+NOT_HERE = """The commands of the documentation work here, but for these, which the emulator does not have:
+  aws sqs start-message-move-task, list-message-move-tasks: make redrive does it
+  aws logs filter-log-events --filter-pattern: every line is shown"""
 
 
 def main() -> int:
@@ -35,6 +45,7 @@ def main() -> int:
         "Mode": "retire",
         "EnvironmentName": ENVIRONMENT_NAME,
         "RetryDelays": "5,5,5,5,5",
+        "MaxSweepPercent": "100",  # of very few datamarts
     }
     webhook_secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
     try:
@@ -46,6 +57,7 @@ def main() -> int:
                 databrain_url=databrain.url,
                 service_token=seed["serviceToken"],
                 webhook_secret=webhook_secret,
+                sweep_policy=(CHECKOUT / POLICY).read_bytes(),
                 parameters=parameters,
             ) as stack,
             stack.announced(),
@@ -53,8 +65,11 @@ def main() -> int:
             _introduce(console, stack, databrain, webhook_secret)
             while True:
                 for result in stack.results(wait_seconds=20):
-                    console.print(f"\n{result.subject}", style="bold", markup=False)
-                    console.print(_line(result.document), markup=False)
+                    subject, text = (
+                        _printable(each, console.encoding) for each in (result.subject or "", line(result))
+                    )
+                    console.print(f"\n{subject}", style="bold", markup=False)
+                    console.print(text, markup=False)
     except StackError as error:
         console.print("".join(traceback.format_exception_only(error)), style="red", markup=False)
         return 1
@@ -63,25 +78,42 @@ def main() -> int:
     return 0
 
 
-def _line(document: Mapping[str, Any]) -> str:
-    """What a result says."""
-    about = document["retirementId"] or "(no retirementId)"
-    reason = f", {document['reason']}" if document["reason"] else ""
-    return f"{about}{reason}: {document['message']}"
+def line(published: PublishedResult) -> str:
+    """What came by the topic in one line: a result, a sweep's report, or whatever else somebody has published."""
+    with contextlib.suppress(ValueError, RecursionError):
+        match json.loads(published.message):
+            case {"retirementId": about, "reason": reason, "message": message}:
+                return f"{about or '(no retirementId)'}{f', {reason}' if reason else ''}: {message}"
+            case {"sweepId": about, "refusal": refusal, "counts": {**counts}, "report": {"key": key}}:
+                counted = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+                return f"{about}, {refusal or counted}: the whole is {key}"
+    return published.message
+
+
+def _printable(text: str, encoding: str) -> str:
+    """What the terminal cannot show is spelt out."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, webhook_secret: str) -> None:
     console.print("Up. In another terminal, for the AWS CLI:\n", style="bold")
-    console.print(f"  export PATH={CHECKOUT}/.venv/cli/bin:$PATH", markup=False)
+    console.print(f"  export PATH={quote(f'{CHECKOUT}/.venv/cli/bin:{SAM.parent}')}:$PATH", markup=False)
+    console.print("  export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1", markup=False)
     for name, value in stack.environment.items():
         if name.startswith("AWS_"):
-            console.print(f"  export {name}={value}", markup=False)
+            console.print(f"  export {name}={quote(value)}", markup=False)
     # Version 1 of the CLI does not take the endpoint of SQS from there (aws/aws-cli#8737).
     console.print('  aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', markup=False)
+    # As each page of the documentation begins.
+    console.print(f"  STACK={STACK_NAME}\n  {OUTPUT}", markup=False)
     console.print(f"  export SSL_CERT_FILE=$AWS_CA_BUNDLE WEBHOOK_SECRET={webhook_secret}", markup=False)
     html = json.dumps([{"route": "list_datamarts", "fault": "html"}])
     faults = f"{databrain.url}{CONTROL}/faults"
-    send = f".venv/dev/bin/python tools/send_webhook.py {stack.webhook_url}"
+    send = '.venv/dev/bin/python tools/send_webhook.py "$(output WebhookUrl)"'
+    sweep = (
+        'aws lambda invoke --function-name "$(output SweepFunctionName)" --cli-read-timeout 0 '
+        "--query FunctionError --output text report.json | grep -qx None"
+    )
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     console.print(f"\nThe datamarts:\n  {_estate(databrain.organisation)}", markup=False)
     for what, command in (
@@ -100,6 +132,8 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, web
         ),
         ("Cancel it", "aws events put-events --entries file://events/put-cancelled.json"),
         ("Ask by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
+        (f"See what a sweep by {POLICY} would ask for", sweep),
+        ("Let it ask", f"sed s/true/false/ {POLICY} | aws s3 cp - {SWEEP_POLICY_URI}\n  {sweep}"),
         (
             "Break Databrain, and ask: the request is given up after half a minute",
             f"curl -X PUT {faults} -d '{html}'\n  {_put('s/first-look/look-$(date +%s)/')}",
@@ -110,7 +144,7 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, web
         ("Make a page of it, report.html", "make report"),
     ):
         console.print(f"\n{what}:\n  [bold]{escape(command)}[/]")
-    console.print("\nResults appear here. Ctrl-C ends it.")
+    console.print(f"\n{NOT_HERE}\n\nResults appear here. Ctrl-C ends it.", markup=False)
 
 
 def _estate(organisation: Organisation) -> str:

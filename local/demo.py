@@ -182,7 +182,7 @@ class Demo:
         with httpx.Client(verify=trusted, trust_env=False) as http:
             response = send(
                 http,
-                self._stack.webhook_url,
+                self._stack.outputs["WebhookUrl"],
                 secret,
                 "datamart.retirement.requested",
                 detail,

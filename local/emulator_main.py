@@ -18,6 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ministack.core import iam_actions, lambda_runtime  # type: ignore[import-not-found]  # it is where this runs
+from ministack.services import lambda_svc  # type: ignore[import-not-found]  # the same
+from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]  # the same
 
 
 def _tell_policies_of_events() -> None:
@@ -33,6 +35,17 @@ def _tell_policies_of_events() -> None:
         return context
 
     iam_actions.request_tag_context = told_of_events
+
+
+def _give_functions_an_address() -> None:
+    """Let a stack tell where a function's URL is reached here: no name leads to the one that it would have on AWS."""
+    told = provisioners._lambda_url_attributes  # noqa: SLF001 -- there is no option for it
+
+    def told_from_here(config: dict[str, Any]) -> dict[str, Any]:
+        url_id = lambda_svc._function_url_id(config["FunctionUrl"])  # noqa: SLF001 -- the same
+        return {**told(config), "FunctionUrl": f"{os.environ['AWS_ENDPOINT_URL']}/_aws/lambda-url/{url_id}/"}
+
+    provisioners._lambda_url_attributes = told_from_here  # noqa: SLF001 -- the same
 
 
 class _UnpackedOnce(zipfile.ZipFile):
@@ -63,5 +76,6 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _tell_policies_of_events()
+    _give_functions_an_address()
     _unpack_once()
     runpy.run_module("hypercorn", run_name="__main__", alter_sys=True)

@@ -49,6 +49,7 @@ STACK_NAME = "datamart-retirement"
 ARTIFACTS_BUCKET = "artifacts"
 RETIRE: Final = "RetireFunctionName"  # outputs
 SWEEP: Final = "SweepFunctionName"
+SWEEP_POLICY_URI = "s3://your-bucket/sweep-policy.json"  # as in docs/sweep.md
 WEBHOOK_SECRET_NAME = "databrain/webhook"  # noqa: S105 -- a name
 
 DEPLOY_SECONDS = 180
@@ -133,6 +134,7 @@ class EmbeddedStack:
         databrain_url: str,
         service_token: str,
         webhook_secret: str | None = None,
+        sweep_policy: bytes | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> Iterator[Self]:
         """Start MiniStack, deploy the built template there, and end everything afterwards.
@@ -141,6 +143,7 @@ class EmbeddedStack:
             databrain_url: `DatabrainBaseUrl`.
             service_token: goes into a secret, whose ARN becomes `ServiceTokenSecretArn`.
             webhook_secret: the same, for `WebhookSecretArn`; without it there is no webhook.
+            sweep_policy: goes to `SWEEP_POLICY_URI`; without it there is no sweep.
             parameters: further template parameters.
 
         Raises:
@@ -155,6 +158,8 @@ class EmbeddedStack:
             always = {"DatabrainBaseUrl": databrain_url, "ServiceTokenSecretArn": secret_arn}
             if webhook_secret is not None:
                 always["WebhookSecretArn"] = stack._keep_secret(WEBHOOK_SECRET_NAME, webhook_secret)
+            if sweep_policy is not None:
+                always["SweepPolicyUri"] = stack._keep_policy(sweep_policy)
             stack._deploy({**always, **(parameters or {})}, folder)
             stack._repair_event_source_mappings()
             stack._repair_schedule_permissions()
@@ -281,12 +286,6 @@ class EmbeddedStack:
         (stack,) = self.cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
-    @cached_property
-    def webhook_url(self) -> str:
-        """Where the webhook is reached here; the output `WebhookUrl` has the host name that it would have on AWS."""
-        url_id = urlsplit(self.outputs["WebhookUrl"]).netloc.partition(".")[0]
-        return f"{self._emulator.endpoint}/_aws/lambda-url/{url_id}/"
-
     def function_name(self, function: str) -> str:
         """The name of a function that an output names, or by its logical id."""
         if function in self.outputs:
@@ -368,13 +367,7 @@ class EmbeddedStack:
         )
         for message in response.get("Messages", []):
             self.sqs.delete_message(QueueUrl=self._results_queue_url, ReceiptHandle=message["ReceiptHandle"])
-            notification = json.loads(message["Body"])
-            attributes = notification.get("MessageAttributes", {})
-            yield PublishedResult(
-                notification["Message"],
-                notification.get("Subject"),
-                {name: attribute["Value"] for name, attribute in attributes.items()},
-            )
+            yield _published(message["Body"])
 
     def evidence(self, prefix: str = "") -> dict[str, EvidenceObject]:
         """The current objects of the evidence bucket by key, in key order."""
@@ -519,6 +512,12 @@ class EmbeddedStack:
     def _keep_secret(self, name: str, text: str) -> str:
         return self.secretsmanager.create_secret(Name=name, SecretString=text)["ARN"]
 
+    def _keep_policy(self, policy: bytes) -> str:
+        place = urlsplit(SWEEP_POLICY_URI)
+        self.s3.create_bucket(Bucket=place.netloc, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.s3.put_object(Bucket=place.netloc, Key=place.path.removeprefix("/"), Body=policy)
+        return SWEEP_POLICY_URI
+
     def _deploy(self, parameters: Mapping[str, str], folder: Path) -> None:
         self.s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         parameter_file, log = folder / "parameters.yaml", folder / "deploy.log"
@@ -597,6 +596,21 @@ class EmbeddedStack:
     @cached_property
     def _results_queue_url(self) -> str:
         return self.sqs.create_queue(QueueName="results")["QueueUrl"]
+
+
+def _published(body: str) -> PublishedResult:
+    """What came by the topic; what somebody has put into the queue past it is shown as it is."""
+    notification: Any = None
+    with contextlib.suppress(ValueError, RecursionError):
+        notification = json.loads(body)
+    if not isinstance(notification, dict) or "Message" not in notification:
+        return PublishedResult(body, None, {})
+    attributes = notification.get("MessageAttributes", {})
+    return PublishedResult(
+        notification["Message"],
+        notification.get("Subject"),
+        {name: attribute["Value"] for name, attribute in attributes.items()},
+    )
 
 
 def _announced() -> Emulator | None:

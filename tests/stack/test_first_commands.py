@@ -48,13 +48,13 @@ def checkout(tmp_path: Path) -> Path:
     return check_out(tmp_path / "checkout")
 
 
-def read_until(process: "subprocess.Popen[str]", words: str) -> str:
-    """Read what it prints, up to the line that has these words."""
+def read_until(process: "subprocess.Popen[str]", *words: str) -> str:
+    """Read what it prints, until it has printed each of these."""
     assert process.stdout is not None
     printed = ""
     for line in process.stdout:
         printed += line
-        if words in line:
+        if all(each in printed for each in words):
             return printed
     raise AssertionError(f"{words!r} was not printed:\n{printed}")
 
@@ -82,6 +82,12 @@ def test_local(checkout: Path) -> None:
         walk.take("Retire it")
         assert "deleted" in read_until(process, "acme-trial-ends: ")
 
+        walk.take("Ask by webhook")
+        assert "dependents_found" in read_until(process, "msg_")
+        walk.take("See what a sweep by")
+        read_until(process, "matched 1, wouldAsk 1, skipped 1")
+        walk.take("Let it ask")
+        read_until(process, "matched 1, asked 1, skipped 1", '"globex-trial" scheduled')
         walk.take("Break Databrain, and ask")
         assert "databrain_unexpected" in read_until(process, "look-1")
         walk.take("Mend it")
@@ -107,7 +113,7 @@ class Walk:
 
     def take(self, step: str) -> str:
         """Run the commands of one step, and return what they print."""
-        exports = re.findall(r"(?m)^  (export .*|aws\(\) .*)$", self.printed)
+        exports = re.findall(r"(?m)^  (export .*|STACK=.*|\w+\(\) .*)$", self.printed)
         (commands,) = re.findall(rf"(?m)^{re.escape(step)}.*:\n((?:  .*\n)+)", self.printed)
         finished = subprocess.run(  # noqa: S603 -- as it says
             ["/bin/bash", "-c", "\n".join(["set -euo pipefail", MAKE, *exports, commands])],

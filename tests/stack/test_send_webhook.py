@@ -35,7 +35,7 @@ def test_the_tool(
     scene: Scene, bus: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`tools/send_webhook.py` sends the samples, signed with the secret of a file or of its environment."""
-    url = scene.stack.webhook_url
+    url = scene.stack.outputs["WebhookUrl"]
     file = tmp_path / "secret.txt"
     file.write_text(f"{WEBHOOK_SECRET}\n{OTHER_SECRET}\n")
     request = [url, REQUESTED, sample(tmp_path, "request.json"), "--id", "msg_7", "--secret-file", str(file)]

@@ -30,7 +30,7 @@ class Sender:
         """A sender for this stack."""
         authority = ssl.create_default_context(cafile=stack.environment["SSL_CERT_FILE"])
         with httpx.Client(verify=authority, timeout=DEADLINE, trust_env=False) as client:
-            yield cls(client, stack.webhook_url)
+            yield cls(client, stack.outputs["WebhookUrl"])
 
     def send(
         self,
