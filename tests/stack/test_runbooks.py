@@ -266,6 +266,8 @@ def test_sweep_errors(shell: Shell, scene: Scene, sweeps: Sweeps) -> None:
     (key,) = set(shell.told(tools, reports)) & set(scene.new_objects())
     assert shell.told(tools, report, KEY=key)["refusal"] == error
 
+    shell.run(tools, f"! {{ {again} }}")
+    assert shell.told(answer)["errorMessage"] == error
     sweeps.policy(sweeps.rule())
     shell.run(tools, again)
     told = shell.told(answer)

@@ -38,6 +38,11 @@ def test_the_page(sweeps: Sweeps, shell: Shell) -> None:
     assert shell.told(tools, whole, REPORT_KEY=planned["report"]["key"]) == planned
     assert sweeps.listener.is_silent()
 
+    sweeps.put(b"{")
+    shell.run(tools, f"set +o pipefail; ! {{ {invoke} }}")
+    assert "SweepPolicyUri" in shell.told(read)["errorMessage"]
+    sweeps.published()
+
     shell.run(tools, switch_on)
     assert (
         shell.run(SHOW_DEPLOYMENT, tools, schedule) == "SweepSchedule='rate(1 day)'\n"
