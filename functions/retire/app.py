@@ -10,7 +10,7 @@ from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.retire import Wiring
 from retirement.workflow import retire
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 metrics = Metrics()
 wiring = Wiring(logger, metrics)
 

@@ -10,7 +10,7 @@ from retirement.scheduling import schedule
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.schedule import Wiring
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 metrics = Metrics()
 wiring = Wiring(logger, metrics)
 

@@ -9,7 +9,7 @@ from retirement.sweeping import sweep
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.sweep import Wiring
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 metrics = Metrics()
 wiring = Wiring(logger, metrics)
 

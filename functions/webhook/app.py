@@ -7,7 +7,7 @@ from retirement.webhook import answer
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.webhook import Wiring
 
-logger = Logger()
+logger = Logger(use_rfc3339=True)
 metrics = Metrics()
 wiring = Wiring(logger, metrics)
 

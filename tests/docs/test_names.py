@@ -19,7 +19,7 @@ NOW = [page for page in Page.all() if not page.name.startswith(("docs/adr/", "CH
 
 # What AWS and Powertools call things.
 OF_OTHERS = {
-    *("AccessDenied", "ColdStart", "ForAllValues", "NotVisible", "PutEvents", "ResourceInUseException"),
+    *("AccessDenied", "ApplicationLogLevel", "ColdStart", "ForAllValues", "NotVisible", "PutEvents", "ResourceInUseException"),
     *("TargetErrorCount", "TargetErrorThrottledCount"),
 }
 
