@@ -20,7 +20,9 @@ STATES: Mapping[str, State] = {
     "already_absent": State("Already absent", "There was no datamart of this name, and nothing was deleted."),
     "planned": State("Planned", "A dry run: it would be deleted. Nothing was changed."),
     "blocked": State("Blocked", "A rule said no. Nothing was changed."),
-    "failed": State("Failed", "Given up for now, and kept in the queue Failures until it is sent again."),
+    "failed": State(
+        "Failed", "Given up. Its request can be in the queue Failures, for 14 days; the bucket does not tell."
+    ),
     SCHEDULED: State("Scheduled", "It waits for its time."),
     "cancelled": State("Cancelled", "It was called off before its time. Nothing was changed."),
     "rejected": State("Rejected", "The event was no valid request."),
