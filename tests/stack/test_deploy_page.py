@@ -157,7 +157,7 @@ def first_retirement(account: Account) -> None:
     deploy, outputs = DEPLOY.commands("Deploy in plan mode")
     (subscribe,) = DEPLOY.commands("Have the results delivered")
     (ask,) = DEPLOY.commands("Ask for the first time")
-    read, everything = DEPLOY.commands("Read the result")
+    read, tried, everything = DEPLOY.commands("Read the result")
     list_embeds, upload, ask_again, read_again = DEPLOY.commands("Day one with embeds")
     switch_on, carry_out, read_end = DEPLOY.commands("Switch on")
 
@@ -183,6 +183,7 @@ def first_retirement(account: Account) -> None:
     account.run(ask)
     result = account.receipt(read, "first-look")
     assert (result["outcome"], result["reason"]) == ("blocked", "dependents_undetermined")
+    assert account.run(tried).split()[:2] == ["0", "0"]
     assert f"retirements/{DATAMART}/first-look/receipt.json" in account.run(everything)
 
     assert "1 embeds, 1 still to be filled in" in account.run(list_embeds)
