@@ -1,7 +1,9 @@
 """docs/operating.md on a stack at work; `test_deploy_page.py` follows what it says of setting up and of removing."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.stack.shell import CLI, Shell
 
 PAGE = Page("docs/operating.md")
 (TOOLS,) = PAGE.commands("Operating")
+ENDPOINT = '--endpoint-url "$AWS_ENDPOINT_URL"'
 SECRET = "databrain-service-token"  # as `EmbeddedStack.start` calls it
 
 
@@ -86,3 +89,55 @@ def test_what_waits(shell: Shell, scene: Scene) -> None:
     waiting, *_ = PAGE.commands("Remove the stack")
     scene.stack.put_message("no request", "FailuresQueueUrl")
     assert shell.run(TOOLS, waiting).split() == ["0", "0", "0", "0", "1", "0"]
+
+
+# As AWS does (S3 API reference, DeleteObjects), and MiniStack does not.
+REFUSING = """aws() {
+  if [[ "$*" = *delete-objects* ]] && (( $(grep -c VersionId versions.json) > 1000 )); then
+    echo MalformedXML >&2
+    return 254
+  fi
+  command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+}"""
+
+
+def versions(scene: Scene, bucket: str) -> list[object]:
+    """All that a bucket holds, delete markers too."""
+    pages = scene.stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    return [each for page in pages for each in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
+
+
+@pytest.fixture
+def bucket(shell: Shell, scene: Scene) -> str:
+    """What a removed stack has left: a bucket with versions."""
+    s3, name = scene.stack.s3, f"left-{uuid4()}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    (shell.folder / "resources.txt").write_text(f"EvidenceBucket\t{name}\n")
+    return name
+
+
+def test_remove_what_stays(shell: Shell, scene: Scene, bucket: str) -> None:
+    """However many versions and delete markers there are, the bucket is emptied by requests that S3 takes."""
+    empty_bucket, _ = PAGE.commands("Remove what stays")
+    keys = [f"plans/sales/{number}.json" for number in range(900)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda key: scene.stack.s3.put_object(Bucket=bucket, Key=key, Body=b"{}"), keys))
+    scene.stack.s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys[:300]]})
+    assert len(versions(scene, bucket)) == 1_200
+
+    shell.run(REFUSING, empty_bucket)
+
+    assert bucket not in {entry["Name"] for entry in scene.stack.s3.list_buckets()["Buckets"]}
+
+
+def test_what_cannot_be_removed(shell: Shell, scene: Scene, bucket: str) -> None:
+    """Where S3 refuses to delete, the commands say so and end."""
+    empty_bucket, _ = PAGE.commands("Remove what stays")
+    scene.stack.s3.put_object(Bucket=bucket, Key="plan", Body=b"{}")
+    for refusal in ("echo MalformedXML >&2; return 254", "echo AccessDenied"):
+        refusing = (
+            f'aws() {{ [[ "$*" != *delete-objects* ]] || {{ {refusal}; return; }}; command aws {ENDPOINT} "$@"; }}'
+        )
+        shell.run(refusing, f"! {{ {empty_bucket} }}")
+    assert len(versions(scene, bucket)) == 1
