@@ -1,6 +1,7 @@
 """Crashes and failures at each call of a sweep, and another sweep at each of them: the next one makes it good."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
@@ -30,16 +31,17 @@ def make_world() -> SweepWorld:
     return world
 
 
+@cache
 def calls_of_a_sweep() -> list[str]:
-    """The calls that go out, in order."""
+    """The calls that go out, in order; played when a test asks for them, not while tests are collected."""
     with one_after_the_other():
         world = make_world()
         world.sweep()
     return world.calls
 
 
-CALLS = calls_of_a_sweep()
-EACH_CALL = pytest.mark.parametrize("number", range(1, len(CALLS) + 1))
+HOW_MANY = 34
+EACH_CALL = pytest.mark.parametrize("number", range(1, HOW_MANY + 1))
 
 
 @pytest.fixture
@@ -68,7 +70,8 @@ def is_done(world: SweepWorld) -> None:
 
 def test_the_calls() -> None:
     """A sweep goes through each kind of call, so each can go wrong below."""
-    assert set(CALLS) == {
+    assert len(calls_of_a_sweep()) == HOW_MANY
+    assert set(calls_of_a_sweep()) == {
         "policy.read",
         "databrain.list_datamarts_with_updates",
         "evidence.list",
@@ -77,7 +80,7 @@ def test_the_calls() -> None:
         "event_bus.put",
         "reports_topic.publish",
     }
-    assert CALLS.count("event_bus.put") == 4
+    assert calls_of_a_sweep().count("event_bus.put") == 4
 
 
 def test_undisturbed(world: SweepWorld) -> None:
@@ -111,7 +114,9 @@ def test_crash(world: SweepWorld, number: int, after: bool) -> None:  # noqa: FB
 def test_failure(world: SweepWorld, number: int, after: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """A call that fails, though it may have been carried out, fails the sweep; the next one makes it good."""
     error = (
-        DatabrainUnavailable("HTTP 503") if CALLS[number - 1].startswith("databrain") else AwsCallFailed("no answer")
+        DatabrainUnavailable("HTTP 503")
+        if calls_of_a_sweep()[number - 1].startswith("databrain")
+        else AwsCallFailed("no answer")
     )
 
     def fail(call: Call) -> object:
@@ -134,7 +139,7 @@ def test_an_outage(world: SweepWorld, number: int) -> None:
     """Where nothing of a kind works any more from some call on, the sweep fails, and the next one makes it good."""
 
     def fail(call: Call) -> object:
-        if call.number >= number and call.name == CALLS[number - 1]:
+        if call.number >= number and call.name == calls_of_a_sweep()[number - 1]:
             raise AwsCallFailed("no answer")
         return call.proceed()
 
@@ -195,7 +200,7 @@ def test_a_crash_beside_another_sweep(world: SweepWorld, number: int) -> None:
 @EACH_CALL
 def test_three_sweeps(world: SweepWorld, number: int) -> None:
     """Each call of a sweep within a sweep is one at which a third can run."""
-    for inner in range(1, len(CALLS) + 1, 5):
+    for inner in range(1, HOW_MANY + 1, 5):
         with one_after_the_other():
             fresh = make_world()
             fresh.sweep(alongside(fresh, number, lambda: fresh.sweep(alongside(fresh, inner, fresh.sweep))))  # noqa: B023  # used at once
