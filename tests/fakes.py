@@ -367,6 +367,7 @@ class RecordingTelemetry:
         self.counts: Counter[Metric] = Counter()
         self._lock = Lock()
         self.results: list[Document] = []
+        self.counted: list[Document] = []  # as the metric `Retirements` counts them
         self.errors: list[Exception] = []
 
     @contextmanager
@@ -388,8 +389,10 @@ class RecordingTelemetry:
         with self._lock:
             self.counts[metric] += 1
 
-    def ended(self, result: Document, *, again: bool) -> None:  # noqa: ARG002  # for the metrics
+    def ended(self, result: Document, *, again: bool) -> None:
         self.results.append(result)
+        if not again:
+            self.counted.append(result)
 
     @contextmanager
     def sweep(self) -> Iterator[None]:

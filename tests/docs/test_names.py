@@ -19,8 +19,8 @@ NOW = [page for page in Page.all() if not page.name.startswith(("docs/adr/", "CH
 
 # What AWS and Powertools call things.
 OF_OTHERS = {
-    *("AccessDenied", "ApplicationLogLevel", "ColdStart", "ForAllValues", "NotVisible", "PutEvents", "ResourceInUseException"),
-    *("TargetErrorCount", "TargetErrorThrottledCount"),
+    *("AccessDenied", "ApplicationLogLevel", "ColdStart", "ForAllValues", "NotVisible", "PutEvents"),
+    *("ResourceInUseException", "TargetErrorCount", "TargetErrorThrottledCount"),
 }
 
 PATH = re.compile(r"[\w.-]+(?:/[\w.*{}-]+)+/?")

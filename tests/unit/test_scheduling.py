@@ -438,9 +438,38 @@ def test_cancelled_when_a_timer_had_gone_off(world: World) -> None:
     result = world.deliver_now(body)
 
     assert result["outcome"] == "cancelled"
+    intent = world.kept(f"{FOLDER}intent.json")
+    assert (result["planId"], result["dependents"]) == (intent["planId"], intent["dependents"])
+    assert result["backup"] == intent["backup"] is not None
     assert "sales" in world.databrain.datamarts
     assert world.databrain.permits == []
     assert world.schedule(cancelled()) == result
+
+
+def test_each_end_is_counted_once(world: World) -> None:
+    """What is delivered again is published again, and not counted again: dates, ends, cancellations, rejections."""
+    dates = [dated(DATE), dated(LATER, "second", START + HOUR)]
+    undated = cancelled(retirementId="undated")
+    for event in (*dates, *dates, cancelled(), undated):
+        for _ in range(2):
+            world.schedule(event)
+            world.clock.advance(1)
+    for event in (requested(retirementId="done"), requested(dryRum=True) | {"id": "misspelt"}):
+        for _ in range(2):
+            world.deliver(event)
+            world.clock.advance(1)
+    world.schedule(cancelled(), receive_count=MOST_RECEIVES)
+
+    counted = [(result["retirementId"], result["outcome"]) for result in world.telemetry.counted]
+    assert counted == [
+        ("offboard-1", "scheduled"),
+        ("offboard-1", "scheduled"),
+        ("offboard-1", "cancelled"),
+        ("undated", "cancelled"),
+        ("done", "deleted"),
+        ("offboard-1", "rejected"),
+    ]
+    assert len(world.telemetry.results) > len(counted)
 
 
 def test_cancelled_before_another_delete_is_sent(world: World) -> None:

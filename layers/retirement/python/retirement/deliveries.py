@@ -314,4 +314,4 @@ def _reject(
     stored = ports.evidence.create(rejected_key(carried.event_id or delivery.id), receipt, content_hash)
     if stored.content_hash != content_hash:  # another event came under the same id
         stored = ports.evidence.create(rejected_key(delivery.id), receipt, content_hash)
-    return publish(stored.body, ports)
+    return publish(stored.body, ports, again=stored.body != receipt)

@@ -259,7 +259,7 @@ def _cancel(attempt: _Cancelling) -> Document:
     ports, record = attempt.ports, attempt.record()
     if record.receipt is not None:
         _clear_timers(attempt)
-        return _publish_cancelled(record.receipt.body, attempt)
+        return _publish_cancelled(record.receipt.body, attempt, again=True)
     require_environment(attempt.request.environment, attempt.settings.environment_name)
     what = (
         "The retirement is not carried out, and neither is a request for it that comes later."
@@ -281,19 +281,19 @@ def _cancel(attempt: _Cancelling) -> Document:
     # from here on it is decided, also for who finds no intent now and ends the retirement otherwise later
     told = ordered_json(without_event(cancelled.body))
     ended = ports.evidence.create(attempt.key("receipt.json"), told)
-    return _publish_cancelled(ended.body, attempt)
+    return _publish_cancelled(ended.body, attempt, again=ended.body != told)
 
 
 def _conclude_cancelling(attempt: _Cancelling) -> Document:
     record = attempt.record()
     if record.receipt is not None:
         _clear_timers(attempt)
-        return _publish_cancelled(record.receipt.body, attempt)
+        return _publish_cancelled(record.receipt.body, attempt, again=True)
     require_environment(attempt.request.environment, attempt.settings.environment_name)
     raise given_up(attempt, record.intent, None, cancellation_failure_file_name)
 
 
-def _publish_cancelled(receipt: str, attempt: _Cancelling) -> Document:
+def _publish_cancelled(receipt: str, attempt: _Cancelling, *, again: bool = False) -> Document:
     told = cast("dict[str, str]", parse_json(receipt))
     if told["outcome"] != Outcome.CANCELLED:
         raise InvalidRequest(
@@ -301,4 +301,4 @@ def _publish_cancelled(receipt: str, attempt: _Cancelling) -> Document:
             f"{told['outcome']} at {told['finishedAt']}, before it was cancelled",
             Reason.ALREADY_ENDED,
         )
-    return publish(receipt, attempt.ports)
+    return publish(receipt, attempt.ports, again=again)
