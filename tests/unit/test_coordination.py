@@ -216,6 +216,19 @@ def test_collision(stub: Stubber, table: CoordinationTable, mark: str, count: st
     assert table.reserve(REQUEST, 5, START) is True
 
 
+def test_waits_between_collisions(stub: Stubber, table: CoordinationTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between them are random waits, at most twice as long each time and never longer than a second."""
+    waits: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("tenacity.wait.random.uniform", lambda least, most: most if least == 0 else -1)
+    for _ in range(MOST_COLLISIONS - 1):
+        cancelled(stub, "None", "TransactionConflict")
+    stub.add_response("transact_write_items", {}, RESERVATION)
+
+    assert table.reserve(REQUEST, 5, START) is True
+    assert waits == [0.05, 0.1, 0.2, 0.4, 0.8, 1, 1, 1, 1]
+
+
 @pytest.mark.usefixtures("_without_waiting")
 def test_collisions_without_end(stub: Stubber, table: CoordinationTable) -> None:
     """Collisions that do not end are an error, and never a place in the count."""

@@ -46,6 +46,14 @@ READS = [LIST, LAYER, APPS, KEYS, EMBEDS]
 Answer: TypeAlias = Callable[[httpx.Request], httpx.Response]
 
 
+def test_headers() -> None:
+    """Databrain's logs tell who asks, and an error page is asked for as JSON, too."""
+    with databrain.http_client("https://databrain.test") as http:
+        sent = http.build_request("GET", "/api/v2/data-app").headers
+
+    assert (sent["User-Agent"], sent["Accept"]) == ("datamart-retirement", "application/json")
+
+
 def body(content: bytes | str, status: int = 200, **headers: str) -> Answer:
     """An answer of exactly these bytes."""
     encoded = content if isinstance(content, bytes) else content.encode()

@@ -91,6 +91,18 @@ def test_drift(now: dict[str, Any], told: list[str]) -> None:
     assert drift(plan_of(), now) == told
 
 
+def test_equal_gaps() -> None:
+    """What could be listed neither then nor now has not changed; with it, or with other gaps, it has."""
+    gap, other = ("the embeds of the data app 'X'",), ("the embeds of the data app 'Y'",)
+
+    kept = plan_of(listing=listing_of(*USED_BY_TWO.embeds, gaps=gap))
+
+    assert drift(kept, plan_of(listing=listing_of(*USED_BY_TWO.embeds, gaps=list(gap)))) == []
+    for gaps in ((), other, (*gap, *other)):
+        now = plan_of(listing=listing_of(*USED_BY_TWO.embeds, gaps=gaps))
+        assert drift(kept, now) == ["what could not be listed of the embeds"]
+
+
 def test_everything_at_once() -> None:
     """A re-creation is told first, then tables, semantic layer, embeds and options."""
     snapshot = replace(

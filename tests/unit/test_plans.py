@@ -6,8 +6,8 @@ import pytest
 from retirement.dependents import Dependents, EmbedListing
 from retirement.plans import Plan
 from retirement.requests import DependentsPolicy, Request
-from retirement.snapshot import Snapshot
-from tests.fakes import START, embed_of, entry_of, listing_of
+from retirement.snapshot import Listing, Snapshot
+from tests.fakes import START, Parsed, embed_of, entry_of, listing_of
 from tests.unit.samples import CREATED_AT, ORGANISATION, REQUEST, SNAPSHOT
 
 LISTING = listing_of(embed_of("b", None), embed_of("a", "sales"))
@@ -37,6 +37,23 @@ def test_document() -> None:
         "columns": {"orders": ["id"]},
         "organisation": ORGANISATION.document(),
     }
+
+
+def test_the_id_itself() -> None:
+    """A plan's id stays what it is: otherwise an upgrade would make `plan_drifted` of every plan that is kept."""
+    entry: Parsed = {
+        "name": "sales",
+        "createdAt": "2026-02-28T12:00:00.000Z",
+        "datamartTables": [{"tableName": "orders"}],
+    }
+    snapshot = Snapshot("sales", CREATED_AT, entry, {"tables": []}, Listing({"sales": CREATED_AT}))
+    request = replace(REQUEST, reviewed_embeds=frozenset({"b", "a"}))
+
+    assert plan_of(request, snapshot).plan_id == "c03187d4ebf102351bc8672acc22706d8216b3062bac0f9d1a8361a250322889"
+    assert (
+        plan_of(request, snapshot, listing_of(gaps=["the embeds of 'Portal'"])).plan_id
+        == "82ff246d2d7b9b3e8f6e70cd6e3ebef39bb580f1841a518eb5ee5fca55459bec"
+    )
 
 
 def test_columns() -> None:

@@ -1,5 +1,6 @@
 """Steps 2, 11 and 12: the lock, the delete whose answer may be anything, and its confirmation."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -278,6 +279,32 @@ def test_sending_again_needs_time_too(world: World) -> None:
 
     assert len(world.databrain.permits) == 1
     assert world.coordination.failures == {IDENTITY: Reason.UNCONFIRMED}
+
+
+@pytest.mark.parametrize(("slow", "sends"), [(29.0, 2), (29.1, 1)], ids=["just enough", "too little"])
+def test_a_slow_look_between_two_sends(world: World, slow: float, sends: int) -> None:
+    """However long the look between two sends takes, nothing is sent a second time without the time for it."""
+    world.databrain.scripted.append(refused(REFUSALS[0]))
+    look = Meanwhile("databrain.find", lambda: world.clock.advance(slow), nth=2)
+
+    with suppress(DatabrainUnauthorized):
+        world.deliver(requested(), look, seconds=60.0)
+
+    assert world.clock.slept == [1.0]
+    assert len(world.databrain.permits) == sends
+
+
+@pytest.mark.parametrize(("wait", "sends"), [(25.0, 2), (25.1, 1)], ids=["fits", "does not fit"])
+def test_wait_beside_the_time_that_is_left(world: World, wait: float, sends: int) -> None:
+    """A wait is made only where a look and a delete fit in after it; otherwise nothing is sent again, wait or not."""
+    world.databrain.scripted.append(refused(DatabrainUnavailable("DELETE: HTTP 429", wait)))
+
+    with suppress(DatabrainUnavailable):
+        world.deliver(requested(), seconds=60.0)
+
+    assert world.clock.slept == [wait] * (sends - 1)
+    assert len(world.databrain.permits) == sends
+    assert ("sales" in world.databrain.datamarts) == (sends == 1)
 
 
 def test_slow_answers_use_up_the_time(world: World) -> None:

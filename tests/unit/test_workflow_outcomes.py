@@ -215,21 +215,23 @@ def test_already_absent(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "dry_run", "reason"),
+    ("mode", "dry_run", "reason", "why", "how"),
     [
-        (Mode.RETIRE, True, "dry_run"),
-        (Mode.PLAN, True, "dry_run"),
-        (Mode.PLAN, False, "plan_mode"),
+        (Mode.RETIRE, True, "dry_run", "as asked (dryRun)", "and without dryRun."),
+        (Mode.PLAN, True, "dry_run", "as asked (dryRun)", "and without dryRun."),
+        (Mode.PLAN, False, "plan_mode", "since this stack's Mode is plan", ", once Mode is retire."),
     ],
 )
-def test_planned(world: World, mode: Mode, dry_run: bool, reason: str) -> None:  # noqa: FBT001  # a parameter
-    """A dry run, and any run in `plan` mode, leaves a plan and a receipt and changes nothing."""
+def test_planned(world: World, mode: Mode, dry_run: bool, reason: str, why: str, how: str) -> None:  # noqa: FBT001  # a parameter
+    """A dry run, and any run in `plan` mode, leaves a plan and a receipt, says why, and changes nothing."""
     world.settings = replace(world.settings, mode=mode)
 
     result = world.deliver(requested(dryRun=dry_run))
 
     assert (result["outcome"], result["reason"]) == ("planned", reason)
+    assert result["message"].startswith(f"Nothing was changed, {why}; ")
     assert result["planId"] in result["message"]
+    assert result["message"].endswith(how)
     assert kinds(world) == [PLAN, RECEIPT]
     assert "sales" in world.databrain.datamarts
     assert world.databrain.permits == []
@@ -455,6 +457,21 @@ def test_rejected(world: World, case: str) -> None:
         "evidence.create",
         "results_topic.publish",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tail", "kept"),
+    [("x", "x"), ("xy", "x"), ("é", ""), ("🙂", ""), ("\ud800", "?"), ("\ud800x", "?")],
+    ids=["fits", "too long", "cut in é", "cut in an emoji", "surrogate", "cut after a surrogate"],
+)
+def test_rejected_event_is_cut(world: World, tail: str, kept: str) -> None:
+    """Of a long event its first 64 KiB are kept, as whole characters of UTF-8."""
+    head = "x" * (64 * 1024 - 1)
+
+    world.deliver(head + tail)
+
+    [receipt] = world.evidence.objects.values()
+    assert json.loads(receipt.body)["event"] == head + kept
 
 
 def test_rejected_result_is_cut(world: World) -> None:
