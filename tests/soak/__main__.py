@@ -20,12 +20,16 @@ from local.proxy import run_proxy
 from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, PublishedResult
 from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered
-from tests.soak.traffic import PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
+from tests.soak.traffic import AHEAD, PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
 from tests.soak.turbulence import Turbulence
 
 STEP = 0.3  # seconds
 MOST_WAITING = 60  # requests; more would only make the end later
 SETTLED_WITHIN = 600  # seconds
+# Seconds from its request until a timer has gone off: it is set to the next whole minute, and MiniStack looks every ten
+# seconds. One that is left alone after that would be waited for in vain.
+TIMERS_WITHIN = AHEAD + 60 + 10
+SAID_EVERY = 10  # seconds
 # Seconds. What a killed process was at comes again while others may still be at it.
 VISIBILITY_TIMEOUT = 20
 RETRY_DELAYS = "1,1,2,2,3"
@@ -66,19 +70,27 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         traffic = Traffic(stack, others, random)
         turbulence = Turbulence(proxy, databrain, random)
         turbulence.begin()
+        say_now_and_then = _NowAndThen(say)
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while (left := end - time.monotonic()) > 0:
             turbulence.step()
-            if sum(_waiting(stack).values()) < MOST_WAITING:
+            waiting = _waiting(stack)
+            if sum(waiting.values()) < MOST_WAITING:
                 traffic.step()
+            say_now_and_then(
+                f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {left:.0f} s of traffic are left"
+            )
             published += _published(stack)
             time.sleep(STEP)
         turbulence.end()
         say(f"{len(traffic.asked)} requests were sent; now everything works again, and what is left is carried out.")
-        end = time.monotonic() + SETTLED_WITHIN
-        while (waiting := _waiting(stack)) and time.monotonic() < end:
-            if waiting.keys() - {TIMERS} == {"FailuresQueueUrl"}:
-                say(f"{stack.redrive()} requests were given up and are sent again.")
+        end, no_more_timers = time.monotonic() + SETTLED_WITHIN, time.monotonic() + TIMERS_WITHIN
+        while (waiting := _waiting(stack)) and (left := end - time.monotonic()) > 0:
+            if waiting.keys() == {TIMERS} and time.monotonic() > no_more_timers:
+                break
+            say_now_and_then(f"Waiting for {_in_words(waiting)}; at most {left:.0f} s more")
+            if waiting["FailuresQueueUrl"] and (moved := stack.redrive()):
+                say(f"{moved} requests were given up and are sent again.")
             published += _published(stack)
             time.sleep(STEP)
         published += _published(stack)
@@ -112,6 +124,28 @@ def _waiting(stack: EmbeddedStack) -> Counter[str]:
         )["Attributes"]
         counts[queue] = sum(map(int, attributes.values()))
     return +counts
+
+
+class _NowAndThen:
+    """Says what is at work, so that nobody takes a long wait for the end of it."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._next = time.monotonic() + SAID_EVERY
+
+    def __call__(self, line: str) -> None:
+        """Say it, unless something was said a moment ago."""
+        if time.monotonic() >= self._next:
+            self._say(line)
+            self._next = time.monotonic() + SAID_EVERY
+
+
+def _in_words(waiting: Counter[str]) -> str:
+    """What waits, such as `3 in Requests, 1 timers`."""
+    parts = [
+        f"{n} timers" if what == TIMERS else f"{n} in {what.removesuffix('QueueUrl')}" for what, n in waiting.items()
+    ]
+    return ", ".join(parts) or "nothing waits"
 
 
 def _published(stack: EmbeddedStack) -> list[PublishedResult]:
