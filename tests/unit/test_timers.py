@@ -15,7 +15,12 @@ from retirement.timers import SchedulerTimers, Targets
 from tests.fakes import START
 
 ASKED = Cancellation(
-    datamart_name="Größe 1", retirement_id="offboard-1", requested_by="ops", reason="done", requested_at=START
+    datamart_name="Größe 1",
+    retirement_id="offboard-1",
+    environment="prod",
+    requested_by="ops",
+    reason="done",
+    requested_at=START,
 )
 NAME = "retire-0470f64887f625724ca269158e72d8d92fd6d9a7"
 
