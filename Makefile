@@ -39,8 +39,9 @@ bench: $(DEV)/.ready .venv/bench/.ready build ## Print what one retirement takes
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.bench
 
 .PHONY: faults
-faults: $(DEV)/.ready ## Play the fault matrix and print what held; CASE="..." plays one case alone
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.faults $${CASE:+"$$CASE"}
+faults: $(DEV)/.ready ## Play the fault matrix, then at random, and print what held; CASE="...", or SEED=, MINUTES=, PLAY= of the search
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.faults $${CASE:+"$$CASE"} \
+		$${SEED:+--seed "$$SEED"} $${MINUTES:+--minutes "$$MINUTES"} $${PLAY:+--play "$$PLAY"}
 
 .PHONY: soak
 soak: $(DEV)/.ready $(EMULATOR)/.ready $(SOAK)/.ready build ## Let all that can fail fail for MINUTES=5, and account for every request; SEED=...

@@ -1,23 +1,35 @@
-"""`make faults`: play every case of the matrix, or the one that part of a name tells, and say which invariants held."""
+"""`make faults`: play every case of the matrix, and then plays at random, and say what held.
+
+A case of the matrix can be played alone by part of its name, the search from a seed of its own for as long as it is to
+go on, and one of its plays by its own seed.
+"""
 
 import os
+import secrets
 import sys
+from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from difflib import get_close_matches
 
 from rich.console import Console
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from tests.faults.cases import SCENARIOS, Case, all_cases, calls_of
 from tests.faults.invariants import INVARIANTS, Verdict, judged
+from tests.faults.plays import play_of
+from tests.faults.promises import PROMISES
+from tests.faults.promises import judged as judged_play
+from tests.faults.search import Figures, searched, shrunk, story
 from tests.faults.stage import in_process
 from tests.faults.wire import Fault
 
 SHOWN = 20
 CHUNK = 100
 FEW = 10
+SEARCHED = 30.0  # seconds
 ALIKE = 0.8  # of 1, as difflib counts
 
 
@@ -26,13 +38,34 @@ class NotOneCase(Exception):
 
 
 def main() -> None:
-    """Print the table; the exit status is 1 where an invariant did not hold."""
-    console = Console()
+    """Print the tables; the exit status is 1 where something did not hold."""
+    console, asked = Console(), _asked()
+    if asked.play:
+        sys.exit(_play_alone(asked.play, console))
+    is_search_alone = asked.seed is not None or asked.minutes is not None
+    broken = False if is_search_alone else _play_matrix(asked.case, console)
+    if not asked.case:
+        seconds = SEARCHED if asked.minutes is None else asked.minutes * 60
+        broken |= _search(asked.seed or str(secrets.randbelow(1_000_000)), seconds, console)
+    sys.exit(broken)
+
+
+def _asked() -> Namespace:
+    parser = ArgumentParser(prog="make faults")
+    parser.add_argument("case", nargs="*", help="part of the name of one case of the matrix")
+    parser.add_argument("--seed", help="of the search, which is then all that is done")
+    parser.add_argument("--minutes", type=float, help="for how long to search, which is then all that is done")
+    parser.add_argument("--play", help="the seed of one play of the search")
+    return parser.parse_args()
+
+
+def _play_matrix(wanted: Sequence[str], console: Console) -> bool:
+    """Whether a case broke an invariant."""
     with in_process():
         cases = list(all_cases())
         calls = max(len(calls_of(scenario)) for scenario in SCENARIOS.values())
     try:
-        numbers = chosen_by([case.name for case in cases], sys.argv[1:])
+        numbers = chosen_by([case.name for case in cases], wanted)
     except NotOneCase as error:
         sys.exit(str(error))
     chunks = [numbers[first : first + CHUNK] for first in range(0, len(numbers), CHUNK)]
@@ -50,7 +83,51 @@ def main() -> None:
     if broken:
         console.print(f"\n{len(broken)} cases broke an invariant", style="bold red")
         console.print("\n".join(broken[:SHOWN]), markup=False, highlight=False, soft_wrap=True)
-        sys.exit('Run one alone: make faults CASE="<its name>"')
+        console.print('Run one alone: make faults CASE="<its name>"', markup=False)
+    return bool(broken)
+
+
+def _search(seed: str, seconds: float, console: Console) -> bool:
+    """Whether a play broke a promise."""
+    console.print(f"\nThe search, from the seed {seed} for {seconds:,.0f} s\n", markup=False, highlight=False)
+    with Progress(TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("")
+
+        def show(figures: Figures) -> None:
+            progress.update(task, description=f"{figures.plays:,} plays, {len(figures.findings)} promises broken")
+
+        figures = searched(seed, seconds, show)
+    console.print(
+        f"{figures.plays:,} plays, {figures.deliveries:,} deliveries, {figures.deletions:,} deletions, "
+        f"{sum(figures.broken.values()):,} findings\n"
+    )
+    console.print(_table_of_promises(figures))
+    for promise, seeds in figures.findings.items():
+        _tell(promise, seeds, console)
+    return bool(figures.findings)
+
+
+def _tell(promise: str, seeds: Sequence[str], console: Console) -> None:
+    """Show what is left of the first play that broke a promise."""
+    console.print(f"\nBroken in {len(seeds)} plays: {promise}", style="bold red", markup=False)
+    with in_process():
+        play = shrunk(play_of(seeds[0]), promise)
+        happened = "\n".join(f"    {line}" for line in story(judged_play(play).performance))
+    console.print(f"  {play}\n  ----\n{happened}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Play it alone: make faults PLAY={seeds[0]}", markup=False, highlight=False)
+
+
+def _play_alone(seed: str, console: Console) -> bool:
+    """Whether the play broke a promise."""
+    with in_process():
+        play = play_of(seed)
+        judgement = judged_play(play)
+        console.print(f"{play}\n----", markup=False, highlight=False, soft_wrap=True)
+        for line in story(judgement.performance):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for promise in judgement.broken:
+        _tell(promise, [seed], console)
+    return bool(judgement.broken)
 
 
 def chosen_by(names: Sequence[str], wanted: Sequence[str]) -> Sequence[int]:
@@ -107,6 +184,16 @@ def _table(verdicts: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Table:
     for name in INVARIANTS:
         style = None if held[name] == run[name] else "bold red"
         table.add_row(name, f"{run[name]:,}", f"{held[name]:,}", style=style)
+    return table
+
+
+def _table_of_promises(figures: Figures) -> Table:
+    table = Table("promise", "plays", "held")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for promise in PROMISES:
+        tested, broken = figures.tested[promise], figures.broken[promise]
+        table.add_row(promise, f"{tested:,}", f"{tested - broken:,}", style="bold red" if broken else None)
     return table
 
 

@@ -1,7 +1,7 @@
 """What must hold in every case, judged by what really happened."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
@@ -117,10 +117,15 @@ def is_honest(ending: Ending, stage: Stage) -> bool:
 
 def tells_no_secret(case: Case | None, stage: Stage) -> bool:  # noqa: ARG001  # as all of them
     """Nothing that was written holds a token."""
-    errors = chain.from_iterable(_chain(error) for error in stage.telemetry.errors)
+    errors = errors_told(stage.telemetry.errors)
     bodies = (kept.key + kept.body for kept in stage.evidence.objects.values())
     written = "\n".join(chain(bodies, stage.results_topic.messages, map(repr, stage.telemetry.steps), errors))
     return not any(secret in written for secret in SECRETS)
+
+
+def errors_told(errors: Iterable[BaseException]) -> Iterator[str]:
+    """All that errors say, and what they came from."""
+    return chain.from_iterable(map(_chain, errors))
 
 
 def _chain(error: BaseException) -> Iterator[str]:

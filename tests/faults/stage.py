@@ -93,6 +93,7 @@ READS = frozenset(
         SECRET_CALL,
     }
 )
+_ROUTES = frozenset(RouteId)
 
 
 def identity_of(event: Event) -> Identity:
@@ -102,7 +103,7 @@ def identity_of(event: Event) -> Identity:
 
 def is_request_to_databrain(name: str) -> bool:
     """Whether a call of a line is an HTTP request, not a call to AWS."""
-    return name in frozenset(RouteId)
+    return name in _ROUTES
 
 
 @dataclass(frozen=True)
@@ -465,13 +466,16 @@ def organisation(*, lists_created_at: bool = True) -> Organisation:
     return made
 
 
-def put(organisation: Organisation, name: str, created_at: datetime) -> None:
-    """Put a datamart in the place of any other of its name; `created_at` tells one from the other."""
+def put(organisation: Organisation, name: str, created_at: datetime, label: str = "Orders") -> None:
+    """Put a datamart in the place of any other of its name; `created_at` tells one from the other.
+
+    `label` makes one configuration another.
+    """
     at = format_timestamp(created_at)
     configuration = {
         "datamartOrganization": None,
         "companyIntegration": {"name": "warehouse"},
-        "datamartTables": [_table("Orders")],
+        "datamartTables": [_table(label)],
         "datamartRelationships": [],
     }
     layer: dict[str, Any] = {"tables": [], "feedback": None, "lastUpdated": at}

@@ -1,0 +1,656 @@
+"""The plays of the search: what people, hosts, queues and faults do in one of them, derived from a seed alone.
+
+A play is a list of steps, each of which can be told in words and left out. A step happens at a time, or right before a
+call of a delivery: so whoever acts can act between any two calls.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from random import Random
+from typing import Any, TypeAlias
+
+from local.databrain.faults import RouteId
+from retirement.settings import Mode, UndeterminedEmbeds
+from tests.fakes import START
+from tests.faults.wire import TRANSIENT, Fault, Reach
+
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+
+# Seconds after the start, which is noon UTC.
+MIDNIGHT = DAY / 2
+
+
+class Function(StrEnum):
+    """Which of the two gets a message."""
+
+    RETIRE = "retire"
+    SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True)
+class At:
+    """So many seconds after the start, by true time."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(self.seconds, MINUTE)
+        return f"{START + timedelta(minutes=minutes):%d %H:%M}:{seconds:06.3f}"
+
+
+@dataclass(frozen=True)
+class AtCall:
+    """Right before a call of a delivery: the call of this number (from 1), or the first of this name."""
+
+    event: str
+    function: Function
+    delivery: int  # of this event to this function, from 1
+    call: int | str
+
+    def __str__(self) -> str:
+        return f"call {self.call} of delivery {self.delivery} of {self.event} to {self.function}"
+
+
+@dataclass(frozen=True)
+class Send:
+    """Somebody puts an event on the bus.
+
+    `ahead` is by how many seconds the event's time is ahead of its being sent; None leaves it to EventBridge, which
+    gives whole seconds. `delay` is how long it is on its way. `retire_in` is the date, in seconds from the start.
+    """
+
+    event: str
+    detail: Mapping[str, Any]
+    is_cancellation: bool = False
+    retire_in: float | None = None
+    ahead: float | None = None
+    delay: float = 0.0
+    plan_of: bool = False  # names the plan that was kept last
+
+    def __str__(self) -> str:
+        what = "cancellation" if self.is_cancellation else "request"
+        date = "" if self.retire_in is None else f" for {At(self.retire_in)}"
+        plan = " with the plan that was kept last" if self.plan_of else ""
+        ahead = "" if self.ahead is None else f", its time {self.ahead} s ahead"
+        delay = f", which arrives {self.delay} s later" if self.delay else ""
+        return f"the {what} {self.event} is sent{date}{plan}{ahead}{delay}: {dict(self.detail)}"
+
+
+@dataclass(frozen=True)
+class Again:
+    """A queue delivers a message again, or the bus an event: what is at-least-once."""
+
+    event: str
+
+    def __str__(self) -> str:
+        return f"{self.event} is delivered once more"
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """The owner changes parameters of the stack."""
+
+    parameters: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"the stack is deployed with {dict(self.parameters)}"
+
+
+@dataclass(frozen=True)
+class Repoint:
+    """The owner points an embed to another datamart."""
+
+    embed: str
+    datamart: str | None
+
+    def __str__(self) -> str:
+        return f"the embed {self.embed} is pointed to {self.datamart}"
+
+
+@dataclass(frozen=True)
+class WriteMap:
+    """The owner writes the map of embeds.
+
+    With `carried`, of those that it had already nobody looks again. `slow` is for how long the owner had looked at
+    them when the map arrived.
+    """
+
+    carried: bool
+    dated: bool  # each entry names the updatedAt that its owner saw
+
+    def __str__(self) -> str:
+        how = ", old entries carried over" if self.carried else ""
+        return f"the owner writes a {'dated' if self.dated else 'plain'} map of embeds{how}"
+
+
+class To(StrEnum):
+    """What the secret holds from then on."""
+
+    OTHER = "the other organisation's token"
+    OTHER_URL = "the other organisation's token, and the base URL is its server's"
+    ROTATED = "a new token of the same organisation"
+    BACK = "the first organisation's token again, and the base URL is its server's"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The owner puts another token into the secret; `revoked`: the one that was there is refused from then on."""
+
+    to: To
+    revoked: bool
+
+    def __str__(self) -> str:
+        return f"the secret gets {self.to}{', the old token is revoked' if self.revoked else ''}"
+
+
+@dataclass(frozen=True)
+class EmptyTable:
+    """The coordination table is lost."""
+
+    def __str__(self) -> str:
+        return "the coordination table is emptied"
+
+
+class Deed(StrEnum):
+    """What somebody does to a datamart in Databrain."""
+
+    CREATE = "created, or created anew"
+    EDIT = "edited"
+    DELETE = "deleted by somebody else"
+
+
+@dataclass(frozen=True)
+class Meddle:
+    """Somebody works on a datamart in Databrain."""
+
+    deed: Deed
+    name: str
+
+    def __str__(self) -> str:
+        return f"the datamart {self.name!r} is {self.deed}"
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """The operator sends again what is in `Failures`."""
+
+    def __str__(self) -> str:
+        return "the operator sends again all that is in Failures"
+
+
+@dataclass(frozen=True)
+class Outage:
+    """All calls whose name begins so fail for a while."""
+
+    calls: str
+    fault: Fault
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"for {self.seconds:.0f} s, each {self.calls or 'call'} ends in: {self.fault}"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something strikes this call, and what `reach` says; without a fault, the invocation ends, before or after it."""
+
+    fault: Fault | None
+    reach: Reach = Reach.ONCE
+    crash_before: bool = False
+    crash_after: bool = False
+
+    def __str__(self) -> str:
+        crash = " ".join(
+            what for what, holds in (("crash before", self.crash_before), ("crash after", self.crash_after)) if holds
+        )
+        return " and ".join(filter(None, [self.fault and f"{self.fault} ({self.reach})", crash]))
+
+
+@dataclass(frozen=True)
+class Stall:
+    """This call takes so long: all of what comes meanwhile happens."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"this call takes {self.seconds:g} s"
+
+
+# ---- What is so from the start -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Undated:
+    """A server that tells no createdAt."""
+
+    def __str__(self) -> str:
+        return "the server tells no createdAt"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A server that tells of no embed which datamart it uses: the owner's map does."""
+
+    dated: bool
+
+    def __str__(self) -> str:
+        return f"only the owner's {'dated' if self.dated else 'plain'} map tells which datamart an embed uses"
+
+
+@dataclass(frozen=True)
+class Small:
+    """An organisation with one other datamart and no data app."""
+
+    def __str__(self) -> str:
+        return "the organisation is small"
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Clocks apart: by how many seconds each host's is ahead of true time."""
+
+    ahead: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"the hosts' clocks are ahead by {', '.join(f'{seconds:g} s' for seconds in self.ahead)}"
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Each call takes up to so many seconds: what comes at the same time is dealt with side by side."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"calls take up to {self.seconds:g} s"
+
+
+@dataclass(frozen=True)
+class Lockless:
+    """The lock keeps nobody out."""
+
+    def __str__(self) -> str:
+        return "the lock keeps nobody out"
+
+
+@dataclass(frozen=True)
+class SecretInside:
+    """The configuration of a datamart holds a secret."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"the configuration of sales holds {self.what}"
+
+
+@dataclass(frozen=True)
+class OtherHas:
+    """What the second organisation has under the name."""
+
+    name: str | None
+    alike: bool
+    created_in: float  # seconds from the start
+
+    def __str__(self) -> str:
+        if self.name is None:
+            return "the other organisation has no such datamart"
+        how = "of equal" if self.alike else "of another"
+        return f"the other organisation has {self.name}, {how} configuration, created at {At(self.created_in)}"
+
+
+Given: TypeAlias = Undated | Mapped | Small | Hosts | Slow | Lockless | SecretInside | OtherHas
+Act: TypeAlias = (
+    Send | Again | Deploy | Repoint | WriteMap | Exchange | EmptyTable | Meddle | Redrive | Outage | Trouble | Stall
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One act and when it happens, or what is so from the start (`when` None)."""
+
+    when: At | AtCall | None
+    act: Act | Given
+
+    def __str__(self) -> str:
+        return f"{'from the start' if self.when is None else self.when}: {self.act}"
+
+
+@dataclass(frozen=True)
+class Play:
+    """A seed and what follows from it; after steps were left out, what is left."""
+
+    seed: str
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"  {step}" for step in self.steps)
+
+
+# ---- From a seed ---------------------------------------------------------------------------------------------------
+
+NAME = "sales"
+NEAR_NAMES = ("Sales", "sales ", "SALES")
+EMBEDS = ("board", "chart")
+# The moments around which most of the promises turn.
+KEY_CALLS = (
+    RouteId.DELETE_DATAMART,
+    "coordination.record_failure",
+    "coordination.reserve",
+    "coordination.acquire",
+    "results_topic.publish",
+    RouteId.LIST_DATA_APPS,
+    RouteId.LIST_DATAMARTS,
+    "secret.read",
+)
+AFTER_DELETE = "the one after the first delete"
+SCHEDULING_CALLS = ("timers.set", "timers.clear", "outbox.send", "results_topic.publish")
+PARAMETERS: tuple[Mapping[str, Any], ...] = (
+    {"mode": Mode.PLAN},
+    {"mode": Mode.RETIRE},
+    {"backup_by_default": False},
+    {"backup_by_default": True},
+    {"environment_name": "elsewhere"},
+    {"undetermined_embeds": UndeterminedEmbeds.REPORT},
+    {"undetermined_embeds": UndeterminedEmbeds.BLOCK},
+    {"protected_datamarts": ("SAL*",)},
+    {"protected_datamarts": ()},
+    {"retirable_datamarts": ("tenant-*",)},
+    {"retirable_datamarts": ("*",)},
+    {"max_retirements_per_day": 0},
+    {"max_retirements_per_day": 1},
+    {"max_retirements_per_day": 25},
+    {"reminder_lead_time": None},
+    {"reminder_lead_time": timedelta(hours=1)},
+)
+
+
+def play_of(seed: str) -> Play:
+    """The play of a seed; the same each time."""
+    return Play(seed, tuple(_Author(Random(seed)).steps()))  # noqa: S311  # no secret
+
+
+class _Author:
+    """Draws a play: some traffic, and around it one to four of the actors."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._events: list[str] = []  # requests and cancellations, in the order in which they are sent
+        self._dates: list[float] = []
+        self._steps: list[Step] = []
+        self._is_dated = self._is_likely(0.5)  # the form of the owner's map
+
+    def steps(self) -> Iterator[Step]:
+        """All of them: what is so from the start, then the acts."""
+        self._traffic()
+        actors: list[tuple[float, Callable[[], None]]] = [
+            (3.0, self._faults),
+            (1.6, self._exchanges),
+            (1.3, self._owner),
+            (1.3, self._clocks),
+            (1.0, self._lost_table),
+            (1.3, self._parameters),
+            (1.3, self._second_writer),
+            (1.6, self._cancellation),
+            (1.4, self._people),
+            (1.0, self._outage),
+            (0.9, self._limit),
+            (0.9, self._side_by_side),
+            (0.8, self._event_times),
+            (0.3, self._secret_inside),
+        ]
+        for _ in range(self._random.choice((1, 2, 2, 3, 3, 4))):
+            chosen = self._random.choices([act for _, act in actors], [weight for weight, _ in actors])[0]
+            chosen()
+            if chosen != self._faults:
+                actors = [(weight, act) for weight, act in actors if act != chosen]
+        if self._is_likely(0.2):
+            self._add(None, Undated())
+        yield from sorted(self._steps, key=lambda step: step.when is not None)
+
+    # ---- Traffic ---------------------------------------------------------------------------------------------------
+
+    def _traffic(self) -> None:
+        random = self._random
+        kind = random.choices(("plain", "dated", "dry", "planned"), (5, 4, 0.7, 1.3))[0]
+        detail: dict[str, Any] = {}
+        if self._is_likely(0.25):
+            detail["backup"] = random.choice((True, False))
+        if self._is_likely(0.08):
+            detail["dependents"] = "ignore"
+        if self._is_likely(0.05):
+            detail["reviewedEmbeds"] = ["board"]
+        match kind:
+            case "plain":
+                self._send(At(0.0), detail)
+            case "dated":
+                self._send(At(random.choice((0.0, 0.4))), detail, retire_in=self._date())
+            case "dry":
+                self._send(
+                    At(0.0), {**detail, "dryRun": True}, retire_in=self._date() if self._is_likely(0.3) else None
+                )
+            case _:
+                self._send(At(0.0), {**detail, "dryRun": True, "retirementId": "dry-1"})
+                date = 2 * DAY if self._is_likely(0.4) else None
+                self._send(At(HOUR), detail, plan_of=True, retire_in=date)
+        if kind == "dated" and self._is_likely(0.4):
+            self._move(detail)
+        if self._is_likely(0.15):
+            self._add(self._when(), Again(random.choice(self._events)))
+
+    def _move(self, detail: Mapping[str, Any]) -> None:
+        """The same is asked for with another date, or for now."""
+        if self._is_likely(0.4):
+            ahead = self._random.choice((None, -5.0))
+            delay = self._random.choice((0.0, 0.0, 30.0, self._dates[0] - 55, self._dates[0] - 9))
+            when = At(0.0) if ahead else self._when()
+            self._send(when, detail, ahead=ahead, delay=delay)
+        else:
+            self._send(self._when(), detail, retire_in=self._date())
+
+    def _date(self) -> float:
+        date = self._random.choice((5.0, 40.0, 55.0, 65.0, 90.0, 150.0, 400.0, HOUR, MIDNIGHT, 2 * DAY, 5 * DAY))
+        date += self._random.choice((0.0, 0.0, self._random.uniform(0.0, 60.0)))
+        self._dates.append(date)
+        return date
+
+    def _send(self, when: At | AtCall, detail: Mapping[str, Any], **how: Any) -> str:  # noqa: ANN401  # the step's fields
+        is_cancellation = how.get("is_cancellation", False)
+        event = f"{'cancel' if is_cancellation else 'ask'}-{len(self._events) + 1}"
+        if how.get("delay", 0.0) < 0.0:
+            how["delay"] = 0.0
+        self._add(when, Send(event, detail, **how))
+        self._events.append(event)
+        return event
+
+    # ---- Actors ----------------------------------------------------------------------------------------------------
+
+    def _faults(self) -> None:
+        random = self._random
+        for _ in range(random.choice((1, 1, 2))):
+            crash = self._is_likely(0.45)
+            fault = None if crash and self._is_likely(0.6) else random.choice((*Fault, *TRANSIENT))
+            after = crash and self._is_likely(0.6)
+            reach = random.choice(tuple(Reach))
+            self._add(self._at_call(), Trouble(fault, reach, crash and not after, after))
+
+    def _exchanges(self) -> None:
+        random = self._random
+        to = random.choice((To.OTHER, To.OTHER, To.OTHER, To.OTHER_URL, To.ROTATED, To.ROTATED))
+        is_planned = any(isinstance(step.act, Send) and step.act.plan_of for step in self._steps)
+        when = At(HOUR / 2) if is_planned and self._is_likely(0.6) else self._after_the_intent()
+        self._add(when, Exchange(to, self._is_likely(0.75)))
+        if self._is_likely(0.25):
+            self._add(None, Small())
+        if to is To.ROTATED:
+            return
+        created_in = -DAY + random.choice((-HOUR, HOUR))
+        self._add(None, OtherHas(random.choice((NAME, NAME, None)), self._is_likely(0.6), created_in))
+        if self._is_likely(0.4):
+            self._add(None, Undated())
+        if self._is_likely(0.25):
+            self._add(At(random.choice((HOUR, DAY))), Exchange(To.BACK, revoked=False))
+
+    def _owner(self) -> None:
+        random = self._random
+        if self._is_likely(0.7):
+            self._add(None, Mapped(self._is_dated))
+        for _ in range(random.choice((1, 1, 2))):
+            self._add(self._when(), Repoint(random.choice(EMBEDS), random.choice((NAME, NAME, "returns", None))))
+        if self._is_likely(0.5):
+            self._add(self._when(), WriteMap(self._is_likely(0.4), self._is_dated))
+
+    def _clocks(self) -> None:
+        ahead = [self._random.choice((0.0, -60.0, -45.0, -9.0, 9.0, 45.0, 60.0)) for _ in range(4)]
+        self._add(None, Hosts(tuple(ahead)))
+        if not self._dates:
+            self._send(At(0.1), {"retirementId": "offboard-9"}, retire_in=self._date())
+
+    def _lost_table(self) -> None:
+        for _ in range(self._random.choice((1, 1, 2))):
+            self._add(self._after_the_intent(), EmptyTable())
+        if self._is_likely(0.5):
+            fault = self._random.choice((Fault.STATUS_503, Fault.STATUS_401, Fault.HTML))
+            self._add(self._at_the_delete(), Outage(RouteId.LIST_DATAMARTS, fault, 6 * HOUR))
+
+    def _parameters(self) -> None:
+        for _ in range(self._random.choice((1, 2, 2))):
+            self._add(self._after_the_intent(), Deploy(self._random.choice(PARAMETERS)))
+
+    def _second_writer(self) -> None:
+        """Under the same identity, with other content."""
+        detail = {"reason": "another one", **self._random.choice(({}, {"backup": False}, {"dryRun": True}))}
+        date = self._date() if self._is_likely(0.5) else None
+        self._send(self._at_call() if self._is_likely(0.5) else self._after_the_intent(), detail, retire_in=date)
+        if self._is_likely(0.4):
+            self._leave_open()
+
+    def _cancellation(self) -> None:
+        random = self._random
+        when = self._at_call() if self._is_likely(0.6) else self._after_the_intent()
+        event = self._send(when, {}, is_cancellation=True)
+        if isinstance(when, AtCall) and self._is_likely(0.5):
+            self._add(when, Stall(random.choice((2.0, 8.0))))
+            self._add(self._soon_after(when), Trouble(None, crash_before=True))
+        if self._is_likely(0.3):
+            self._add(random.choice((At(HOUR), At(DAY), At(12 * DAY))), Again(event))
+        if self._is_likely(0.2):
+            self._send(self._when(), {"reason": "another one"}, is_cancellation=True)
+
+    def _people(self) -> None:
+        random = self._random
+        for _ in range(random.choice((1, 1, 2))):
+            deed = random.choices(tuple(Deed), (4, 2, 2))[0]
+            name = NAME
+            if self._is_likely(0.35):
+                deed, name = Deed.CREATE, random.choice(NEAR_NAMES)
+            when = At(random.uniform(0.0, 1.5)) if self._is_likely(0.2) else self._after_the_intent()
+            self._add(when, Meddle(deed, name))
+
+    def _outage(self) -> None:
+        """So long that requests are given up, and sent again days later."""
+        random = self._random
+        calls = random.choice((*RouteId, RouteId.DELETE_DATAMART, RouteId.DELETE_DATAMART, "evidence", "results_topic"))
+        fault = random.choice((Fault.STATUS_503, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.STATUS_401))
+        self._add(At(random.choice((0.0, *self._dates))), Outage(calls, fault, random.choice((HOUR, 6 * HOUR))))
+        for _ in range(random.choice((0, 1, 2))):
+            self._add(At(random.choice((DAY, 2 * DAY, 3 * DAY)) + random.uniform(0, HOUR)), Redrive())
+
+    def _limit(self) -> None:
+        """Several of them at a limit of one a day, some around midnight."""
+        random = self._random
+        self._add(At(0.0), Deploy({"max_retirements_per_day": 1}))
+        for number in range(random.choice((1, 1, 2))):
+            when = At(random.choice((0.0, 0.5, 10.0, MIDNIGHT - 5, MIDNIGHT - 1, MIDNIGHT + 1, DAY)))
+            detail = {"datamartName": f"tenant-{number + 1}", "retirementId": f"offboard-{number + 2}"}
+            self._send(when, detail, retire_in=MIDNIGHT - random.uniform(-1, 3) if self._is_likely(0.3) else None)
+        if self._is_likely(0.6):
+            fault = random.choice((Fault.STATUS_503, Fault.STATUS_409, Fault.TIMEOUT_BEFORE))
+            self._add(At(0.0), Outage(RouteId.DELETE_DATAMART, fault, random.choice((6 * HOUR, DAY, 1.5 * DAY))))
+            self._add(At(2 * DAY), Redrive())
+
+    def _side_by_side(self) -> None:
+        random = self._random
+        self._add(None, Slow(random.choice((0.3, 1.0, 2.0))))
+        if self._is_likely(0.6):
+            self._add(None, Lockless())
+        for _ in range(random.choice((1, 1, 2))):
+            self._add(At(random.choice((0.0, 0.0, *self._dates)) + random.uniform(0, 20)), Again(self._event()))
+
+    def _event_times(self) -> None:
+        """The time of an event is ahead of its arrival, or far behind it."""
+        random = self._random
+        index = next(index for index, step in enumerate(self._steps) if isinstance(step.act, Send))
+        step = self._steps[index]
+        assert isinstance(step.act, Send)
+        how = step.act.__dict__ | {
+            "ahead": random.choice((None, 0.85, 45.0, 600.0, -30.0)),
+            "delay": random.choice((0.0, 0.0, 0.4, 30.0, *(max(0.0, date - 30) for date in self._dates))),
+        }
+        self._steps[index] = Step(step.when, Send(**how))
+        if self._is_likely(0.6):
+            self._add(At(random.choice((0.3, 0.9, 1.2, 20.0, HOUR))), Meddle(Deed.CREATE, NAME))
+
+    def _secret_inside(self) -> None:
+        self._add(None, SecretInside(self._random.choice(("the service token", "a data app's key"))))
+
+    def _leave_open(self) -> None:
+        """The first attempt ends at its delete, or before it has told what came of it."""
+        random = self._random
+        fault = random.choice(
+            (None, None, Fault.TIMEOUT_AFTER, Fault.TIMEOUT_BEFORE, Fault.STATUS_500_AFTER, Fault.STATUS_401)
+        )
+        reach = random.choice(tuple(Reach))
+        call = self._at_the_delete()
+        if fault is None and self._is_likely(0.5):  # the list that is to confirm it
+            self._add(replace(call, call=AFTER_DELETE), Trouble(random.choice(TRANSIENT), Reach.OUTAGE))
+        else:
+            self._add(call, Trouble(fault, reach, crash_after=fault is None))
+
+    # ---- When ------------------------------------------------------------------------------------------------------
+
+    def _when(self) -> At | AtCall:
+        random = self._random
+        if self._is_likely(0.5):
+            return self._at_call()
+        around = random.choice((0.0, *self._dates))
+        after = random.choice((-70.0, -55.0, -5.0, 0.2, 5.0, 61.0, 100.0, 400.0, HOUR, DAY, 3 * DAY))
+        return At(max(0.1, around + after + random.uniform(0.0, 2.0)))
+
+    def _after_the_intent(self) -> At | AtCall:
+        """Mostly once a first attempt has been left open, or at the calls around its delete."""
+        random = self._random
+        if self._is_likely(0.35):
+            return self._when()
+        if self._is_likely(0.5):
+            return self._at_the_delete()
+        self._leave_open()
+        around = random.choice((0.0, *self._dates))
+        return At(around + random.choice((11.0, 30.0, 65.0, 100.0, 400.0)))
+
+    def _at_the_delete(self) -> AtCall:
+        return AtCall(self._events[0], Function.RETIRE, self._random.choice((1, 1, 1, 2)), RouteId.DELETE_DATAMART)
+
+    def _soon_after(self, when: AtCall) -> AtCall:
+        """One of the next calls; of what was named by its name, some call or other."""
+        first = when.call if isinstance(when.call, int) else self._random.randint(1, 9)
+        return replace(when, call=first + self._random.randint(0, 3))
+
+    def _at_call(self) -> AtCall:
+        random = self._random
+        event = self._event()
+        schedules = event.startswith("cancel") or (bool(self._dates) and self._is_likely(0.4))
+        function = Function.SCHEDULE if schedules else Function.RETIRE
+        named = SCHEDULING_CALLS if schedules else KEY_CALLS
+        call = random.choice(named) if self._is_likely(0.45) else random.randint(1, 12 if schedules else 29)
+        return AtCall(event, function, random.choice((1, 1, 1, 1, 2, 2, 3, 6)), call)
+
+    def _event(self) -> str:
+        return self._random.choice((self._events[0], self._events[-1], self._random.choice(self._events)))
+
+    def _add(self, when: At | AtCall | None, act: Act | Given) -> None:
+        self._steps.append(Step(when, act))
+
+    def _is_likely(self, chance: float) -> bool:
+        return self._random.random() < chance

@@ -1,0 +1,436 @@
+"""What must hold of every play, judged by what really happened.
+
+Each promise is a sentence. Where it does not hold and docs/safety.md says so ("Not promised"), it is excused here, with
+the words of that page beside it.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypeAlias
+
+from retirement.canonical import ordered_json, parse_json
+from retirement.errors import GivenUp, RetirementError
+from retirement.settings import Mode, UndeterminedEmbeds
+from retirement.timestamps import parse_timestamp
+from tests.fakes import Parsed
+from tests.faults.invariants import errors_told
+from tests.faults.performance import Deletion, Identity, Invocation, Performance, Published
+from tests.faults.plays import Exchange, Function, Outage, Play, SecretInside, To, Trouble
+from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
+
+# None: the play has nothing to say on it.
+Promise: TypeAlias = Callable[[Performance], bool | None]
+
+ENDS = frozenset({"cancelled", "deleted", "already_absent", "planned", "blocked"})
+
+
+def _each_deletion(holds: Callable[[Deletion, Performance], bool | None]) -> Promise:
+    def promise(play: Performance) -> bool | None:
+        held = [result for deletion in play.deletions if (result := holds(deletion, play)) is not None]
+        return all(held) if held else None
+
+    return promise
+
+
+# ---- What is deleted -----------------------------------------------------------------------------------------------
+
+
+def _backed_up(deletion: Deletion, play: Performance) -> bool | None:  # noqa: ARG001  # as all of them
+    asked = deletion.by.event["detail"].get("backup", deletion.by.settings.backup_by_default)
+    if not asked or _changed_since_it_was_seen(deletion):
+        return None
+    return deletion.had_backup
+
+
+def _changed_since_it_was_seen(deletion: Deletion) -> bool:
+    """A re-creation or an edit between the last list and the delete: nobody can tell."""
+    return deletion.first_look is not None and deletion.changed_at >= deletion.first_look
+
+
+def _once(play: Performance) -> bool | None:
+    deletions = Counter(deletion.by.identity for deletion in play.deletions)
+    return all(count == 1 for count in deletions.values()) if deletions else None
+
+
+def _as_intended(deletion: Deletion, play: Performance) -> bool | None:
+    if _changed_since_it_was_seen(deletion):
+        return None
+    intended = play.intended.get(deletion.by.identity)
+    return intended is not None and intended.look is not None and intended.look.datamart == deletion.datamart
+
+
+def _as_asked_for(deletion: Deletion, play: Performance) -> bool | None:
+    if not deletion.organisation.options.lists_created_at or _changed_since_it_was_seen(deletion):
+        return None
+    return seconds_of(parse_timestamp(deletion.datamart.created_at)) <= _asked_at(deletion.by, play)
+
+
+def _asked_at(by: Invocation, play: Performance) -> float:
+    """The earlier of the event's time and its first arrival, and of when the first date was asked for."""
+    own = min(seconds_of(parse_timestamp(by.event["time"])), play.arrived_at[by.message.event])
+    schedules = play.kept_of(by.identity, "schedule-1.json")
+    return min(own, seconds_of(parse_timestamp(schedules[0]["requestedAt"]))) if schedules else own
+
+
+def _unused(deletion: Deletion, play: Performance) -> bool | None:
+    detail = deletion.by.event["detail"]
+    intended = play.intended.get(deletion.by.identity)
+    decided = deletion.by if intended is None else intended.by
+    if detail.get("dependents") == "ignore":
+        return None
+    if decided.settings.undetermined_embeds is UndeterminedEmbeds.REPORT:
+        return None  # what an embed uses where `UndeterminedEmbeds` is `report`
+    return not any(
+        embed.datamart == deletion.datamart.name
+        and embed.embed_id not in detail.get("reviewedEmbeds", [])
+        and seconds_of(parse_timestamp(embed.updated_at)) < decided.embeds_looked_at  # new dependents after it
+        and not deletion.owners_map.is_wrong_about(embed)
+        for embed in deletion.embeds
+    )
+
+
+def _unambiguous(deletion: Deletion, play: Performance) -> bool | None:  # noqa: ARG001  # as all of them
+    look = deletion.first_look
+    return None if look is None else not any(since < look for since in deletion.near)
+
+
+def _allowed(deletion: Deletion, play: Performance) -> bool | None:  # noqa: ARG001  # as all of them
+    settings, name = deletion.by.settings, deletion.datamart.name.casefold()
+    is_protected = any(fnmatchcase(name, glob.casefold()) for glob in settings.protected_datamarts)
+    is_retirable = any(fnmatchcase(name, glob.casefold()) for glob in settings.retirable_datamarts)
+    return is_retirable and not is_protected
+
+
+def _dry(play: Performance) -> bool | None:
+    if not play.sent:
+        return None
+    return not any(sent.by.event["detail"].get("dryRun") or sent.by.settings.mode is Mode.PLAN for sent in play.sent)
+
+
+def _as_planned(deletion: Deletion, play: Performance) -> bool | None:
+    plan_id = deletion.by.event["detail"].get("planId")
+    if plan_id is None:
+        return None
+    return id(deletion.organisation) in play.planned_in.get(plan_id, set())
+
+
+def _within_limit(deletion: Deletion, play: Performance) -> bool | None:
+    """The day is the host's; the table is what counts, so that a lost one counts anew."""
+    since = max((at for at in play.emptied_at if at <= deletion.at), default=LONG_AGO)
+    day = _day(deletion)
+    counted = [
+        other
+        for other in play.deletions
+        if other.at <= deletion.at and _day(other) == day and other.by.started >= since
+    ]
+    return bool(len(counted) <= deletion.by.settings.max_retirements_per_day)
+
+
+def _day(deletion: Deletion) -> object:
+    at = deletion.at if deletion.by.reserved_at is None else deletion.by.reserved_at
+    return moment(at + deletion.by.ahead).date()
+
+
+def _same_token(play: Performance) -> bool | None:
+    if not play.sent:
+        return None
+    return all(sent.look is not None and sent.look.token == sent.token for sent in play.sent)
+
+
+def _same_organisation(deletion: Deletion, play: Performance) -> bool | None:
+    intended = play.intended.get(deletion.by.identity)
+    if intended is None or intended.look is None:
+        return None
+    return intended.look.organisation is deletion.organisation
+
+
+def _in_time(deletion: Deletion, play: Performance) -> bool | None:
+    intended = play.intended.get(deletion.by.identity)
+    if intended is None or intended.schedule is None:
+        return None
+    standing, by = intended.schedule, intended.by
+    is_plain = "retireAt" not in by.event["detail"]
+    asked_at = min(seconds_of(parse_timestamp(by.event["time"])), by.message.sent_at)
+    if is_plain and asked_at >= seconds_of(parse_timestamp(standing["requestedAt"])):
+        return None  # asked without a date, later: it is retired now
+    if is_plain and _kept_at(standing, by.identity, play) >= by.schedules_read_at:
+        return None  # a date for a request that is being carried out
+    return deletion.at >= seconds_of(parse_timestamp(standing["retireAt"])) - max(0.0, by.ahead)
+
+
+def _kept_at(schedule: Parsed, identity: Identity, play: Performance) -> float:
+    return next(
+        kept.at
+        for key, kept in play.kept.items()
+        if kept.by.identity == identity
+        and "/schedule-" in key
+        and _parsed(play.evidence.objects[key].body)["event"] == schedule["event"]
+    )
+
+
+def _not_cancelled(deletion: Deletion, play: Performance) -> bool | None:
+    told = _told_cancelled_at(deletion.by.identity, play)
+    if told is None:
+        is_asked = any(_cancels(invocation, deletion.by.identity) for invocation in play.invocations)
+        return True if is_asked else None
+    if _alongside(deletion.by, play):
+        return None  # two attempts and a cancellation at the same time, without the lock
+    return deletion.at <= told
+
+
+def _cancels(invocation: Invocation, identity: Identity) -> bool:
+    return invocation.identity == identity and invocation.event["detail-type"].endswith("Cancelled")
+
+
+def _told_cancelled_at(identity: Identity, play: Performance) -> float | None:
+    return next(
+        (each.at for each in play.published if each.by.identity == identity and each.result["outcome"] == "cancelled"),
+        None,
+    )
+
+
+def _alongside(by: Invocation, play: Performance) -> bool:
+    """Whether another attempt at the same retirement was under way at the same time."""
+    return any(
+        other is not by
+        and other.function is Function.RETIRE
+        and other.identity == by.identity
+        and other.started < by.ended
+        and by.started < other.ended
+        for other in play.invocations
+    )
+
+
+# ---- What is told --------------------------------------------------------------------------------------------------
+
+
+def _stays_cancelled(play: Performance) -> bool | None:
+    held = []
+    for identity in _identities(play):
+        told_at = _told_cancelled_at(identity, play)
+        if told_at is not None:
+            held += [
+                _fits_cancelled(each, told_at, play)
+                for each in play.published
+                if each.by.identity == identity and each.at > told_at
+            ]
+    return all(held) if held else None
+
+
+def _fits_cancelled(later: Published, told_at: float, play: Performance) -> bool:
+    if later.result["outcome"] == "cancelled":
+        return True
+    if later.result["outcome"] in ENDS:
+        return False
+    if later.result["reason"] == "retirement_id_reused" and _has_other_content(later.by, play):
+        return True
+    # what was on its way when it was told; an event that is another stack's by now
+    return later.by.started <= told_at or later.by.event["detail"]["environment"] != later.by.settings.environment_name
+
+
+def _has_other_content(by: Invocation, play: Performance) -> bool:
+    """Whether the dates that are kept under its identity are another request's."""
+    schedules = play.kept_of(by.identity, "schedule-1.json")
+    own = {name: value for name, value in by.event["detail"].items() if name != "retireAt"}
+    first = _parsed(schedules[0]["event"])["detail"] if schedules else {**own}
+    return {name: value for name, value in first.items() if name != "retireAt"} != own
+
+
+def _identities(play: Performance) -> set[Identity]:
+    return {invocation.identity for invocation in play.invocations}
+
+
+def _one_end(play: Performance) -> bool | None:
+    ends: dict[Identity, set[str]] = {}
+    for each in play.published:
+        if each.result["outcome"] in ENDS:
+            ends.setdefault(each.by.identity, set()).add(each.result["outcome"])
+    if not ends:
+        return None
+    return all(len(outcomes) == 1 for outcomes in ends.values())
+
+
+def _deleted_means_gone(play: Performance) -> bool | None:
+    held = [
+        kept.was_gone is True
+        for key, kept in play.kept.items()
+        if key.endswith("/receipt.json")
+        and "rejected/" not in key
+        and _parsed(play.evidence.objects[key].body)["outcome"] == "deleted"
+    ]
+    return all(held) if held else None
+
+
+def _no_denial(deletion: Deletion, play: Performance) -> bool | None:
+    """Of what was deleted, no end says anything else, and no giving-up after it but that nothing is known."""
+    return all(
+        each.result["outcome"] in {"deleted", "scheduled", "rejected"}
+        or (each.result["outcome"] == "failed" and each.result["reason"] == "unconfirmed")
+        or _is_of_a_cancellation(each)
+        for each in play.published
+        if each.by.identity == deletion.by.identity and each.by.started > deletion.at
+    )
+
+
+def _is_of_a_cancellation(each: Published) -> bool:
+    """Its giving-up says what became of the cancellation."""
+    return bool(each.result["outcome"] == "failed" and each.by.event["detail-type"].endswith("Cancelled"))
+
+
+def _is_told(deletion: Deletion, play: Performance) -> bool | None:
+    """That it was deleted, or that a delete may have been sent."""
+    return any(
+        each.result["outcome"] == "deleted"
+        or (each.result["outcome"] == "failed" and each.result["reason"] == "unconfirmed")
+        for each in play.published
+        if each.by.identity == deletion.by.identity
+    )
+
+
+def _lost_answers(play: Performance) -> bool | None:
+    told = [each for each in play.published if "answer was lost" in each.result["message"]]
+    return all(_has_lost_answer(each, play) for each in told) if told else None
+
+
+def _has_lost_answer(each: Published, play: Performance) -> bool:
+    return any(
+        sent.by.identity == each.by.identity and not sent.is_clear and not sent.is_refused for sent in play.sent
+    ) or _crashed_at_delete(each.by.identity, play)
+
+
+def _crashed_at_delete(identity: Identity, play: Performance) -> bool:
+    return any(sent.by.identity == identity and sent.by.crashed for sent in play.sent)
+
+
+def _is_kept(play: Performance) -> bool:
+    kept = set()
+    for key, stored in play.evidence.objects.items():
+        if key.rpartition("/")[2].startswith(("receipt", "failure", "schedule", "reminder", "cancel")):
+            kept.add(_message(stored.body))
+    return set(play.results_topic.messages) <= kept
+
+
+def _is_published(play: Performance) -> bool | None:
+    receipts = [stored.body for key, stored in play.evidence.objects.items() if key.endswith("/receipt.json")]
+    messages = set(play.results_topic.messages)
+    return all(_message(body) in messages for body in receipts)
+
+
+def _is_clear(play: Performance) -> bool:
+    return all(
+        invocation.error is None or isinstance(invocation.error, RetirementError) for invocation in play.invocations
+    )
+
+
+def _is_answered(play: Performance) -> bool:
+    """Each event, by its last delivery, or by a giving-up that says so; only a crash at the last may hide it."""
+    by_event: dict[str, list[Invocation]] = {}
+    for invocation in play.invocations:
+        by_event.setdefault(invocation.message.event, []).append(invocation)
+    return all(_has_answer(invocations, play) for invocations in by_event.values())
+
+
+def _has_answer(invocations: list[Invocation], play: Performance) -> bool:
+    if any(invocation.result for invocation in invocations):
+        return True
+    handed_on = [invocation for invocation in invocations if invocation.result == {}]
+    if handed_on:  # what is due is answered once, whoever asked
+        identity, at = handed_on[0].identity, handed_on[0].started
+        return any(each.by.identity == identity and each.at >= at for each in play.published)
+    return any(
+        invocation.is_last and (invocation.is_struck or _says_so(invocation, play)) for invocation in invocations
+    )
+
+
+def _says_so(given_up: Invocation, play: Performance) -> bool:
+    return any(each.by is given_up and each.result["outcome"] == "failed" for each in play.published)
+
+
+def _ends_well(play: Performance) -> bool | None:
+    """Once nothing strikes any more, nothing is given up for an error of ours."""
+    return not any(
+        isinstance(invocation.error, GivenUp) and invocation.error.reason == "internal_error"
+        for invocation in play.invocations
+        if invocation.message in play.failures
+    )
+
+
+def _rotates(play: Performance) -> bool | None:
+    """A rotation within one organisation, and nothing else that leaves a doubt: every request ends."""
+    acts = [step.act for step in play.play.steps]
+    exchanges = [act for act in acts if isinstance(act, Exchange)]
+    if not exchanges or any(act.to is not To.ROTATED for act in exchanges):
+        return None
+    if any(isinstance(act, Outage) or (isinstance(act, Trouble) and act.fault) for act in acts):
+        return None
+    if not play.there.first.options.lists_created_at or any(isinstance(act, SecretInside) for act in acts):
+        return None
+    return not any(each.result["outcome"] == "failed" for each in play.published)
+
+
+def _tells_no_secret(play: Performance) -> bool:
+    bodies = [key + stored.body for key, stored in play.evidence.objects.items()]
+    written = "\n".join(
+        (*bodies, *play.results_topic.messages, *map(repr, play.telemetry.steps), *errors_told(play.telemetry.errors))
+    )
+    return not any(secret in written for secret in play.there.secrets)
+
+
+PROMISES: dict[str, Promise] = {
+    "nothing is deleted without a backup of exactly that, where one was asked for": _each_deletion(_backed_up),
+    "one identity deletes at most once": _once,
+    "nothing is deleted but what the intent is about": _each_deletion(_as_intended),
+    "nothing is deleted that was created after it was asked for": _each_deletion(_as_asked_for),
+    "nothing is deleted while an embed uses it, unless the map's owner is wrong about it": _each_deletion(_unused),
+    "nothing is deleted while a near-identical name is listed": _each_deletion(_unambiguous),
+    "what is protected or not retirable is not deleted": _each_deletion(_allowed),
+    "a dry run, or a stack in plan mode, sends no delete": _dry,
+    "what names a plan is carried out only in the organisation of the plan": _each_deletion(_as_planned),
+    "never more deletions on one UTC day than the limit in force": _each_deletion(_within_limit),
+    "a delete goes out with the token that its snapshot was read with": _same_token,
+    "nothing is deleted in another organisation than the intent's": _each_deletion(_same_organisation),
+    "nothing is deleted before the date that is current": _each_deletion(_in_time),
+    "nothing is deleted after `cancelled` was answered": _each_deletion(_not_cancelled),
+    "what was answered `cancelled` stays so": _stays_cancelled,
+    "one identity has one end": _one_end,
+    "`deleted` is said only of what is gone, where it was": _deleted_means_gone,
+    "no end and no giving-up denies a deletion": _each_deletion(_no_denial),
+    "what was deleted is told as deleted, or as unconfirmed": _each_deletion(_is_told),
+    "an answer is called lost only where one was": _lost_answers,
+    "what is published is kept, to the byte": _is_kept,
+    "every receipt is published": _is_published,
+    "every error says what it is": _is_clear,
+    "each request gets an answer": _is_answered,
+    "once nothing strikes any more, nothing fails for an error of ours": _ends_well,
+    "a rotation within one organisation disturbs nothing": _rotates,
+    "no timer stands for what has ended": lambda play: not play.leftovers,
+    "no token and no key in anything written": _tells_no_secret,
+}
+
+
+def _parsed(body: str) -> Parsed:
+    return parse_json(body)
+
+
+def _message(body: str) -> str:
+    """What is published of an object: not the event, where that is kept too."""
+    return ordered_json({name: value for name, value in _parsed(body).items() if name != "event"})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Of one play: which promises it was a test of, and which of them did not hold."""
+
+    performance: Performance
+    tested: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+def judged(play: Play) -> Judgement:
+    """Perform a play, and hold every promise against it."""
+    performance = Performance(play)
+    verdicts = {name: promise(performance) for name, promise in PROMISES.items()}
+    tested = tuple(name for name, held in verdicts.items() if held is not None)
+    return Judgement(performance, tested, tuple(name for name in tested if not verdicts[name]))
