@@ -102,6 +102,10 @@ def _search(seed: str, seconds: float, console: Console) -> bool:
         f"{sum(figures.broken.values()):,} findings\n"
     )
     console.print(_table_of_promises(figures))
+    happened = ", ".join(
+        f"{what} {1000 * times / figures.plays:,.0f}" for what, times in figures.happened.most_common()
+    )
+    console.print(f"\nIn so many of 1,000 plays: {happened}", markup=False, highlight=False)
     for promise, seeds in figures.findings.items():
         _tell(promise, seeds, console)
     return bool(figures.findings)

@@ -72,6 +72,7 @@ from tests.faults.plays import (
     Stall,
     Step,
     Trouble,
+    Worn,
 )
 from tests.faults.stage import SECRET_CALL, is_request_to_databrain
 from tests.faults.two_organisations import OwnersMap, TwoOrganisations, embeds_of, moment, seconds_of
@@ -83,6 +84,9 @@ Identity: TypeAlias = tuple[str, str]  # the datamart's name and the retirementI
 VISIBILITY = 360.0
 MOST_DELAY = 900
 MOST_VISIBILITY = 43_200.0
+
+# Seconds that half a call takes where calls are not slow.
+QUICK = 0.004
 
 # Rounds in which nothing strikes any more, and what is in `Failures` is sent again.
 CALM_ROUNDS = 1
@@ -136,6 +140,7 @@ class Invocation:
     first_look: float | None = None  # since the start, or since a delete
     embeds_looked_at: float = 0.0
     schedules_read_at: float = 0.0
+    locked_at: float | None = None
     reserved_at: float | None = None
 
     @property
@@ -413,8 +418,8 @@ class _Line:
     def _pass(self, name: str, number: int, half: int) -> None:
         """Time passes before a call has its effect, and after it."""
         slow = self._performance.slow
-        share = crc32(f"{self._key} {number} {half}".encode()) % 1000 / 1000
-        self._clock.sleep(0.004 if slow == 0.0 else slow * share / 2)
+        share = crc32(f"{self._key} {number} {half}".encode()) % 1000 / 1000 if slow else 0.0
+        self._clock.sleep(slow * share / 2 or QUICK)
         self._go_on(name)
 
     def _go_on(self, name: str) -> None:
@@ -493,6 +498,7 @@ class Performance:
         self._hosts: dict[Function, list[_Host | None]] = {function: [None, None] for function in Function}
         self._delivered: dict[tuple[str, Function], int] = defaultdict(int)
         self._is_lockless = False
+        self._worn = 0
         self.slow = 0.0
         self.ahead: tuple[float, ...] = (0.0,)
 
@@ -580,6 +586,8 @@ class Performance:
                 self.slow = seconds
             case Step(None, Lockless()):
                 self._is_lockless = True
+            case Step(None, Worn(receives)):
+                self._worn = receives
             case Step(None, act):
                 self.there.arrange(cast("Given", act))
 
@@ -649,7 +657,7 @@ class Performance:
 
     def send(self, function: Function, body: str, delay: float = 0.0) -> None:
         """Put a message into a queue."""
-        message = Message(len(self.messages) + 1, json.loads(body)["id"], body, function, self.seconds)
+        message = Message(len(self.messages) + 1, json.loads(body)["id"], body, function, self.seconds, self._worn)
         self.messages.append(message)
         self.show(message, delay + 0.01)
 
@@ -799,9 +807,10 @@ class Performance:
             case "evidence.list":
                 by.schedules_read_at = self.seconds
                 return iter(list(cast("Iterator[str]", call.proceed())))
-            case "coordination.acquire" if self._is_lockless:
-                call.proceed()
-                return True
+            case "coordination.acquire":
+                is_free = call.proceed() or self._is_lockless
+                by.locked_at = self.seconds if is_free else None
+                return is_free
             case "coordination.reserve":
                 by.reserved_at = self.seconds
             case "results_topic.publish":

@@ -234,9 +234,11 @@ class Mapped:
     """A server that tells of no embed which datamart it uses: the owner's map does."""
 
     dated: bool
+    is_whole: bool = True
 
     def __str__(self) -> str:
-        return f"only the owner's {'dated' if self.dated else 'plain'} map tells which datamart an embed uses"
+        rest = "" if self.is_whole else "; it says nothing of chart, which uses sales"
+        return f"only the owner's {'dated' if self.dated else 'plain'} map tells which datamart an embed uses{rest}"
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,16 @@ class Lockless:
 
 
 @dataclass(frozen=True)
+class Worn:
+    """The first receives of each message end before anything goes out: less is left until it is given up."""
+
+    receives: int
+
+    def __str__(self) -> str:
+        return f"the first {self.receives} receives of each message come to nothing"
+
+
+@dataclass(frozen=True)
 class SecretInside:
     """The configuration of a datamart holds a secret."""
 
@@ -300,7 +312,7 @@ class OtherHas:
         return f"the other organisation has {self.name}, {how} configuration, created at {At(self.created_in)}"
 
 
-Given: TypeAlias = Undated | Mapped | Small | Hosts | Slow | Lockless | SecretInside | OtherHas
+Given: TypeAlias = Undated | Mapped | Small | Hosts | Slow | Lockless | Worn | SecretInside | OtherHas
 Act: TypeAlias = (
     Send | Again | Deploy | Repoint | WriteMap | Exchange | EmptyTable | Meddle | Redrive | Outage | Trouble | Stall
 )
@@ -346,23 +358,35 @@ KEY_CALLS = (
 )
 AFTER_DELETE = "the one after the first delete"
 SCHEDULING_CALLS = ("timers.set", "timers.clear", "outbox.send", "results_topic.publish")
-PARAMETERS: tuple[Mapping[str, Any], ...] = (
+# What a delete can end in, and nothing tells what came of it, or what was said is not so.
+LEFT_OPEN = (
+    Fault.TIMEOUT_AFTER,
+    Fault.TIMEOUT_BEFORE,
+    Fault.STATUS_500_AFTER,
+    Fault.STATUS_401,
+    Fault.STILL_LISTED,
+)
+# What forbids more is changed to more often than what it was.
+STRICTER: tuple[Mapping[str, Any], ...] = (
     {"mode": Mode.PLAN},
-    {"mode": Mode.RETIRE},
     {"backup_by_default": False},
-    {"backup_by_default": True},
     {"environment_name": "elsewhere"},
     {"undetermined_embeds": UndeterminedEmbeds.REPORT},
-    {"undetermined_embeds": UndeterminedEmbeds.BLOCK},
     {"protected_datamarts": ("SAL*",)},
-    {"protected_datamarts": ()},
     {"retirable_datamarts": ("tenant-*",)},
-    {"retirable_datamarts": ("*",)},
     {"max_retirements_per_day": 0},
     {"max_retirements_per_day": 1},
-    {"max_retirements_per_day": 25},
     {"reminder_lead_time": None},
     {"reminder_lead_time": timedelta(hours=1)},
+)
+AS_BEFORE: tuple[Mapping[str, Any], ...] = (
+    {"mode": Mode.RETIRE},
+    {"backup_by_default": True},
+    {"environment_name": "prod"},
+    {"undetermined_embeds": UndeterminedEmbeds.BLOCK},
+    {"protected_datamarts": ()},
+    {"retirable_datamarts": ("*",)},
+    {"max_retirements_per_day": 25},
 )
 
 
@@ -377,6 +401,8 @@ class _Author:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._events: list[str] = []  # requests and cancellations, in the order in which they are sent
+        self._scheduled: set[str] = set()  # those of them that the schedule function gets
+        self._main = ""  # the one that most of the play is about
         self._dates: list[float] = []
         self._steps: list[Step] = []
         self._is_dated = self._is_likely(0.5)  # the form of the owner's map
@@ -423,17 +449,17 @@ class _Author:
             detail["reviewedEmbeds"] = ["board"]
         match kind:
             case "plain":
-                self._send(At(0.0), detail)
+                self._main = self._send(At(0.0), detail)
             case "dated":
-                self._send(At(random.choice((0.0, 0.4))), detail, retire_in=self._date())
+                self._main = self._send(At(random.choice((0.0, 0.4))), detail, retire_in=self._date())
             case "dry":
-                self._send(
+                self._main = self._send(
                     At(0.0), {**detail, "dryRun": True}, retire_in=self._date() if self._is_likely(0.3) else None
                 )
             case _:
                 self._send(At(0.0), {**detail, "dryRun": True, "retirementId": "dry-1"})
                 date = 2 * DAY if self._is_likely(0.4) else None
-                self._send(At(HOUR), detail, plan_of=True, retire_in=date)
+                self._main = self._send(At(HOUR), detail, plan_of=True, retire_in=date)
         if kind == "dated" and self._is_likely(0.4):
             self._move(detail)
         if self._is_likely(0.15):
@@ -441,13 +467,20 @@ class _Author:
 
     def _move(self, detail: Mapping[str, Any]) -> None:
         """The same is asked for with another date, or for now."""
-        if self._is_likely(0.4):
-            ahead = self._random.choice((None, -5.0))
-            delay = self._random.choice((0.0, 0.0, 30.0, self._dates[0] - 55, self._dates[0] - 9))
-            when = At(0.0) if ahead else self._when()
-            self._send(when, detail, ahead=ahead, delay=delay)
-        else:
-            self._send(self._when(), detail, retire_in=self._date())
+        random = self._random
+        if self._is_likely(0.35):
+            ahead = random.choice((None, -5.0))
+            delay = random.choice((0.0, 0.0, 30.0, self._dates[0] - 55, self._dates[0] - 9))
+            self._send(At(0.0) if ahead else self._when(), detail, ahead=ahead, delay=max(0.0, delay))
+            return
+        when = self._when()
+        if self._is_likely(0.6):  # amid the first one
+            function = random.choice(tuple(Function))
+            when = AtCall(self._main, function, 1, random.randint(2, 20 if function is Function.RETIRE else 10))
+            if self._is_likely(0.7):
+                self._add(when, Stall(random.choice((2.0, 8.0))))
+        later = max(self._dates) + random.choice((90.0, 400.0, DAY))
+        self._send(when, detail, retire_in=later if self._is_likely(0.6) else self._date())
 
     def _date(self) -> float:
         date = self._random.choice((5.0, 40.0, 55.0, 65.0, 90.0, 150.0, 400.0, HOUR, MIDNIGHT, 2 * DAY, 5 * DAY))
@@ -458,16 +491,18 @@ class _Author:
     def _send(self, when: At | AtCall, detail: Mapping[str, Any], **how: Any) -> str:  # noqa: ANN401  # the step's fields
         is_cancellation = how.get("is_cancellation", False)
         event = f"{'cancel' if is_cancellation else 'ask'}-{len(self._events) + 1}"
-        if how.get("delay", 0.0) < 0.0:
-            how["delay"] = 0.0
         self._add(when, Send(event, detail, **how))
         self._events.append(event)
+        if is_cancellation or how.get("retire_in") is not None:
+            self._scheduled.add(event)
         return event
 
     # ---- Actors ----------------------------------------------------------------------------------------------------
 
     def _faults(self) -> None:
         random = self._random
+        if self._is_likely(0.35):
+            self._leave_open()
         for _ in range(random.choice((1, 1, 2))):
             crash = self._is_likely(0.45)
             fault = None if crash and self._is_likely(0.6) else random.choice((*Fault, *TRANSIENT))
@@ -477,7 +512,7 @@ class _Author:
 
     def _exchanges(self) -> None:
         random = self._random
-        to = random.choice((To.OTHER, To.OTHER, To.OTHER, To.OTHER_URL, To.ROTATED, To.ROTATED))
+        to = random.choice((To.OTHER, To.OTHER, To.OTHER, To.OTHER_URL, To.ROTATED, To.ROTATED, To.ROTATED))
         is_planned = any(isinstance(step.act, Send) and step.act.plan_of for step in self._steps)
         when = At(HOUR / 2) if is_planned and self._is_likely(0.6) else self._after_the_intent()
         self._add(when, Exchange(to, self._is_likely(0.75)))
@@ -485,7 +520,7 @@ class _Author:
             self._add(None, Small())
         if to is To.ROTATED:
             return
-        created_in = -DAY + random.choice((-HOUR, HOUR))
+        created_in = -DAY + random.choice((-HOUR, 0.0, HOUR))
         self._add(None, OtherHas(random.choice((NAME, NAME, None)), self._is_likely(0.6), created_in))
         if self._is_likely(0.4):
             self._add(None, Undated())
@@ -495,7 +530,7 @@ class _Author:
     def _owner(self) -> None:
         random = self._random
         if self._is_likely(0.7):
-            self._add(None, Mapped(self._is_dated))
+            self._add(None, Mapped(self._is_dated, self._is_likely(0.75)))
         for _ in range(random.choice((1, 1, 2))):
             self._add(self._when(), Repoint(random.choice(EMBEDS), random.choice((NAME, NAME, "returns", None))))
         if self._is_likely(0.5):
@@ -513,10 +548,17 @@ class _Author:
         if self._is_likely(0.5):
             fault = self._random.choice((Fault.STATUS_503, Fault.STATUS_401, Fault.HTML))
             self._add(self._at_the_delete(), Outage(RouteId.LIST_DATAMARTS, fault, 6 * HOUR))
+            self._wear()
 
     def _parameters(self) -> None:
-        for _ in range(self._random.choice((1, 2, 2))):
-            self._add(self._after_the_intent(), Deploy(self._random.choice(PARAMETERS)))
+        random = self._random
+        first = random.choice(STRICTER)
+        self._add(self._after_the_intent(), Deploy(first))
+        if self._is_likely(0.4):
+            self._add(self._after_the_intent(), Deploy(random.choice((*STRICTER, *AS_BEFORE))))
+        if self._is_likely(0.3):  # and back
+            back = [each for each in AS_BEFORE if each.keys() == first.keys()]
+            self._add(At(random.choice((400.0, HOUR, DAY))), Deploy(back[0] if back else first))
 
     def _second_writer(self) -> None:
         """Under the same identity, with other content."""
@@ -554,8 +596,13 @@ class _Author:
         calls = random.choice((*RouteId, RouteId.DELETE_DATAMART, RouteId.DELETE_DATAMART, "evidence", "results_topic"))
         fault = random.choice((Fault.STATUS_503, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.STATUS_401))
         self._add(At(random.choice((0.0, *self._dates))), Outage(calls, fault, random.choice((HOUR, 6 * HOUR))))
-        for _ in range(random.choice((0, 1, 2))):
+        self._wear()
+        for _ in range(random.choice((0, 1, 1))):
             self._add(At(random.choice((DAY, 2 * DAY, 3 * DAY)) + random.uniform(0, HOUR)), Redrive())
+
+    def _wear(self) -> None:
+        if self._is_likely(0.8):
+            self._add(None, Worn(self._random.choice((3, 4))))
 
     def _limit(self) -> None:
         """Several of them at a limit of one a day, some around midnight."""
@@ -568,6 +615,7 @@ class _Author:
         if self._is_likely(0.6):
             fault = random.choice((Fault.STATUS_503, Fault.STATUS_409, Fault.TIMEOUT_BEFORE))
             self._add(At(0.0), Outage(RouteId.DELETE_DATAMART, fault, random.choice((6 * HOUR, DAY, 1.5 * DAY))))
+            self._wear()
             self._add(At(2 * DAY), Redrive())
 
     def _side_by_side(self) -> None:
@@ -581,26 +629,30 @@ class _Author:
     def _event_times(self) -> None:
         """The time of an event is ahead of its arrival, or far behind it."""
         random = self._random
-        index = next(index for index, step in enumerate(self._steps) if isinstance(step.act, Send))
-        step = self._steps[index]
-        assert isinstance(step.act, Send)
-        how = step.act.__dict__ | {
-            "ahead": random.choice((None, 0.85, 45.0, 600.0, -30.0)),
+        index, step = next(
+            (index, step)
+            for index, step in enumerate(self._steps)
+            if isinstance(step.act, Send) and step.act.event == self._main
+        )
+        how = vars(step.act) | {
+            "ahead": random.choice((None, 0.85, 45.0, 600.0, 1.5 * DAY, -30.0)),
             "delay": random.choice((0.0, 0.0, 0.4, 30.0, *(max(0.0, date - 30) for date in self._dates))),
         }
         self._steps[index] = Step(step.when, Send(**how))
         if self._is_likely(0.6):
             self._add(At(random.choice((0.3, 0.9, 1.2, 20.0, HOUR))), Meddle(Deed.CREATE, NAME))
+        if self._is_likely(0.3):  # given up, and sent again
+            self._add(At(0.0), Outage(RouteId.LIST_DATAMARTS, Fault.STATUS_503, 6 * HOUR))
+            self._wear()
 
     def _secret_inside(self) -> None:
         self._add(None, SecretInside(self._random.choice(("the service token", "a data app's key"))))
+        self._wear()
 
     def _leave_open(self) -> None:
         """The first attempt ends at its delete, or before it has told what came of it."""
         random = self._random
-        fault = random.choice(
-            (None, None, Fault.TIMEOUT_AFTER, Fault.TIMEOUT_BEFORE, Fault.STATUS_500_AFTER, Fault.STATUS_401)
-        )
+        fault = random.choice((None, None, *LEFT_OPEN))
         reach = random.choice(tuple(Reach))
         call = self._at_the_delete()
         if fault is None and self._is_likely(0.5):  # the list that is to confirm it
@@ -630,7 +682,7 @@ class _Author:
         return At(around + random.choice((11.0, 30.0, 65.0, 100.0, 400.0)))
 
     def _at_the_delete(self) -> AtCall:
-        return AtCall(self._events[0], Function.RETIRE, self._random.choice((1, 1, 1, 2)), RouteId.DELETE_DATAMART)
+        return AtCall(self._main, Function.RETIRE, self._random.choice((1, 1, 1, 2)), RouteId.DELETE_DATAMART)
 
     def _soon_after(self, when: AtCall) -> AtCall:
         """One of the next calls; of what was named by its name, some call or other."""
@@ -640,14 +692,16 @@ class _Author:
     def _at_call(self) -> AtCall:
         random = self._random
         event = self._event()
-        schedules = event.startswith("cancel") or (bool(self._dates) and self._is_likely(0.4))
+        is_cancellation = event.startswith("cancel")
+        schedules = is_cancellation or (event in self._scheduled and self._is_likely(0.5))
         function = Function.SCHEDULE if schedules else Function.RETIRE
         named = SCHEDULING_CALLS if schedules else KEY_CALLS
-        call = random.choice(named) if self._is_likely(0.45) else random.randint(1, 12 if schedules else 29)
-        return AtCall(event, function, random.choice((1, 1, 1, 1, 2, 2, 3, 6)), call)
+        most = 27 if not schedules else 9 if is_cancellation else 11
+        call = random.choice(named) if self._is_likely(0.4) else random.randint(1, most)
+        return AtCall(event, function, random.choice((1, 1, 1, 1, 1, 1, 1, 2, 2, 3)), call)
 
     def _event(self) -> str:
-        return self._random.choice((self._events[0], self._events[-1], self._random.choice(self._events)))
+        return self._random.choice((self._main, self._main, self._events[-1], self._random.choice(self._events)))
 
     def _add(self, when: At | AtCall | None, act: Act | Given) -> None:
         self._steps.append(Step(when, act))

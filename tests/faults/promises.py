@@ -17,7 +17,7 @@ from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
 from tests.faults.performance import Deletion, Identity, Invocation, Performance, Published
-from tests.faults.plays import Exchange, Function, Outage, Play, SecretInside, To, Trouble
+from tests.faults.plays import Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
 # None: the play has nothing to say on it.
@@ -59,6 +59,16 @@ def _as_intended(deletion: Deletion, play: Performance) -> bool | None:
         return None
     intended = play.intended.get(deletion.by.identity)
     return intended is not None and intended.look is not None and intended.look.datamart == deletion.datamart
+
+
+def _as_written(deletion: Deletion, play: Performance) -> bool | None:
+    intended = play.intended.get(deletion.by.identity)
+    return intended is None or _content(deletion.by.event) == _content(intended.by.event)
+
+
+def _content(event: Parsed) -> Parsed:
+    """What two events have in common that ask for the same."""
+    return {name: value for name, value in event["detail"].items() if name != "retireAt"}
 
 
 def _as_asked_for(deletion: Deletion, play: Performance) -> bool | None:
@@ -170,14 +180,16 @@ def _kept_at(schedule: Parsed, identity: Identity, play: Performance) -> float:
     )
 
 
-def _not_cancelled(deletion: Deletion, play: Performance) -> bool | None:
-    told = _told_cancelled_at(deletion.by.identity, play)
-    if told is None:
-        is_asked = any(_cancels(invocation, deletion.by.identity) for invocation in play.invocations)
+def _not_after_an_end(deletion: Deletion, play: Performance) -> bool | None:
+    identity = deletion.by.identity
+    ends = [each for each in play.published if each.by.identity == identity and each.result["outcome"] in ENDS]
+    early = [each for each in ends if each.at < deletion.at]
+    if not early:
+        is_asked = any(_cancels(invocation, identity) for invocation in play.invocations)
         return True if is_asked else None
-    if _alongside(deletion.by, play):
-        return None  # two attempts and a cancellation at the same time, without the lock
-    return deletion.at <= told
+    return (
+        None if _is_alongside(deletion.by, play) else False
+    )  # two attempts and an end at the same time, without the lock
 
 
 def _cancels(invocation: Invocation, identity: Identity) -> bool:
@@ -191,14 +203,14 @@ def _told_cancelled_at(identity: Identity, play: Performance) -> float | None:
     )
 
 
-def _alongside(by: Invocation, play: Performance) -> bool:
-    """Whether another attempt at the same retirement was under way at the same time."""
+def _is_alongside(by: Invocation, play: Performance) -> bool:
+    """Whether another attempt at the same retirement was at work at the same time: the lock has kept nobody out."""
     return any(
         other is not by
-        and other.function is Function.RETIRE
         and other.identity == by.identity
-        and other.started < by.ended
-        and by.started < other.ended
+        and other.locked_at is not None
+        and other.locked_at < by.ended
+        and (by.locked_at or 0.0) < other.ended
         for other in play.invocations
     )
 
@@ -233,9 +245,7 @@ def _fits_cancelled(later: Published, told_at: float, play: Performance) -> bool
 def _has_other_content(by: Invocation, play: Performance) -> bool:
     """Whether the dates that are kept under its identity are another request's."""
     schedules = play.kept_of(by.identity, "schedule-1.json")
-    own = {name: value for name, value in by.event["detail"].items() if name != "retireAt"}
-    first = _parsed(schedules[0]["event"])["detail"] if schedules else {**own}
-    return {name: value for name, value in first.items() if name != "retireAt"} != own
+    return bool(schedules and _content(_parsed(schedules[0]["event"])) != _content(by.event))
 
 
 def _identities(play: Performance) -> set[Identity]:
@@ -264,13 +274,15 @@ def _deleted_means_gone(play: Performance) -> bool | None:
 
 
 def _no_denial(deletion: Deletion, play: Performance) -> bool | None:
-    """Of what was deleted, no end says anything else, and no giving-up after it but that nothing is known."""
+    """Of what was deleted no end says anything else, and no giving-up from then on but that nothing is known."""
+    later = [each for each in play.published if each.by.identity == deletion.by.identity and each.at > deletion.at]
     return all(
         each.result["outcome"] in {"deleted", "scheduled", "rejected"}
         or (each.result["outcome"] == "failed" and each.result["reason"] == "unconfirmed")
+        or (each.result["outcome"] == "failed" and each.by.started < deletion.at)
         or _is_of_a_cancellation(each)
-        for each in play.published
-        if each.by.identity == deletion.by.identity and each.by.started > deletion.at
+        or _is_alongside(deletion.by, play)  # an edit alongside an attempt, without the lock
+        for each in later
     )
 
 
@@ -313,7 +325,11 @@ def _is_kept(play: Performance) -> bool:
 
 
 def _is_published(play: Performance) -> bool | None:
-    receipts = [stored.body for key, stored in play.evidence.objects.items() if key.endswith("/receipt.json")]
+    receipts = [
+        stored.body
+        for key, stored in play.evidence.objects.items()
+        if key.startswith("retirements/") and key.endswith("/receipt.json")
+    ]
     messages = set(play.results_topic.messages)
     return all(_message(body) in messages for body in receipts)
 
@@ -348,6 +364,23 @@ def _says_so(given_up: Invocation, play: Performance) -> bool:
     return any(each.by is given_up and each.result["outcome"] == "failed" for each in play.published)
 
 
+def _comes(play: Performance) -> bool | None:
+    """What was told as scheduled: by its end, a giving-up, or a rejection of what its timer brought."""
+    held = []
+    for identity in _identities(play):
+        schedules = play.kept_of(identity, "schedule-")
+        if schedules:
+            due = seconds_of(parse_timestamp(schedules[-1]["retireAt"]))
+            held.append(
+                any(
+                    each.result["outcome"] in ENDS | {"failed"} or each.at >= due
+                    for each in play.published
+                    if each.by.identity == identity and each.result["outcome"] != "scheduled"
+                )
+            )
+    return all(held) if held else None
+
+
 def _ends_well(play: Performance) -> bool | None:
     """Once nothing strikes any more, nothing is given up for an error of ours."""
     return not any(
@@ -365,7 +398,7 @@ def _rotates(play: Performance) -> bool | None:
         return None
     if any(isinstance(act, Outage) or (isinstance(act, Trouble) and act.fault) for act in acts):
         return None
-    if not play.there.first.options.lists_created_at or any(isinstance(act, SecretInside) for act in acts):
+    if not play.there.first.options.lists_created_at or any(isinstance(act, SecretInside | Worn) for act in acts):
         return None
     return not any(each.result["outcome"] == "failed" for each in play.published)
 
@@ -382,6 +415,7 @@ PROMISES: dict[str, Promise] = {
     "nothing is deleted without a backup of exactly that, where one was asked for": _each_deletion(_backed_up),
     "one identity deletes at most once": _once,
     "nothing is deleted but what the intent is about": _each_deletion(_as_intended),
+    "nothing is deleted for a request with other content than the intent's": _each_deletion(_as_written),
     "nothing is deleted that was created after it was asked for": _each_deletion(_as_asked_for),
     "nothing is deleted while an embed uses it, unless the map's owner is wrong about it": _each_deletion(_unused),
     "nothing is deleted while a near-identical name is listed": _each_deletion(_unambiguous),
@@ -392,7 +426,7 @@ PROMISES: dict[str, Promise] = {
     "a delete goes out with the token that its snapshot was read with": _same_token,
     "nothing is deleted in another organisation than the intent's": _each_deletion(_same_organisation),
     "nothing is deleted before the date that is current": _each_deletion(_in_time),
-    "nothing is deleted after `cancelled` was answered": _each_deletion(_not_cancelled),
+    "nothing is deleted after `cancelled`, or another end, was answered": _each_deletion(_not_after_an_end),
     "what was answered `cancelled` stays so": _stays_cancelled,
     "one identity has one end": _one_end,
     "`deleted` is said only of what is gone, where it was": _deleted_means_gone,
@@ -403,6 +437,7 @@ PROMISES: dict[str, Promise] = {
     "every receipt is published": _is_published,
     "every error says what it is": _is_clear,
     "each request gets an answer": _is_answered,
+    "what is scheduled comes": _comes,
     "once nothing strikes any more, nothing fails for an error of ours": _ends_well,
     "a rotation within one organisation disturbs nothing": _rotates,
     "no timer stands for what has ended": lambda play: not play.leftovers,

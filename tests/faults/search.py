@@ -29,6 +29,7 @@ class Figures:
     deletions: int = 0
     tested: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)  # in how many plays
     findings: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, other: "Figures") -> None:
@@ -38,6 +39,7 @@ class Figures:
         self.deletions += other.deletions
         self.tested += other.tested
         self.broken += other.broken
+        self.happened += other.happened
         for promise, seeds in other.findings.items():
             self.findings.setdefault(promise, []).extend(seeds)
 
@@ -69,9 +71,20 @@ def played_from(seed: str, first: int, plays: int = CHUNK) -> Figures:
             figures.deletions += len(judgement.performance.deletions)
             figures.tested.update(judgement.tested)
             figures.broken.update(judgement.broken)
+            figures.happened.update(happened_in(judgement.performance))
             for promise in judgement.broken:
                 figures.findings.setdefault(promise, []).append(f"{seed}/{number}")
     return figures
+
+
+def happened_in(performance: Performance) -> set[str]:
+    """Who acted, what struck, and what was answered."""
+    given = {type(step.act).__name__ for step in performance.play.steps if step.when is None}
+    acts = {type(act).__name__ for _, act in performance.performed}
+    answers = {
+        " ".join(filter(None, (each.result["outcome"], each.result["reason"]))) for each in performance.published
+    }
+    return given | acts | answers
 
 
 def shrunk(play: Play, promise: str) -> Play:

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from retirement import deliveries, rules, scheduling, workflow
-from tests.fakes import FakeCoordination
+from retirement.deliveries import Attempt
+from retirement.intents import Intent
+from retirement.requests import Cancellation
+from retirement.results import Reason
+from tests.fakes import FakeCoordination, FakeEvidence
 from tests.faults.plays import At, Play, Redrive, Step, play_of
 from tests.faults.promises import PROMISES, judged
 from tests.faults.search import played_from, shrunk, story
 from tests.faults.stage import in_process
 
 SEED = "tests"
-PLAYS = 300
+PLAYS = 250
 MOST_PLAYS = 400  # that a guard may take to be missed
 
 Removal = Callable[[], AbstractContextManager[object]]
@@ -27,6 +32,33 @@ def _without(target: object, name: str, instead: object) -> Removal:
 def _nothing(*_: object, **__: object) -> None:
     """What a guard answers that never says no."""
 
+
+def _undoubted(table: FakeCoordination, request: Any, reason: Reason, now: Any) -> None:  # noqa: ANN401  # as the port
+    """Do not keep that a delete is about to be sent."""
+    if reason is not Reason.UNCONFIRMED:
+        _RECORD_FAILURE(table, request, reason, now)
+
+
+def _unread(evidence: FakeEvidence, key: str) -> object:
+    """Find no receipt."""
+    return None if key.endswith("/receipt.json") else _READ(evidence, key)
+
+
+def _overwriting(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
+    """Write over what is there."""
+    evidence.objects.pop(key, None)
+    return _CREATE(evidence, key, body, content_hash)
+
+
+def _unseen_by_a_cancellation(attempt: Attempt[Any, Any, Any]) -> Intent | None:
+    """See an intent in a retirement's own deliveries alone."""
+    return None if isinstance(attempt.request, Cancellation) else _INTENT(attempt)
+
+
+_RECORD_FAILURE = FakeCoordination.record_failure
+_READ = FakeEvidence.read
+_CREATE = FakeEvidence.create
+_INTENT = Attempt.intent
 
 # What breaks without the guard, and how to take it away.
 GUARDS: dict[str, tuple[str, Removal]] = {
@@ -43,9 +75,17 @@ GUARDS: dict[str, tuple[str, Removal]] = {
         "nothing is deleted that was created after it was asked for",
         _without(rules, "_recreated", _nothing),
     ),
+    "rule: plan drifted": (
+        "what names a plan is carried out only in the organisation of the plan",
+        _without(rules, "_plan_drifted", _nothing),
+    ),
     "rule: dependents found": (
         "nothing is deleted while an embed uses it, unless the map's owner is wrong about it",
         _without(rules, "_dependents_found", _nothing),
+    ),
+    "rule: dependents undetermined": (
+        "nothing is deleted while an embed uses it, unless the map's owner is wrong about it",
+        _without(rules, "_dependents_undetermined", _nothing),
     ),
     "the day's count": (
         "never more deletions on one UTC day than the limit in force",
@@ -55,11 +95,43 @@ GUARDS: dict[str, tuple[str, Removal]] = {
         "a dry run, or a stack in plan mode, sends no delete",
         _without(workflow, "_is_dry_run", lambda _: False),
     ),
+    "the receipt is read first": (
+        "what was answered `cancelled` stays so",
+        _without(FakeEvidence, "read", _unread),
+    ),
+    "nothing is overwritten": (
+        "what is published is kept, to the byte",
+        _without(FakeEvidence, "create", _overwriting),
+    ),
+    "the intent is written before the delete": (
+        "nothing is deleted but what the intent is about",
+        _without(workflow, "_write_intent", _nothing),
+    ),
+    "an identity is one request's": (
+        "nothing is deleted for a request with other content than the intent's",
+        _without(workflow, "require_same_request", _nothing),
+    ),
+    "what is listed is recognised": (
+        "nothing is deleted but what the intent is about",
+        _without(workflow, "recognise", lambda *_: rules.Recognition.SAME),
+    ),
+    "a doubt is kept before a delete": (
+        "no end and no giving-up denies a deletion",
+        _without(FakeCoordination, "record_failure", _undoubted),
+    ),
     "a fresh list confirms": (
         "`deleted` is said only of what is gone, where it was",
         _without(workflow, "_confirm", _nothing),
     ),
     "the failure is published": ("each request gets an answer", _without(deliveries, "publish", _nothing)),
+    "a retirement looks for a cancellation after its intent": (
+        "nothing is deleted after `cancelled`, or another end, was answered",
+        _without(workflow, "_delete_unless_cancelled", workflow._delete),  # noqa: SLF001  # no other way in
+    ),
+    "a cancellation looks for an intent": (
+        "what was answered `cancelled` stays so",
+        _without(Attempt, "intent", _unseen_by_a_cancellation),
+    ),
     "timers are cleared": ("no timer stands for what has ended", _without(scheduling, "_clear_timers", _nothing)),
 }
 

@@ -89,13 +89,17 @@ class TwoOrganisations:
             case Undated():
                 for each in (self.first, self.second):
                     each.options = replace(each.options, lists_created_at=False)
-            case Mapped(is_dated):
+            case Mapped(is_dated, is_whole):
                 for each in (self.first, self.second):
                     each.options = replace(each.options, embeds_tell_datamart=EmbedsTell.NONE)
                 if self.first.data_apps:
                     add_embed(self.first, embed("chart", None))
                 self.owners_map = OwnersMap(is_dated=is_dated)
                 self._write_map(-3_600.0, carried=False)
+                if not is_whole:
+                    self._repoint("chart", NAME, -1_800.0)
+                    known = {name: told for name, told in self.owners_map.entries.items() if name != "chart"}
+                    self._publish(replace(self.owners_map, entries=known))
             case Small():
                 self.first.data_apps.clear()
             case SecretInside(what):
@@ -140,8 +144,11 @@ class TwoOrganisations:
         """The owner looks at each embed, or carries over what the map says of it."""
         seen = {each.embed_id: (each.datamart or NO_DATAMART, each.updated_at) for each in embeds_of(self.first)}
         entries = seen | dict(self.owners_map.entries) if carried else seen
-        self.owners_map = replace(self.owners_map, entries=entries, made_at=at)
-        self.embed_map.embed_map = self.owners_map.as_read()
+        self._publish(replace(self.owners_map, entries=entries, made_at=at))
+
+    def _publish(self, owners_map: OwnersMap) -> None:
+        self.owners_map = owners_map
+        self.embed_map.embed_map = owners_map.as_read()
 
     def _exchange(self, to: To, *, revoked: bool) -> None:
         old = self.secret
