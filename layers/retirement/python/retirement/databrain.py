@@ -197,7 +197,11 @@ class DatabrainClient:
         There is no read of one datamart (section 3). The list of names tells the page that holds it; where that page
         does not, pages are walked.
         """
-        route, listing = self._routes.list_datamarts, self.list_datamarts()
+        route, read = self._routes.list_datamarts, self._reader_of_datamarts(_LISTED_KEYS)
+        entries = self._whole(route, read)
+        listing = self._listing(entries)
+        if name not in listing:
+            listing = self._listing(self._completed(route, read, entries))
         if name not in listing:
             return Absent(listing)
         page = list(listing.created_at).index(name) // PAGE_SIZE + 1
@@ -322,11 +326,11 @@ class DatabrainClient:
         return listing
 
     def _entries_of_all(self, keep: frozenset[str]) -> Sequence[Document]:
-        def read(page: int | None) -> Sequence[Document]:
-            return self._datamarts(page=page, keep=keep)
-
-        route = self._routes.list_datamarts
+        route, read = self._routes.list_datamarts, self._reader_of_datamarts(keep)
         return self._completed(route, read, self._whole(route, read))
+
+    def _reader_of_datamarts(self, keep: frozenset[str]) -> _Reader:
+        return lambda page: self._datamarts(page=page, keep=keep)
 
     def _datamarts(self, *, page: int | None, keep: frozenset[str] | None) -> Sequence[Document]:
         """One page of the list, or all of it; expanded where all keys are kept."""

@@ -6,7 +6,6 @@ before a write of its own looks again after it.
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from typing import cast
 
 from retirement.canonical import canonical_json, parse_json
@@ -32,29 +31,31 @@ class Record:
         self._evidence = evidence
         self._prefix = retirement_key(datamart_name, retirement_id, "")
         self._file_names = {key.removeprefix(self._prefix) for key in evidence.list(self._prefix)}
+        self._numbers = sorted(int(found[1]) for found in map(_SCHEDULE.fullmatch, self._file_names) if found)
+        self._read_before: dict[str, StoredObject] = {}
 
-    @cached_property
+    @property
     def receipt(self) -> StoredObject | None:
         """What ended it."""
         return self._read("receipt.json")
 
-    @cached_property
+    @property
     def cancelled(self) -> StoredObject | None:
         """Its cancellation."""
         return self._read("cancelled.json")
 
-    @cached_property
+    @property
     def intent(self) -> Intent | None:
         """That an attempt set out to delete."""
         kept = self._read("intent.json")
         return None if kept is None else Intent.of(kept)
 
-    @cached_property
+    @property
     def first_date(self) -> Schedule | None:
         """The first date that was asked for."""
         return self._schedule(self._numbers[0]) if self._numbers else None
 
-    @cached_property
+    @property
     def date(self) -> Schedule | None:
         """The date that is current: the last one."""
         return self._schedule(self._numbers[-1]) if self._numbers else None
@@ -101,10 +102,6 @@ class Record:
         kept = self._read(arrival_file_name(first.event_id))
         return request if kept is None else _as_arrived(request, kept)
 
-    @cached_property
-    def _numbers(self) -> list[int]:
-        return sorted(int(found[1]) for found in map(_SCHEDULE.fullmatch, self._file_names) if found)
-
     def _latest_dates(self) -> Iterator[Schedule]:
         if self.date is not None:
             yield self.date
@@ -118,10 +115,12 @@ class Record:
         return self._listed(file_name) if file_name in self._file_names else None
 
     def _listed(self, file_name: str) -> StoredObject:
-        kept = self._evidence.read(self._prefix + file_name)
-        if kept is None:
-            raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
-        return kept
+        if file_name not in self._read_before:
+            kept = self._evidence.read(self._prefix + file_name)
+            if kept is None:
+                raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
+            self._read_before[file_name] = kept
+        return self._read_before[file_name]
 
 
 def _as_arrived(request: Request, kept: StoredObject) -> Request:
