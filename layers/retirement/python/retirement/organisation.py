@@ -35,15 +35,23 @@ class Organisation:
         return cls(identity, fingerprint, dict(oldest[:MAX_WITNESSES]), data_apps)
 
     def is_seen_again(
-        self, fingerprint: Callable[[str], str], datamarts: Times, data_apps: Callable[[], Times]
+        self,
+        fingerprint: Callable[[str], str],
+        datamarts: Times,
+        data_apps: Callable[[], Times],
+        *,
+        has_same_creation: bool,
     ) -> bool:
         """Whether a later look is at the same organisation: by the same token, or one witness is still there.
 
         A token that was rotated has another fingerprint. Where a witness has a time, a name alone is none: names repeat
-        from one organisation to the next.
+        from one organisation to the next. Where there was nothing else, the datamart itself is the witness, if it was
+        created at the same time.
         """
         if fingerprint(self.identity) == self.fingerprint:
             return True
+        if not self.datamarts and not self.data_apps:
+            return has_same_creation
         return self._is_among(self.datamarts, datamarts) or self._is_among(self.data_apps, data_apps())
 
     def _is_among(self, witnesses: Times, seen: Times) -> bool:

@@ -304,10 +304,11 @@ def _look(attempt: _Attempt) -> Snapshot | Absent:
 def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> None:
     """Of the organisation in which a delete may have been sent, another one tells nothing."""
     databrain = attempt.ports.databrain
-    is_the_very_one = isinstance(sighting, Snapshot) and None is not sighting.created_at == intent.created_at
-    seen = sighting.listing.created_at
-    if not is_the_very_one and not intent.organisation.is_seen_again(
-        databrain.fingerprint, seen, databrain.list_data_apps
+    if not intent.organisation.is_seen_again(
+        databrain.fingerprint,
+        sighting.listing.created_at,
+        databrain.list_data_apps,
+        has_same_creation=isinstance(sighting, Snapshot) and None is not sighting.created_at == intent.created_at,
     ):
         raise NotConfirmed(
             "The service token or DatabrainBaseUrl has changed since this retirement set out to delete, and nothing "
@@ -328,11 +329,17 @@ def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> D
                 "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
                 "tell when it was created, so nothing tells whether it is the same one. It was left as it is: look at "
                 "it, and if it is to go, ask again under a new retirementId.",
-                attempt.ports.coordination.last_failure(attempt.request) or Reason.UNCONFIRMED,
+                _kept_reason(attempt),
             )
         case Recognition.SAME:
             refusal = ambiguous_name(cast("Snapshot", sighting))
             return None if refusal is None else _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+
+
+def _kept_reason(attempt: _Attempt) -> Reason:
+    """Why no delete took effect, where that is known; an attempt that merely ended says nothing of it."""
+    kept = attempt.ports.coordination.last_failure(attempt.request)
+    return Reason.UNCONFIRMED if kept in {None, Reason.INTERNAL_ERROR} else cast("Reason", kept)
 
 
 def _is_in_doubt(attempt: _Attempt) -> bool:
@@ -386,14 +393,17 @@ def _planned_elsewhere(
     stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: _Attempt
 ) -> Refusal | None:
     """Whether the plan that the request names was made of an equal datamart in another organisation."""
-    if attempt.request.plan_id != plan.plan_id or snapshot.created_at is not None:
-        return None  # createdAt is part of a plan, and no two datamarts have the same
+    if attempt.request.plan_id != plan.plan_id:
+        return None
     try:
         planned_in = Organisation.kept_in(cast("dict[str, Any]", parse_json(stored.body)))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise stored.not_ours() from None
     is_the_same = planned_in.is_seen_again(
-        attempt.ports.databrain.fingerprint, snapshot.listing.created_at, lambda: dependents.listing.data_apps
+        attempt.ports.databrain.fingerprint,
+        snapshot.listing.created_at,
+        lambda: dependents.listing.data_apps,
+        has_same_creation=snapshot.created_at is not None,  # which is part of the plan
     )
     return None if is_the_same else PLANNED_ELSEWHERE
 
