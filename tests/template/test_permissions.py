@@ -24,7 +24,7 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
-        "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "EmbedMapUri"],
+        "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "DatabrainCaUri", "EmbedMapUri"],
         "dynamodb:PutItem": ["CoordinationTable"],
         "dynamodb:DeleteItem": ["CoordinationTable"],
         "dynamodb:GetItem": ["CoordinationTable"],
@@ -54,7 +54,7 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["sweeps/*"],
-        "s3:GetObject": ["SweepPolicyUri", "EmbedMapUri", "sweeps/*", "retirements/*"],
+        "s3:GetObject": ["SweepPolicyUri", "DatabrainCaUri", "EmbedMapUri", "sweeps/*", "retirements/*"],
         "events:PutEvents": ["EventBusName"],
         "sns:Publish": ["ResultsTopic"],
     },
@@ -235,12 +235,15 @@ def test_the_key_is_for_the_secret_only(deployed: Node, role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["RetireFunctionRole", "SweepFunctionRole"])
-def test_the_map_is_for_who_has_one(deployed: Node, role: str) -> None:
-    """A function may read the map of embeds only where one is named, and that object alone."""
-    assert deployed["Conditions"]["HasEmbedMap"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EmbedMapUri"}, ""]}]}
-    statement = conditional(deployed, role, "HasEmbedMap")
+@pytest.mark.parametrize(
+    ("condition", "parameter"), [("HasEmbedMap", "EmbedMapUri"), ("HasDatabrainCa", "DatabrainCaUri")]
+)
+def test_a_file_is_for_who_has_one(deployed: Node, role: str, condition: str, parameter: str) -> None:
+    """A function may read a file of the owner's only where one is named, and that object alone."""
+    assert deployed["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+    statement = conditional(deployed, role, condition)
     assert statement["Action"] == "s3:GetObject"
-    assert target(statement["Resource"]) == "EmbedMapUri"
+    assert target(statement["Resource"]) == parameter
 
 
 def test_only_timers_get_their_role(of_type: OfType) -> None:

@@ -29,6 +29,7 @@ VARIABLES: dict[str, str | dict[str, str]] = {
     "ENVIRONMENT_NAME": {"Ref": "EnvironmentName"},
     "DATABRAIN_BASE_URL": {"Ref": "DatabrainBaseUrl"},
     "DATABRAIN_API": {"Ref": "DatabrainApi"},
+    "DATABRAIN_CA_URI": {"Ref": "DatabrainCaUri"},
     "SERVICE_TOKEN_SECRET_ARN": {"Ref": "ServiceTokenSecretArn"},
     "EMBED_MAP_URI": {"Ref": "EmbedMapUri"},
     "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},

@@ -11,6 +11,7 @@ ENVIRONMENT = {
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
     "BACKUP_BY_DEFAULT": "true",
     "UNDETERMINED_EMBEDS": "report",
+    "DATABRAIN_CA_URI": "s3://maps/databrain/authority.pem",
     "EMBED_MAP_URI": "s3://maps/databrain/embeds.json",
     "RETIRABLE_DATAMARTS": "tenant-*, s?les",
     "PROTECTED_DATAMARTS": "finance*",
@@ -21,7 +22,7 @@ ENVIRONMENT = {
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
-MAY_BE_EMPTY = {"EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
+MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
 
 
 def test_read() -> None:
@@ -33,6 +34,7 @@ def test_read() -> None:
         mode=Mode.RETIRE,
         databrain_base_url="https://api.usedatabrain.com",
         databrain_api=DatabrainApi.LEGACY,
+        databrain_ca=S3Location("maps", "databrain/authority.pem"),
         service_token_secret_arn=ENVIRONMENT["SERVICE_TOKEN_SECRET_ARN"],
         backup_by_default=True,
         undetermined_embeds=UndeterminedEmbeds.REPORT,
@@ -149,6 +151,7 @@ WRONG = {
     "SERVICE_TOKEN_SECRET_ARN": ["databrain-token", "secret:arn:"],
     "BACKUP_BY_DEFAULT": ["yes", "True", "1"],
     "UNDETERMINED_EMBEDS": ["ignore", "Block"],
+    "DATABRAIN_CA_URI": ["authority.pem", "https://maps/authority.pem"],
     "EMBED_MAP_URI": ["maps/embeds.json", "https://maps/embeds.json", "s3://", "s3://maps", "s3://maps/", "s3:///key"],
     "MAX_RETIREMENTS_PER_DAY": ["-1", "2.5", "many", "\u00b2", "\u0665", "1e3"],
     "RETRY_DELAYS": ["60", "1,2,3,4", "1,2,3,4,5,6", "1,2,,4,5", "1,2,3,4,-5", "1,2,3,4,5.0", "1,2,3,4,42781"],

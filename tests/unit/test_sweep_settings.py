@@ -8,6 +8,7 @@ ENVIRONMENT = {
     "DATABRAIN_BASE_URL": "https://api.usedatabrain.com",
     "DATABRAIN_API": "legacy",
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
+    "DATABRAIN_CA_URI": "s3://maps/databrain/authority.pem",
     "EMBED_MAP_URI": "s3://maps/databrain/embeds.json",
     "RETIRABLE_DATAMARTS": "tenant-*, s?les",
     "PROTECTED_DATAMARTS": "finance*",
@@ -18,7 +19,7 @@ ENVIRONMENT = {
     "EVIDENCE_BUCKET_NAME": "evidence",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
-MAY_BE_EMPTY = {"EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
+MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
 
 
 def test_read() -> None:
@@ -29,6 +30,7 @@ def test_read() -> None:
         environment_name="prod",
         databrain_base_url="https://api.usedatabrain.com",
         databrain_api=DatabrainApi.LEGACY,
+        databrain_ca=S3Location("maps", "databrain/authority.pem"),
         service_token_secret_arn=ENVIRONMENT["SERVICE_TOKEN_SECRET_ARN"],
         embed_map=S3Location("maps", "databrain/embeds.json"),
         retirable_datamarts=("tenant-*", "s?les"),
@@ -74,6 +76,7 @@ WRONG = {
     "DATABRAIN_BASE_URL": ["http://api.usedatabrain.com", "https://user:secret@host"],
     "DATABRAIN_API": ["v2"],
     "SERVICE_TOKEN_SECRET_ARN": ["databrain-token"],
+    "DATABRAIN_CA_URI": ["authority.pem", "https://maps/authority.pem"],
     "EMBED_MAP_URI": ["maps/embeds.json"],
     "SWEEP_POLICY_URI": ["policies/sweep.json", "https://policies/sweep.json", "s3://", "s3://policies", "s3:///key"],
     "RETIRABLE_DATAMARTS": ["*,", '["*"]'],

@@ -7,6 +7,7 @@ Sections are those of docs/databrain-api.md.
 
 import logging
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -148,13 +149,38 @@ class _Answer:
         return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
-def http_client(base_url: str) -> httpx.Client:
-    """The connections to one server: they outlive an attempt, follow no redirect and keep no cookie."""
+class _PrivateTransport(httpx.BaseTransport):
+    """Connections to a server that an authority of the owner's vouches for, which is read before the first of them."""
+
+    def __init__(self, authority: Callable[[], ssl.SSLContext]) -> None:
+        self._authority = authority
+        self._transport: httpx.HTTPTransport | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it."""
+        if self._transport is None:
+            self._transport = httpx.HTTPTransport(verify=self._authority())
+        return self._transport.handle_request(request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def http_client(base_url: str, authority: Callable[[], ssl.SSLContext] | None = None) -> httpx.Client:
+    """The connections to one server: they outlive an attempt, follow no redirect and keep no cookie.
+
+    Args:
+        base_url: the server's.
+        authority: reads whom to trust; None for the public authorities. What it raises, the first request does.
+    """
     # At INFO, Lambda's default, they log the reason phrase of an answer, at DEBUG its headers: a server's words.
     for library in ("httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(
         base_url=base_url,
+        transport=None if authority is None else _PrivateTransport(authority),
         timeout=TIMEOUT,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

@@ -66,6 +66,7 @@ class RetireSettings:
     mode: Mode
     databrain_base_url: str
     databrain_api: DatabrainApi
+    databrain_ca: S3Location | None
     service_token_secret_arn: str
     backup_by_default: bool
     undetermined_embeds: UndeterminedEmbeds
@@ -91,6 +92,7 @@ class RetireSettings:
             mode=_choice(environment, "MODE", Mode),
             databrain_base_url=base_url("DATABRAIN_BASE_URL", _text(environment, "DATABRAIN_BASE_URL")),
             databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
+            databrain_ca=_s3_location(environment, "DATABRAIN_CA_URI"),
             service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
             backup_by_default=_boolean(environment, "BACKUP_BY_DEFAULT"),
             undetermined_embeds=_choice(environment, "UNDETERMINED_EMBEDS", UndeterminedEmbeds),
@@ -155,6 +157,7 @@ class SweepSettings:
     environment_name: str
     databrain_base_url: str
     databrain_api: DatabrainApi
+    databrain_ca: S3Location | None
     service_token_secret_arn: str
     embed_map: S3Location | None
     retirable_datamarts: tuple[str, ...]
@@ -177,6 +180,7 @@ class SweepSettings:
             environment_name=_text(environment, "ENVIRONMENT_NAME"),
             databrain_base_url=base_url("DATABRAIN_BASE_URL", _text(environment, "DATABRAIN_BASE_URL")),
             databrain_api=_choice(environment, "DATABRAIN_API", DatabrainApi),
+            databrain_ca=_s3_location(environment, "DATABRAIN_CA_URI"),
             service_token_secret_arn=_arn(environment, "SERVICE_TOKEN_SECRET_ARN"),
             embed_map=_s3_location(environment, "EMBED_MAP_URI"),
             retirable_datamarts=_some_globs(environment, "RETIRABLE_DATAMARTS"),

@@ -1,10 +1,12 @@
 """Where the retire function is put together, once for an execution environment and again for each invocation."""
 
 import os
+from functools import partial
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 
+from retirement.certificate_authority import read_authority
 from retirement.coordination import CoordinationTable
 from retirement.databrain import DatabrainClient, http_client
 from retirement.embed_map import S3EmbedMap
@@ -28,9 +30,11 @@ class Wiring:
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
         self.settings = RetireSettings.from_environment(os.environ)
         session = boto3.Session()
-        self._http = http_client(self.settings.databrain_base_url)
         self._token = ServiceToken(session.client("secretsmanager", config=AWS), self.settings.service_token_secret_arn)
         s3 = session.client("s3", config=AWS)
+        ca = self.settings.databrain_ca
+        authority = None if ca is None else partial(read_authority, s3, ca)  # with the first request
+        self._http = http_client(self.settings.databrain_base_url, authority)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
         self._embed_map = S3EmbedMap(s3, self.settings.embed_map)
         self._coordination = CoordinationTable(
