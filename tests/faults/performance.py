@@ -144,6 +144,7 @@ class Invocation:
     schedules_read_at: float = 0.0
     locked_at: float | None = None
     reserved_at: float | None = None
+    keys: set[str] = field(default_factory=set)  # of data apps, that it has read
 
     @property
     def is_last(self) -> bool:
@@ -857,6 +858,8 @@ class Performance:
                 by.first_look = self.seconds
         elif route is RouteId.LIST_DATA_APPS:
             by.embeds_looked_at = self.seconds
+        elif route is RouteId.LIST_EMBEDS:
+            by.keys.add(request.token)
         if route is not RouteId.DELETE_DATAMART:
             return answer_of(there, asked)
         before, embeds = dict(there.datamarts), embeds_of(there)

@@ -520,7 +520,7 @@ class _Author:
             self._add(None, Small())
         if to is To.ROTATED:
             return
-        created_in = -DAY + random.choice((-HOUR, 0.0, HOUR))
+        created_in = -DAY + random.choice((-HOUR, HOUR))
         self._add(None, OtherHas(random.choice((NAME, NAME, None)), self._is_likely(0.6), created_in))
         if self._is_likely(0.4):
             self._add(None, Undated())

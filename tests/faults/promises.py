@@ -12,11 +12,13 @@ from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json
 from retirement.errors import GivenUp, RetirementError
+from retirement.results import ConfirmedBy
+from retirement.scheduling import SETTLED
 from retirement.settings import Mode, UndeterminedEmbeds
 from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
-from tests.faults.performance import Deletion, Identity, Invocation, Performance, Published
+from tests.faults.performance import Deletion, Identity, Invocation, Kept, Performance, Published
 from tests.faults.plays import Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
@@ -78,8 +80,16 @@ def _as_asked_for(deletion: Deletion, play: Performance) -> bool | None:
 
 
 def _asked_at(by: Invocation, play: Performance) -> float:
-    """The earlier of the event's time and its first arrival, and of when the first date was asked for."""
-    own = min(seconds_of(parse_timestamp(by.event["time"])), play.arrived_at[by.message.event])
+    """The earlier of the event's time and its first arrival, and of when the first date was asked for.
+
+    An arrival of which every delivery crashed, or could not write, is known to nobody.
+    """
+    arrivals = [
+        each.message.sent_at
+        for each in play.invocations
+        if each.message.event == by.message.event and (each is by or not (each.crashed or each.is_struck))
+    ]
+    own = min(seconds_of(parse_timestamp(by.event["time"])), *arrivals)
     schedules = play.kept_of(by.identity, "schedule-1.json")
     return min(own, seconds_of(parse_timestamp(schedules[0]["requestedAt"]))) if schedules else own
 
@@ -165,14 +175,15 @@ def _in_time(deletion: Deletion, play: Performance) -> bool | None:
     asked_at = min(seconds_of(parse_timestamp(by.event["time"])), by.message.sent_at)
     if is_plain and asked_at >= seconds_of(parse_timestamp(standing["requestedAt"])):
         return None  # asked without a date, later: it is retired now
-    if is_plain and _kept_at(standing, by.identity, play) >= by.schedules_read_at:
-        return None  # a date for a request that is being carried out
+    kept = _kept_as(standing, by.identity, play)
+    if kept.at >= by.schedules_read_at and (is_plain or by.ahead - kept.by.ahead > SETTLED.total_seconds()):
+        return None  # a date for a request that is being carried out, or a move by a clock that is so far behind
     return deletion.at >= seconds_of(parse_timestamp(standing["retireAt"])) - max(0.0, by.ahead)
 
 
-def _kept_at(schedule: Parsed, identity: Identity, play: Performance) -> float:
+def _kept_as(schedule: Parsed, identity: Identity, play: Performance) -> Kept:
     return next(
-        kept.at
+        kept
         for key, kept in play.kept.items()
         if kept.by.identity == identity
         and "/schedule-" in key
@@ -239,13 +250,20 @@ def _fits_cancelled(later: Published, told_at: float, play: Performance) -> bool
     if later.result["reason"] == "retirement_id_reused" and _has_other_content(later.by, play):
         return True
     # what was on its way when it was told; an event that is another stack's by now
-    return later.by.started <= told_at or later.by.event["detail"]["environment"] != later.by.settings.environment_name
+    return later.by.started <= told_at or _is_of_another_stack(later.by)
+
+
+def _is_of_another_stack(by: Invocation) -> bool:
+    """By now: `EnvironmentName` has changed."""
+    return bool(by.event["detail"]["environment"] != by.settings.environment_name)
 
 
 def _has_other_content(by: Invocation, play: Performance) -> bool:
-    """Whether the dates that are kept under its identity are another request's."""
-    schedules = play.kept_of(by.identity, "schedule-1.json")
-    return bool(schedules and _content(_parsed(schedules[0]["event"])) != _content(by.event))
+    """Whether the identity is another request's: its intent, or the first date that is kept under it."""
+    intended = play.intended.get(by.identity)
+    owners = [_parsed(schedule["event"]) for schedule in play.kept_of(by.identity, "schedule-1.json")]
+    owners += [intended.by.event] if intended else []
+    return any(_content(owner) != _content(by.event) for owner in owners)
 
 
 def _identities(play: Performance) -> set[Identity]:
@@ -301,19 +319,18 @@ def _is_told(deletion: Deletion, play: Performance) -> bool | None:
     )
 
 
-def _lost_answers(play: Performance) -> bool | None:
-    told = [each for each in play.published if "answer was lost" in each.result["message"]]
-    return all(_has_lost_answer(each, play) for each in told) if told else None
+def _answered_so(play: Performance) -> bool | None:
+    """By a response only where there was one, and an answer is called lost only where it was."""
+    deleted = [each for each in play.published if each.result["outcome"] == "deleted"]
+    return all(_is_so(each, play) for each in deleted) if deleted else None
 
 
-def _has_lost_answer(each: Published, play: Performance) -> bool:
-    return any(
-        sent.by.identity == each.by.identity and not sent.is_clear and not sent.is_refused for sent in play.sent
-    ) or _crashed_at_delete(each.by.identity, play)
-
-
-def _crashed_at_delete(identity: Identity, play: Performance) -> bool:
-    return any(sent.by.identity == identity and sent.by.crashed for sent in play.sent)
+def _is_so(deleted: Published, play: Performance) -> bool:
+    sent = [each for each in play.sent if each.by.identity == deleted.by.identity]
+    if deleted.result["confirmedBy"] == ConfirmedBy.RESPONSE:
+        return any(each.is_clear for each in sent)
+    is_lost = any(each.by.crashed or not (each.is_clear or each.is_refused) for each in sent)
+    return is_lost or "answer was lost" not in deleted.result["message"]
 
 
 def _is_kept(play: Performance) -> bool:
@@ -373,7 +390,7 @@ def _comes(play: Performance) -> bool | None:
             due = seconds_of(parse_timestamp(schedules[-1]["retireAt"]))
             held.append(
                 any(
-                    each.result["outcome"] in ENDS | {"failed"} or each.at >= due
+                    each.result["outcome"] in ENDS | {"failed"} or each.at >= due or _is_of_another_stack(each.by)
                     for each in play.published
                     if each.by.identity == identity and each.result["outcome"] != "scheduled"
                 )
@@ -404,11 +421,17 @@ def _rotates(play: Performance) -> bool | None:
 
 
 def _tells_no_secret(play: Performance) -> bool:
-    bodies = [key + stored.body for key, stored in play.evidence.objects.items()]
+    """No token, and no key of a data app that the attempt has read, which is what it can look for."""
+    tokens = play.there.service_tokens
+    for key, stored in play.evidence.objects.items():
+        by = play.kept[key].by
+        if any(secret in key + stored.body for secret in (*tokens, *by.keys)):
+            return False
     written = "\n".join(
-        (*bodies, *play.results_topic.messages, *map(repr, play.telemetry.steps), *errors_told(play.telemetry.errors))
+        (*play.results_topic.messages, *map(repr, play.telemetry.steps), *errors_told(play.telemetry.errors))
     )
-    return not any(secret in written for secret in play.there.secrets)
+    keys = {key for invocation in play.invocations for key in invocation.keys}
+    return not any(secret in written for secret in (*tokens, *keys))
 
 
 PROMISES: dict[str, Promise] = {
@@ -432,7 +455,7 @@ PROMISES: dict[str, Promise] = {
     "`deleted` is said only of what is gone, where it was": _deleted_means_gone,
     "no end and no giving-up denies a deletion": _each_deletion(_no_denial),
     "what was deleted is told as deleted, or as unconfirmed": _each_deletion(_is_told),
-    "an answer is called lost only where one was": _lost_answers,
+    "what is said of Databrain's answer is so": _answered_so,
     "what is published is kept, to the byte": _is_kept,
     "every receipt is published": _is_published,
     "every error says what it is": _is_clear,

@@ -77,7 +77,7 @@ class TwoOrganisations:
         self.second = _second()
         self.secret = SERVICE_TOKEN
         self.base_url = SETTINGS.databrain_base_url
-        self.secrets = [SERVICE_TOKEN, APP_KEY, OTHER_TOKEN, OTHER_KEY]
+        self.service_tokens = [SERVICE_TOKEN, OTHER_TOKEN]
         self.embed_map = FakeEmbedMap()
         self.owners_map = OwnersMap()
         self._tokens = {SERVICE_TOKEN: self.first, OTHER_TOKEN: self.second}
@@ -158,8 +158,8 @@ class TwoOrganisations:
             case To.OTHER_URL:
                 self.secret, self.base_url = OTHER_TOKEN, OTHER_URL
             case To.ROTATED:
-                self.secret = f"made-up-token-{len(self.secrets)}"
-                self.secrets.append(self.secret)
+                self.secret = f"made-up-token-{len(self.service_tokens)}"
+                self.service_tokens.append(self.secret)
                 self._tokens[self.secret] = self._tokens.get(old, self.first)
             case To.BACK:
                 self.secret, self.base_url = SERVICE_TOKEN, SETTINGS.databrain_base_url
@@ -213,6 +213,7 @@ def _second() -> Organisation:
     second = organisation()
     second.service_token = OTHER_TOKEN
     del second.datamarts["returns"]
+    put(second, NAME, CREATED_AT - timedelta(hours=1))  # no two of them were created in the same millisecond
     put(second, "stock", CREATED_AT - timedelta(hours=7))
     at = format_timestamp(CREATED_AT - timedelta(hours=8))
     key = ApiToken(OTHER_KEY, "key", "", at, expired=False)
