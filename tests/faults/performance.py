@@ -144,7 +144,7 @@ class Invocation:
     schedules_read_at: float = 0.0
     locked_at: float | None = None
     reserved_at: float | None = None
-    keys: set[str] = field(default_factory=set)  # of data apps, that it has read
+    secrets: set[str] = field(default_factory=set)  # tokens, and keys of data apps, that it has used
 
     @property
     def is_last(self) -> bool:
@@ -852,14 +852,13 @@ class Performance:
         """Let a request to Databrain have its effect, and write down what it was."""
         asked, there = self.there.meant(request, base_url)
         route, name = request.route, by.identity[0]
+        by.secrets.add(request.token)
         if route is RouteId.LIST_DATAMARTS:
             by.look = Look(self.seconds, request.token, there, there.datamarts.get(name))
             if by.first_look is None:
                 by.first_look = self.seconds
         elif route is RouteId.LIST_DATA_APPS:
             by.embeds_looked_at = self.seconds
-        elif route is RouteId.LIST_EMBEDS:
-            by.keys.add(request.token)
         if route is not RouteId.DELETE_DATAMART:
             return answer_of(there, asked)
         before, embeds = dict(there.datamarts), embeds_of(there)

@@ -52,7 +52,7 @@ def _changed_since_it_was_seen(deletion: Deletion) -> bool:
 
 
 def _once(play: Performance) -> bool | None:
-    deletions = Counter(deletion.by.identity for deletion in play.deletions)
+    deletions = Counter(deletion.by.identity for deletion in play.deletions if not _changed_since_it_was_seen(deletion))
     return all(count == 1 for count in deletions.values()) if deletions else None
 
 
@@ -421,17 +421,15 @@ def _rotates(play: Performance) -> bool | None:
 
 
 def _tells_no_secret(play: Performance) -> bool:
-    """No token, and no key of a data app that the attempt has read, which is what it can look for."""
-    tokens = play.there.service_tokens
+    """No token and no key that the attempt has read, which is what it can look for."""
     for key, stored in play.evidence.objects.items():
-        by = play.kept[key].by
-        if any(secret in key + stored.body for secret in (*tokens, *by.keys)):
+        if any(secret in key + stored.body for secret in play.kept[key].by.secrets):
             return False
     written = "\n".join(
         (*play.results_topic.messages, *map(repr, play.telemetry.steps), *errors_told(play.telemetry.errors))
     )
-    keys = {key for invocation in play.invocations for key in invocation.keys}
-    return not any(secret in written for secret in (*tokens, *keys))
+    secrets = {secret for invocation in play.invocations for secret in invocation.secrets}
+    return not any(secret in written for secret in (*play.there.service_tokens, *secrets))
 
 
 PROMISES: dict[str, Promise] = {

@@ -66,7 +66,9 @@ class OwnersMap:
 
     def as_read(self) -> EmbedMap:
         """The map as the function reads it."""
-        return EmbedMap({embed_id: name for embed_id, (name, _) in self.entries.items()}, moment(self.made_at))
+        names = {embed_id: name for embed_id, (name, _) in self.entries.items()}
+        seen = {embed_id: parse_timestamp(seen) for embed_id, (_, seen) in self.entries.items()}
+        return EmbedMap(names, moment(self.made_at), seen if self.is_dated else {})
 
 
 class TwoOrganisations:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from retirement.canonical import sha256_hex
-from retirement.errors import BackupFailed, ConfigurationError, DatabrainUnavailable, DatabrainUnexpected, NotYetDue
+from retirement.errors import (
+    BackupFailed,
+    ConfigurationError,
+    DatabrainUnavailable,
+    DatabrainUnexpected,
+    GivenUp,
+    NotYetDue,
+)
 from retirement.intake import receive
 from retirement.keys import rejected_key
 from retirement.results import Reason
@@ -382,13 +389,14 @@ def test_recreated_at_the_same_time(
     assert result["outcome"] == outcome
 
 
+@pytest.mark.parametrize("receives", [(1, 2), (6,)], ids=["the first of six", "the last of six"])
 @pytest.mark.parametrize("time", ["2026-03-01T12:00:00Z", "2026-03-02T12:00:00Z"], ids=["this second", "ahead"])
-def test_recreated_before_it_is_sent_again(world: World, time: str) -> None:
-    """Sent again from `Failures`, a request is still as old as its first arrival."""
+def test_recreated_before_it_is_sent_again(world: World, time: str, receives: tuple[int, ...]) -> None:
+    """Sent again from `Failures`, a request is still as old as its first arrival, whatever came to nothing."""
     event = requested() | {"time": time}
     failing = FailAt("databrain.find", DatabrainUnavailable("HTTP 503"))
-    for receive_count in (1, 2):
-        with pytest.raises(DatabrainUnavailable):
+    for receive_count in receives:
+        with pytest.raises((DatabrainUnavailable, GivenUp)):
             world.deliver(event, failing, receive_count=receive_count)
     world.databrain.datamarts["sales"] = entry_of(created_at=START + MILLISECOND)
     world.clock.advance(3 * 86_400)

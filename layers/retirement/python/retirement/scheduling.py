@@ -94,8 +94,8 @@ def _set_date(attempt: _Attempt) -> Document:
     require_environment(attempt.request.environment, attempt.settings.environment_name)
     attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
-    current = _with_this(record, attempt)
-    is_new = current is not record.date
+    before, current = record.date, _with_this(record, attempt)
+    is_new = before is None or current.number > before.number
     _set_timers(current, attempt)
     # who moves, cancels or retires writes first and looks then: one of the two sees the other
     while (record := attempt.record()).date is not None and record.date.number > current.number:
@@ -243,6 +243,7 @@ def _conclude(attempt: _Attempt) -> Document:
     if ended is not None:
         return ended
     require_environment(attempt.request.environment, attempt.settings.environment_name)
+    record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
     raise given_up(attempt, record.intent, None)
 
 

@@ -228,6 +228,7 @@ def _conclude(attempt: _Attempt) -> Document:
     intent, reason = record.intent, None
     if intent is None:
         require_environment(attempt.request.environment, attempt.settings.environment_name)
+        record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
     else:
         require_same_request(attempt.request, intent.content_hash)
     with suppress(AwsCallFailed):  # the table may vanish
