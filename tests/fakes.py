@@ -462,7 +462,7 @@ def interfered(ports: PortsT, interference: Interference) -> PortsT:
     return replace(ports, **cast("Any", outward))
 
 
-_STAYING_INSIDE = frozenset({"fingerprint", "place_of_secret"})
+_STAYING_INSIDE = frozenset({"can_send", "fingerprint", "place_of_secret"})
 
 
 class _Calls:

@@ -174,12 +174,20 @@ def test_a_retirement(costs: Costs) -> None:
     world.databrain.datamarts["sales"] = datamart()
     assert world.deliver(requested("sales"))["outcome"] == "deleted"
     calls, told = Counter(world.calls), costs.quantities("1,000 retirements")
-    assert told["bucket, writes"] == calls["evidence.create"] * THOUSAND
+    assert told["bucket, writes and lists"] == (calls["evidence.create"] + calls["evidence.list"]) * THOUSAND
     assert told["bucket, reads"] == calls["evidence.read"] * THOUSAND
     assert told["table, writes"] == sum(units * calls[name] for name, units in WRITES.items()) * THOUSAND
     assert told["table, reads"] == sum(units * calls[name] for name, units in READS.items()) * THOUSAND
     assert told["topic, publications"] == calls["results_topic.publish"] * THOUSAND
-    known = {*WRITES, *READS, "evidence.create", "evidence.read", "results_topic.publish", "embed_map.read"}
+    known = {
+        *WRITES,
+        *READS,
+        "evidence.create",
+        "evidence.list",
+        "evidence.read",
+        "results_topic.publish",
+        "embed_map.read",
+    }
     assert {name for name in calls if not name.startswith("databrain.")} == known
     counts = costs.counts
     memory = counts["memory of a function, MB"] / 1024
@@ -213,7 +221,7 @@ def test_a_retirement_with_a_date(costs: Costs, monkeypatch: pytest.MonkeyPatch)
     assert told["function, invocations"] == scheduling * THOUSAND
     assert told["queue, requests"] == scheduling * 3 * THOUSAND
     assert told["timers going off"] == len(ends) * THOUSAND
-    assert told["bucket, writes"] == calls["evidence.create"] * THOUSAND
+    assert told["bucket, writes and lists"] == (calls["evidence.create"] + calls["evidence.list"]) * THOUSAND
     assert told["bucket, reads"] == calls["evidence.read"] * THOUSAND
     assert told["topic, publications"] == calls["results_topic.publish"] * THOUSAND
     memory = costs.counts["memory of a function, MB"] / 1024
