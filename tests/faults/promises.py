@@ -19,7 +19,7 @@ from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
 from tests.faults.performance import Deletion, Identity, Invocation, Kept, Performance, Published
-from tests.faults.plays import Exchange, Outage, Play, SecretInside, To, Trouble, Worn
+from tests.faults.plays import Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
 # None: the play has nothing to say on it.
@@ -399,7 +399,9 @@ def _comes(play: Performance) -> bool | None:
 
 
 def _ends_well(play: Performance) -> bool | None:
-    """Once nothing strikes any more, nothing is given up for an error of ours."""
+    """Once nothing strikes any more, nothing is given up for an error of ours - with its receives before it."""
+    if any(isinstance(step.act, Worn) for step in play.play.steps):
+        return None
     return not any(
         isinstance(invocation.error, GivenUp) and invocation.error.reason == "internal_error"
         for invocation in play.invocations
@@ -415,7 +417,9 @@ def _rotates(play: Performance) -> bool | None:
         return None
     if any(isinstance(act, Outage) or (isinstance(act, Trouble) and act.fault) for act in acts):
         return None
-    if not play.there.first.options.lists_created_at or any(isinstance(act, SecretInside | Worn) for act in acts):
+    if not play.there.first.options.lists_created_at or any(
+        isinstance(act, Deploy | SecretInside | Worn) for act in acts
+    ):
         return None
     return not any(each.result["outcome"] == "failed" for each in play.published)
 

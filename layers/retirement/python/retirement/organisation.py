@@ -44,22 +44,15 @@ class Organisation:
     ) -> bool:
         """Whether a later look is at the same organisation: by the same token, or one witness is still there.
 
-        A token that was rotated has another fingerprint. Where a witness has a time, a name alone is none: names repeat
-        from one organisation to the next. Where there was nothing else, the datamart itself is the witness, if it was
-        created at the same time.
+        A token that was rotated has another fingerprint. A name without a time is no witness: names repeat from one
+        organisation to the next. Where there was nothing else, the datamart itself is the witness, if it was created at
+        the same time.
         """
         if fingerprint(self.identity) == self.fingerprint:
             return True
         if not self.datamarts and not self.data_apps:
             return has_same_creation
-        return self._is_among(self.datamarts, datamarts) or self._is_among(self.data_apps, data_apps())
-
-    def _is_among(self, witnesses: Times, seen: Times) -> bool:
-        is_dated = any(time is not None for time in (*self.datamarts.values(), *self.data_apps.values()))
-        return any(
-            name in seen and seen[name] == created_at and not (is_dated and created_at is None)
-            for name, created_at in witnesses.items()
-        )
+        return _has_one_of(self.datamarts, datamarts) or _has_one_of(self.data_apps, data_apps())
 
     def document(self) -> Document:
         """The organisation as plans and intents keep it."""
@@ -84,6 +77,10 @@ class Organisation:
 def identity_of(datamart_name: str, retirement_id: str) -> str:
     """What a fingerprint is bound to, so that it tells nothing about another retirement's."""
     return canonical_json([datamart_name, retirement_id])
+
+
+def _has_one_of(witnesses: Times, seen: Times) -> bool:
+    return any(created_at is not None and seen.get(name) == created_at for name, created_at in witnesses.items())
 
 
 def _written(times: Times) -> Document:
