@@ -144,7 +144,7 @@ class Invocation:
     schedules_read_at: float = 0.0
     locked_at: float | None = None
     reserved_at: float | None = None
-    secrets: set[str] = field(default_factory=set)  # tokens, and keys of data apps, that it has used
+    secrets: set[str] = field(default_factory=set)  # tokens and keys that it has used
 
     @property
     def is_last(self) -> bool:

@@ -553,7 +553,7 @@ class _Author:
     def _parameters(self) -> None:
         random = self._random
         first = random.choice(STRICTER)
-        self._add(self._after_the_intent(), Deploy(first))
+        self._add(At(0.0) if self._is_likely(0.3) else self._after_the_intent(), Deploy(first))
         if self._is_likely(0.4):
             self._add(self._after_the_intent(), Deploy(random.choice((*STRICTER, *AS_BEFORE))))
         if self._is_likely(0.3):  # and back

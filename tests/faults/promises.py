@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json
 from retirement.errors import GivenUp, RetirementError
+from retirement.keys import retirement_key
 from retirement.results import ConfirmedBy
 from retirement.scheduling import SETTLED
 from retirement.settings import Mode, UndeterminedEmbeds
@@ -19,7 +20,7 @@ from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
 from tests.faults.performance import Deletion, Identity, Invocation, Kept, Performance, Published
-from tests.faults.plays import Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
+from tests.faults.plays import NAME, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
 # None: the play has nothing to say on it.
@@ -161,7 +162,7 @@ def _same_token(play: Performance) -> bool | None:
 
 def _same_organisation(deletion: Deletion, play: Performance) -> bool | None:
     intended = play.intended.get(deletion.by.identity)
-    if intended is None or intended.look is None:
+    if intended is None or intended.look is None or not _is_told_apart(deletion.by.identity, play):
         return None
     return intended.look.organisation is deletion.organisation
 
@@ -284,11 +285,16 @@ def _deleted_means_gone(play: Performance) -> bool | None:
     held = [
         kept.was_gone is True
         for key, kept in play.kept.items()
-        if key.endswith("/receipt.json")
-        and "rejected/" not in key
+        if key == retirement_key(*kept.by.identity, "receipt.json")
         and _parsed(play.evidence.objects[key].body)["outcome"] == "deleted"
+        and _is_told_apart(kept.by.identity, play)
     ]
     return all(held) if held else None
+
+
+def _is_told_apart(identity: Identity, play: Performance) -> bool:
+    """Where no createdAt is told, names alone tell organisations apart, and both have this one."""
+    return identity[0] == NAME or play.there.first.options.lists_created_at
 
 
 def _no_denial(deletion: Deletion, play: Performance) -> bool | None:
@@ -425,15 +431,14 @@ def _rotates(play: Performance) -> bool | None:
 
 
 def _tells_no_secret(play: Performance) -> bool:
-    """No token and no key that the attempt has read, which is what it can look for."""
+    """No token and no key that the attempt has used: others it cannot look for."""
     for key, stored in play.evidence.objects.items():
         if any(secret in key + stored.body for secret in play.kept[key].by.secrets):
             return False
     written = "\n".join(
         (*play.results_topic.messages, *map(repr, play.telemetry.steps), *errors_told(play.telemetry.errors))
     )
-    secrets = {secret for invocation in play.invocations for secret in invocation.secrets}
-    return not any(secret in written for secret in (*play.there.service_tokens, *secrets))
+    return not any(secret in written for invocation in play.invocations for secret in invocation.secrets)
 
 
 PROMISES: dict[str, Promise] = {

@@ -79,7 +79,7 @@ class TwoOrganisations:
         self.second = _second()
         self.secret = SERVICE_TOKEN
         self.base_url = SETTINGS.databrain_base_url
-        self.service_tokens = [SERVICE_TOKEN, OTHER_TOKEN]
+        self._rotations = 0
         self.embed_map = FakeEmbedMap()
         self.owners_map = OwnersMap()
         self._tokens = {SERVICE_TOKEN: self.first, OTHER_TOKEN: self.second}
@@ -160,8 +160,8 @@ class TwoOrganisations:
             case To.OTHER_URL:
                 self.secret, self.base_url = OTHER_TOKEN, OTHER_URL
             case To.ROTATED:
-                self.secret = f"made-up-token-{len(self.service_tokens)}"
-                self.service_tokens.append(self.secret)
+                self._rotations += 1
+                self.secret = f"made-up-token-{self._rotations}"
                 self._tokens[self.secret] = self._tokens.get(old, self.first)
             case To.BACK:
                 self.secret, self.base_url = SERVICE_TOKEN, SETTINGS.databrain_base_url
