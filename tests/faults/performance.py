@@ -564,7 +564,7 @@ class Performance:
     def _calm_down(self) -> None:
         """Nothing strikes any more, and what was given up is sent again."""
         self.is_calm = True
-        self.slow = 0.0
+        self.slow, self._worn = 0.0, 0
         self._outages.clear()
         for _ in range(CALM_ROUNDS):
             if not self.failures:
