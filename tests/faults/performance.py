@@ -742,7 +742,7 @@ class Performance:
     def _retire_ports(self, line: _Line, host: _Host, clock: HostClock, inbox: _Inbox) -> RetirePorts:
         return RetirePorts(
             databrain=DatabrainClient(
-                cast("Any", Connection(line.request)),
+                cast("Any", Connection(line.request, host.base_url)),
                 api=self.settings[Function.RETIRE].databrain_api,
                 token=host.token,
                 clock=clock,

@@ -20,7 +20,7 @@ from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
 from tests.faults.performance import Deletion, Identity, Invocation, Kept, Performance, Published
-from tests.faults.plays import NAME, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
+from tests.faults.plays import NAME, Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
 # None: the play has nothing to say on it.

@@ -168,10 +168,9 @@ def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -
 class Connection:
     """As much of `httpx.Client` as the client uses: nine tenths of a case's time would be spent in the rest of it."""
 
-    base_url = "https://databrain.test"
-
-    def __init__(self, send: Callable[[Sent], Answer]) -> None:
+    def __init__(self, send: Callable[[Sent], Answer], base_url: str = "https://databrain.test") -> None:
         self._send = send
+        self.base_url = base_url
 
     @contextmanager
     def stream(

@@ -91,7 +91,8 @@ def _set_date(attempt: _Attempt) -> Document:
     ended = _ended(record, attempt)
     if ended is not None:
         return ended
-    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    if record.intent is None:  # an open deletion is recovered, whatever the stack is called by now
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
     attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
     before, current = record.date, _with_this(record, attempt)
@@ -242,7 +243,8 @@ def _conclude(attempt: _Attempt) -> Document:
     ended = ended_by_now(attempt, record)
     if ended is not None:
         return ended
-    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    if record.intent is None:
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
     record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
     raise given_up(attempt, record.intent, None)
 
