@@ -54,7 +54,7 @@ def run_proxy(stack: EmbeddedStack, seed: int) -> Iterator[Proxy]:
             stderr=subprocess.STDOUT,
             pass_fds=[listener.fileno()],
         )
-    with process, httpx.Client(base_url=f"{endpoint}/_microburst", timeout=30, trust_env=False) as control:
+    with process, httpx.Client(base_url=f"{endpoint}/_microburst", timeout=120, trust_env=False) as control:
         try:
             yield Proxy(endpoint, control)
         finally:
