@@ -1,6 +1,7 @@
 """What goes wrong during a soak: AWS, Databrain, and the function's own processes."""
 
 from collections import Counter
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -131,7 +132,9 @@ class Turbulence:
             for process in psutil.process_iter(["environ"])
             if (process.info["environ"] or {}).get("AWS_ENDPOINT_URL") == self._proxy.endpoint
         ]
-        if processes:
+        if not processes:
+            return
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
             self._random.choice(processes).kill()
             self.killed += 1
 
