@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import httpx
 from botocore.exceptions import BotoCoreError
 
 from retirement.canonical import Document
@@ -148,8 +149,11 @@ def main(arguments: list[str]) -> int:
         url = base_url("BASE_URL", options.base_url)
     except ConfigurationError as error:
         raise NoMap(f"{error}, as DatabrainBaseUrl") from None
-    token = ServiceToken(secrets_manager(), options.secret_arn)
-    with http_client(url) as http:
+    try:
+        token, connections = ServiceToken(secrets_manager(), options.secret_arn), http_client(url)
+    except (httpx.InvalidURL, ImportError, ValueError) as error:
+        raise NoMap(f"a proxy or an AWS setting of the environment cannot be used: {error}") from error
+    with connections as http:
         client = DatabrainClient(http, api=options.api, token=token, clock=_Unhurried(), telemetry=_Uncounted())
         listing, failures = client.list_embeds()
     if failures or listing.gaps:

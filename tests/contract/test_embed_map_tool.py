@@ -182,6 +182,24 @@ def test_an_embed_without_a_time(file: Path) -> None:
     assert (entry["updatedAt"], entry["datamart"]) == (None, "")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("HTTPS_PROXY", "http://proxy:port"),
+        ("NO_PROXY", "[::1]"),
+        ("NO_PROXY", "fd00::/8"),
+    ],
+)
+def test_what_the_environment_says(variable: str, value: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment that cannot be used is told in one line, before anything is read."""
+    monkeypatch.delenv(variable.lower(), raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(NoMap, match="a proxy or an AWS setting of the environment cannot be used: "):
+        main([str(file), "--base-url", "https://api.usedatabrain.com", "--secret-arn", SECRET_ARN])
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("fails", ["os.fsync", "os.replace"])
 def test_a_map_that_cannot_be_written(
     databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch, fails: str
