@@ -11,7 +11,7 @@ SOAK := .venv/soak
 UV := .venv/uv
 
 # What is given reaches the shell in the environment, as it was typed: neither make nor the shell reads anything into it.
-GIVEN := API BASE_URL BUCKET CASE FILE MINUTES PYTHON REPORT SECRET_ARN SEED
+GIVEN := API BASE_URL BUCKET CASE FILE MINUTES PLAY PYTHON REPORT SECRET_ARN SEED
 $(foreach name,$(GIVEN),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
 
 # ---- What a person calls -------------------------------------------------------------------------------------------

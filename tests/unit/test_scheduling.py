@@ -844,6 +844,21 @@ def test_the_environment_is_renamed(world: World, after: bool) -> None:  # noqa:
     assert world.schedule(cancelled(retirementId="another"))["reason"] == "invalid_request"
 
 
+def test_an_open_deletion_is_cancelled_on_a_renamed_stack(world: World) -> None:
+    """A cancellation stops an open deletion, whatever the stack is called by now."""
+    with pytest.raises(Crash):
+        world.deliver(requested(), CrashAt("databrain.delete"))
+    world.clock.advance(61)
+    world.settings = replace(world.settings, environment_name="live")
+    world.schedule_settings = replace(world.schedule_settings, environment_name="live")
+
+    with pytest.raises(AttemptInterrupted):
+        world.schedule(cancelled())
+
+    assert world.deliver(requested())["outcome"] == world.schedule(cancelled())["outcome"] == "cancelled"
+    assert "sales" in world.databrain.datamarts
+
+
 def test_an_open_deletion_is_sent_again_to_a_renamed_stack(world: World) -> None:
     """Sent again from `Failures`, an open deletion is handed on to who recovers it, whatever the stack is called."""
     with pytest.raises(Crash):

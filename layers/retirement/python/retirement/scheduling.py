@@ -91,8 +91,7 @@ def _set_date(attempt: _Attempt) -> Document:
     ended = _ended(record, attempt)
     if ended is not None:
         return ended
-    if record.intent is None:  # an open deletion is recovered, whatever the stack is called by now
-        require_environment(attempt.request.environment, attempt.settings.environment_name)
+    _require_environment(record, attempt)
     attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
     before, current = record.date, _with_this(record, attempt)
@@ -112,6 +111,12 @@ def _set_date(attempt: _Attempt) -> Document:
     if _is_due_soon(current, attempt):
         return _remind(current, attempt)
     return publish(current.kept.body, attempt.ports, again=not is_new)
+
+
+def _require_environment(record: Record, attempt: _Attempt | _Cancelling) -> None:
+    """An open deletion is recovered, or cancelled, whatever the stack is called by now."""
+    if record.intent is None:
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
 
 
 def _ended(record: Record, attempt: _Attempt) -> Document | None:
@@ -243,8 +248,7 @@ def _conclude(attempt: _Attempt) -> Document:
     ended = ended_by_now(attempt, record)
     if ended is not None:
         return ended
-    if record.intent is None:
-        require_environment(attempt.request.environment, attempt.settings.environment_name)
+    _require_environment(record, attempt)
     record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
     raise given_up(attempt, record.intent, None)
 
@@ -263,7 +267,7 @@ def _cancel(attempt: _Cancelling) -> Document:
     if record.receipt is not None:
         _clear_timers(attempt)
         return _publish_cancelled(record.receipt.body, attempt, again=True)
-    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    _require_environment(record, attempt)
     what = (
         "The retirement is not carried out, and neither is a request for it that comes later."
         if record.date is not None
@@ -292,7 +296,7 @@ def _conclude_cancelling(attempt: _Cancelling) -> Document:
     if record.receipt is not None:
         _clear_timers(attempt)
         return _publish_cancelled(record.receipt.body, attempt, again=True)
-    require_environment(attempt.request.environment, attempt.settings.environment_name)
+    _require_environment(record, attempt)
     raise given_up(attempt, record.intent, None, cancellation_failure_file_name)
 
 
