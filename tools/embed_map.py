@@ -64,7 +64,8 @@ def embed_map(embeds: tuple[Embed, ...], earlier: EmbedMap) -> dict[str, Documen
     """An entry for each embed, by ID; `datamart` is what the earlier map or Databrain tells, else empty."""
     entries: dict[str, Document] = {}
     for embed in sorted(embeds, key=lambda embed: (embed.data_app_name, embed.embed_id)):
-        told = earlier.told_of(embed)
+        # an entry that does not say what was seen could not be told from one that was carried over
+        told = earlier.told_of(embed) if embed.embed_id in earlier.seen else None
         entries[embed.embed_id] = {
             "name": embed.name,
             "dataApp": embed.data_app_name,

@@ -96,19 +96,17 @@ def test_what_databrain_tells(databrain: Databrain, file: Path, capsys: pytest.C
     assert "0 still to be filled in" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("as_objects", [True, False], ids=["as the tool writes it", "as plain names"])
 @pytest.mark.parametrize("server", [{}, {"embedsTellDatamart": "access_settings"}], ids=["untold", "told"])
 def test_what_was_filled_in_is_kept(
     databrain: Databrain,
     file: Path,
     server: dict[str, object],
-    as_objects: bool,  # noqa: FBT001  # a parameter of the test
 ) -> None:
     """A map that is brought up to date keeps names and nulls, gains new embeds and loses those that are gone."""
     organised(databrain, **server)
     earlier: dict[str, str | None] = {"p-2": "renamed", "b-1": None, "gone": "sales"}
-    objects = {embed_id: {"datamart": name, "name": "old"} for embed_id, name in earlier.items()}
-    file.write_text(json.dumps(objects if as_objects else earlier))
+    seen = {"updatedAt": MADE["createdAt"], "name": "old"}
+    file.write_text(json.dumps({embed_id: {"datamart": name, **seen} for embed_id, name in earlier.items()}))
 
     assert run(databrain, file) == 0
 
@@ -125,7 +123,8 @@ SEEN = '{"updatedAt": "2024-03-01T00:00:00Z", "datamart": "marketing"}'
 @pytest.mark.parametrize(
     ("entry", "updated_at", "is_kept"),
     [
-        (PLAIN, None, True),
+        (PLAIN, None, False),
+        (OBJECT, None, False),
         (PLAIN, "2026-02-01T00:00:00Z", False),
         (OBJECT, "2026-02-01T00:00:00Z", False),
         (SEEN, None, True),
@@ -159,7 +158,7 @@ def test_what_has_changed_since(
 def test_an_editors_map(databrain: Databrain, file: Path) -> None:
     """A byte order mark is none of the map, as the stack has it."""
     organised(databrain)
-    file.write_bytes(b'\xef\xbb\xbf{"p-1": "marketing"}')
+    file.write_bytes(b'\xef\xbb\xbf{"p-1": {"updatedAt": "2024-03-01T00:00:00Z", "datamart": "marketing"}}')
     assert run(databrain, file) == 0
     assert written(file)["p-1"]["datamart"] == "marketing"
 

@@ -391,8 +391,8 @@ def test_many_values_in_one_object(api: Api, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_many_values_are_read_by_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list with more values than one answer may have is read page by page, and commas in texts are no values."""
-    monkeypatch.setattr(databrain, "MOST_VALUES", 300)
-    names = [f"datamart {number:02}{',' * 200}" for number in range(23)]
+    monkeypatch.setattr(databrain, "MOST_VALUES", 1_200)
+    names = [f"datamart {number:03}{',' * 200}" for number in range(103)]
     api.answers[LIST] = [listed(*names)]
 
     assert list(api.client().list_datamarts().created_at) == names
@@ -1370,3 +1370,34 @@ def test_legacy_routes(api: Api) -> None:
         {"isPagination": False},
         {"datamartName": "sales"},
     ]
+
+
+@pytest.mark.parametrize("name", ["x\ud800", "n" * 70_000])
+def test_a_data_app_that_no_query_can_name(api: Api, name: str) -> None:
+    """A data app whose name cannot be asked for is a gap and a failure, as one without a name."""
+    api.answers[APPS] = [data({"name": name, "embeds": []}, {"name": "Portal", "embeds": []})]
+
+    listing, failures = api.client().list_embeds()
+
+    assert len(listing.gaps) == len(failures) == 1
+    assert isinstance(failures[0], DatabrainUnexpected)
+
+
+@pytest.mark.parametrize("count", ["3", 3.0, "many", [1], True])
+def test_a_count_of_embeds_that_is_no_number(api: Api, count: object) -> None:
+    """Where it is not told clearly how many embeds there are, that is not taken for none."""
+    api.answers[APPS] = [data({"name": "Portal", "embeds": [], "embedCount": count})]
+
+    listing, _ = api.client().list_embeds()
+
+    assert listing.gaps == ("how many embeds the data app 'Portal' has",)
+
+
+def test_a_blank_name_tells_no_datamart(api: Api) -> None:
+    """A name of spaces alone says nothing of the datamart that an embed uses."""
+    api.answers[APPS] = [data({"name": "Portal", "embeds": []})]
+    api.answers[EMBEDS] = [data({"embedId": "e", "accessSettings": {"datamartName": " "}})]
+
+    listing, _ = api.client().list_embeds()
+
+    assert [embed.datamart_name for embed in listing.embeds] == [None]

@@ -156,6 +156,19 @@ def test_a_year_ahead(world: World) -> None:
     assert world.timers.standing == {}
 
 
+@pytest.mark.parametrize("moves", [0, 1, 2])
+def test_now_is_asked_for_after_moves(world: World, moves: int) -> None:
+    """Whoever asks later, and for no date, wants it now, however often the date was moved before."""
+    world.schedule(dated(DATE))
+    for number in range(1, moves + 1):
+        world.clock.advance(600)
+        world.schedule(dated(DATE + number * DAY, f"move-{number}", START + timedelta(minutes=10 * number)))
+    world.clock.advance(600)
+
+    now = requested() | {"id": "now", "time": format_timestamp(world.clock.now())}
+    assert world.deliver_now(now)["outcome"] == "deleted"
+
+
 def test_the_first_request_arrives_late(world: World) -> None:
     """Asked for now, and then for a date: the first request, which arrives just before it, waits for the date, too."""
     date = START + timedelta(minutes=30)

@@ -112,6 +112,7 @@ def test_a_webhook_id_that_is_none(door: Door, webhook_id: str) -> None:
         ("2026-02-27T08:30:00Z", "2026-02-27T08:30:00Z"),
         ("2026-02-27t10:30:00.999999+02:00", "2026-02-27T08:29:59Z"),
         ("2026-03-01T13:00:00Z", "2026-03-01T13:00:00Z"),
+        ("0001-01-01T00:00:00.5Z", "1-01-01T00:00:00Z"),
     ],
 )
 def test_the_time_of_the_event(door: Door, timestamp: str, time: str) -> None:

@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from retirement.backup import VerifiedBackup
-from retirement.errors import AwsCallFailed, BackupFailed, DatabrainUnavailable, GivenUp, NotConfirmed, RetirementError
+from retirement.errors import (
+    AttemptInterrupted,
+    AwsCallFailed,
+    BackupFailed,
+    DatabrainUnavailable,
+    GivenUp,
+    NotConfirmed,
+    RetirementError,
+)
 from retirement.keys import retirement_key
 from retirement.ports import DeleteAnswer, DeleteEffect
 from retirement.results import Reason
@@ -296,7 +304,7 @@ def test_aws_call_fails(world: World, name: str, nth: int, after: bool) -> None:
     assert len(set(world.results_topic.messages)) == 1
 
 
-@pytest.mark.parametrize("name", ["coordination.settle", "coordination.last_failure"])
+@pytest.mark.parametrize("name", ["coordination.reserve", "coordination.last_failure"])
 def test_reasons_cannot_be_kept_or_read(world: World, name: str) -> None:
     """Where DynamoDB fails on the way of a recovery nothing is deleted, and the doubt stays."""
     created_at = None if name == "coordination.last_failure" else CREATED_AT
@@ -432,3 +440,24 @@ def test_no_delete_was_sent_and_it_is_gone(world: World) -> None:
     world.databrain.datamarts.clear()
 
     assert "lost" not in world.deliver(requested())["message"]
+
+
+def test_a_doubt_outlives_later_attempts(world: World) -> None:
+    """Where an answer was lost, what later attempts fail for denies nothing, though the datamart is listed still."""
+    trouble = DatabrainUnavailable("HTTP 503")
+    lost = ScriptedDeletion(happens=False, answer=DeleteAnswer(DeleteEffect.UNKNOWN, trouble))
+    refused = ScriptedDeletion(happens=False, answer=DeleteAnswer(DeleteEffect.NONE, trouble))
+    world.databrain.scripted += [lost] * 3
+    with pytest.raises(NotConfirmed):
+        world.deliver(requested())
+    world.clock.advance(LOCK_EXPIRY)
+    with pytest.raises(AttemptInterrupted):
+        world.deliver(requested(), seconds=20, receive_count=2)
+    world.clock.advance(LOCK_EXPIRY)
+    world.databrain.scripted += [refused] * 3
+    with pytest.raises(NotConfirmed):
+        world.deliver(requested(), receive_count=3)
+
+    with pytest.raises(GivenUp):
+        world.deliver(requested(), receive_count=6)
+    assert world.published[-1]["reason"] == "unconfirmed"

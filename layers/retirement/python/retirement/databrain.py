@@ -51,6 +51,7 @@ EMBEDS_LIMIT = 64 * 1024 * 1024
 # Of one answer, and of all that EMBEDS_LIMIT is about. A value of three bytes takes 72 in memory, a pair up to 300: at
 # most some 210 MiB. 100,000 collapsed datamarts are less than half as many.
 MOST_VALUES = 1_500_000
+PAGES_SHARE = 4  # a page, or a semantic layer, may have a quarter of them: pages are read side by side
 PAGE_SIZE = 10  # fixed by the API
 MOST_PAGES = 10_000  # ten times the datamarts that are reckoned with
 LONGEST_NAME = 1_000  # characters; a request can name 256, and all names are kept
@@ -393,7 +394,7 @@ class DatabrainClient:
         route = self._routes.list_data_apps
         shown_name = repr(shortened(_optional_text(app, "name") or ""))
         try:
-            app_name = _text(route, app, "name")
+            app_name = _sendable(route, _text(route, app, "name"))
             named = _by_id(route, _objects(route, app.get("embeds"), "embeds"))
         except DatabrainUnexpected as error:
             return _AppEmbeds((), (f"the embeds of the data app {shown_name}",), error)
@@ -410,6 +411,8 @@ class DatabrainClient:
         counted = app.get("embedCount")
         if isinstance(counted, int) and counted > len(known):
             gaps.append(f"{counted - len(known)} embeds of the data app {shown_name}, which are counted and not named")
+        elif counted is not None and type(counted) is not int:
+            gaps.append(f"how many embeds the data app {shown_name} has")
         return _AppEmbeds(
             tuple(
                 Embed(
@@ -612,9 +615,10 @@ class DatabrainClient:
                     raise BodyTooLarge(f"{route.method} {route.path}: all embeds are larger than {EMBEDS_LIMIT} bytes")
                 if began - self._clock.remaining() > ANSWER_LIMIT:
                     raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
-            values = count_values(body, MOST_VALUES)
-            if values > MOST_VALUES or (is_kept and self._kept_values_with(values) > MOST_VALUES):
-                raise BodyTooLarge(f"{route.method} {route.path}: the answer has more than {MOST_VALUES} values")
+            most = MOST_VALUES if limit == BODY_LIMIT else MOST_VALUES // PAGES_SHARE
+            values = count_values(body, most)
+            if values > most or (is_kept and self._kept_values_with(values) > MOST_VALUES):
+                raise BodyTooLarge(f"{route.method} {route.path}: the answer has more than {most} values")
             retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())
             return _Answer(response.status_code, body, retry_after, repeats_token=_repeats(token, body))
 
@@ -822,6 +826,13 @@ def _entry_of(route: _Route, name: str, page: Sequence[Document]) -> Document | 
     return entry
 
 
+def _sendable(route: _Route, name: str) -> str:
+    """What can be a query's value."""
+    if len(name) > LONGEST_NAME or any("\ud800" <= character <= "\udfff" for character in name):
+        raise _shape(route, f"name: a text of at most {LONGEST_NAME} characters, without lone surrogates", name)
+    return name
+
+
 def _told_datamarts(item: Document) -> list[str]:
     """The datamarts that an embed's fields name (section 6), the API's, then the caller's; near names are one."""
     settings, older = item.get("accessSettings"), item.get("embedDataAppAccessSetting")
@@ -837,7 +848,7 @@ def _told_datamarts(item: Document) -> list[str]:
     )
     told: dict[str, str] = {}
     for where, field_name in places:
-        if isinstance(where, Mapping) and (name := _optional_text(where, field_name)):
+        if isinstance(where, Mapping) and (name := _optional_text(where, field_name)) and name.strip():
             told.setdefault(folded(name), name)
     return list(told.values())
 

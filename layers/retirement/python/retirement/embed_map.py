@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from retirement.canonical import Json, parse_json
+from retirement.canonical import Json, count_values, parse_json
 from retirement.dependents import NO_DATAMART, EmbedMap
 from retirement.errors import ConfigurationError
 from retirement.owners_file import read_owners_file
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Some hundred thousand embeds; more would not fit the function's memory.
 SIZE_LIMIT = 32 * 1024 * 1024
+MOST_VALUES = 1_000_000
 
 
 class S3EmbedMap:
@@ -49,6 +50,8 @@ def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
     Raises:
         ConfigurationError: it is broken or of another shape.
     """
+    if count_values(body, MOST_VALUES) > MOST_VALUES:
+        raise ConfigurationError(f"{where} has more than {MOST_VALUES} values")
     try:
         entries = parse_json(body)
     except ValueError as error:
@@ -77,7 +80,7 @@ def _told(where: str, embed_id: str, entry: Json) -> str | None:
         entry = entry["datamart"]
     if entry is None:
         return NO_DATAMART
-    if isinstance(entry, str) and entry:
+    if isinstance(entry, str) and entry.strip():
         return entry
     raise ConfigurationError(
         f"{where}: the entry of {shortened(embed_id)!a} must be a datamart's name, or null for none"

@@ -10,6 +10,8 @@ _RFC_3339 = re.compile(
     re.ASCII,
 )
 
+_SECOND = timedelta(seconds=1)
+
 
 def parse_timestamp(text: str) -> datetime:
     """Read an RFC 3339 time as UTC; of a fraction what is finer than microseconds is cut.
@@ -48,4 +50,5 @@ def latest_meant(text: str) -> datetime:
 def second_before(moment: datetime) -> datetime:
     """The last whole second that, taken as a whole, is over by then."""
     whole = moment.replace(microsecond=0)
-    return whole if whole == moment else whole - timedelta(seconds=1)
+    is_the_first = whole == datetime.min.replace(tzinfo=UTC)
+    return whole if whole == moment or is_the_first else whole - _SECOND

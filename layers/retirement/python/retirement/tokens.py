@@ -30,8 +30,8 @@ class ReadSecrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Look for this one, too, if it is long enough to be one and can be sent as one."""
-        if len(secret) >= SHORTEST_SECRET and is_bearer_token(secret):
+        """Look for this one, too, if it is long enough to be one; a key need not be one that can be sent."""
+        if len(secret) >= SHORTEST_SECRET:
             self._secrets.add(secret)
 
     def place_in(self, document: Json) -> str | None:

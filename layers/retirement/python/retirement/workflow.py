@@ -110,8 +110,9 @@ def _retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, st
             ports.telemetry.step("recover", found="intent")
             return _resume(record.intent, attempt)
         require_environment(request.environment, settings.environment_name)
-        attempt = replace(attempt, request=_as_first_asked(record, attempt))
-        return _put_off(record, attempt) or _carry_out(attempt)
+        request = record.as_first_arrived(request, delivery, comes_again=delivery.receive_count > 1)
+        attempt = replace(attempt, request=request)
+        return _put_off(record, attempt) or _carry_out(replace(attempt, request=record.as_first_asked(request)))
 
 
 def _carry_out(attempt: _Attempt) -> Document:
@@ -170,14 +171,14 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
         if refusal is not None:
             return _refuse(attempt, refusal, intent=intent, grounds=grounds)
         return _end_as_planned(attempt, grounds, intent=intent)
-    counted_on = ports.clock.now().date()
+    counted_on, in_doubt = ports.clock.now().date(), _is_in_doubt(attempt)
     refusal = _count(attempt)
-    if refusal is not None and _is_in_doubt(attempt):
+    if refusal is not None and in_doubt:
         raise NotConfirmed(f"An earlier attempt may have sent a delete, and this one may not: {refusal.message}")
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
-    ports.coordination.settle(request, Reason.INTERNAL_ERROR, ports.clock.now())
-    return _delete_unless_cancelled(_permit_again(sighting, intent, attempt), intent, counted_on, attempt)
+    permit = _permit_again(sighting, intent, attempt)
+    return _delete_unless_cancelled(permit, intent, counted_on, attempt, in_doubt=in_doubt)
 
 
 @contextmanager
@@ -234,12 +235,6 @@ def _conclude(attempt: _Attempt) -> Document:
     with suppress(AwsCallFailed):  # the table may vanish
         reason = attempt.ports.coordination.last_failure(attempt.request)
     raise given_up(attempt, intent, reason)
-
-
-def _as_first_asked(record: Record, attempt: _Attempt) -> Request:
-    delivery = attempt.delivery
-    request = record.as_first_arrived(attempt.request, delivery, comes_again=delivery.receive_count > 1)
-    return record.as_first_asked(request)
 
 
 def _put_off(record: Record, attempt: _Attempt) -> Document | None:
@@ -504,18 +499,23 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
     return intent
 
 
-def _delete_unless_cancelled(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt) -> Document:
+def _delete_unless_cancelled(
+    permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt, *, in_doubt: bool = False
+) -> Document:
     """Who cancels looks for an intent afterwards, so one of the two sees the other; what is seen here wins."""
     cancelled = attempt.read("cancelled.json")
     if cancelled is not None:
         return end_as_cancelled(attempt, cancelled, intent=intent)
-    return _delete(permit, intent, counted_on, attempt)
+    return _delete(permit, intent, counted_on, attempt, in_doubt=in_doubt)
 
 
-def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt) -> Document:
-    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
+def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt, *, in_doubt: bool) -> Document:
+    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes.
+
+    `in_doubt` is whether an earlier attempt's delete may take effect yet, also where the datamart is still listed.
+    """
     request, ports = attempt.request, attempt.ports
-    in_doubt, refusal = False, None
+    refusal = None
     _require_time_to_delete(attempt)
     for send in range(1, MOST_SENDS + 1):
         end = _end_before(send, intent, counted_on, attempt)
@@ -550,7 +550,8 @@ def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _At
             break
     if refusal is not None and not in_doubt:
         raise refusal
-    raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect; the last answer: {refusal}")
+    last = f"; the last answer: {refusal}" if refusal is not None else ""
+    raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect{last}")
 
 
 def _end_before(send: int, intent: Intent, counted_on: date, attempt: _Attempt) -> Callable[[], Document] | None:
