@@ -63,7 +63,8 @@ def test_scheduling(shell: Shell, scene: Scene, retirement_id: str) -> None:
     assert read(end) == cancelled
     assert shell.run(tools, timers) == ""
     files = ["cancelled.json", "receipt.json", "reminder-2.json", "schedule-1.json", "schedule-2.json"]
-    assert [line.split()[-1] for line in shell.run(tools, kept).splitlines()] == files
+    shown_files = [line.split()[-1] for line in shell.run(tools, kept).splitlines()]
+    assert [name for name in shown_files if not name.startswith("arrival-")] == files
 
 
 def test_a_date_that_was_not_filled_in(scene: Scene) -> None:

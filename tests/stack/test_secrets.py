@@ -175,7 +175,7 @@ def test_the_search_finds_what_is_there(scene: Scene) -> None:
 
     function, bucket = scene.stack.outputs["RetireFunctionName"], scene.stack.outputs["EvidenceBucketName"]
     (item,) = (where for where in found if where.startswith("item: "))
-    assert found - {item} == {
+    assert {where for where in found - {item} if "/arrival-" not in where} == {
         f"log: /aws/lambda/{function}",
         f"log: /aws/lambda/{scene.stack.outputs[SCHEDULE]}",
         f"object: {bucket}/retirements/{planted}/{dated['detail']['retirementId']}/schedule-1.json",

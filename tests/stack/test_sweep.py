@@ -304,11 +304,13 @@ def test_on_a_schedule(sweeps: Sweeps, shell: Shell) -> None:
     """The target of the deployed schedule is the function, which then sweeps by itself."""
     name = sweeps.datamart("old")
     sweeps.policy(sweeps.rule())
-    resource = sweeps.scene.stack.cloudformation.describe_stack_resource(
-        StackName=STACK_NAME, LogicalResourceId="SweepTimer"
+    deployed, group = (
+        sweeps.scene.stack.cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)[
+            "StackResourceDetail"
+        ]["PhysicalResourceId"]
+        for logical_id in ("SweepTimer", "SweepGroup")
     )
-    deployed = resource["StackResourceDetail"]["PhysicalResourceId"]
-    told = shell.told(f"aws scheduler get-schedule --name '{deployed}'")
+    told = shell.told(f"aws scheduler get-schedule --name '{deployed}' --group-name '{group}'")
     assert (told["ScheduleExpression"], told["State"]) == ("rate(365 days)", "ENABLED")
 
     # MiniStack looks every ten seconds, and for a time that has passed at a schedule that it has not looked at before.

@@ -184,7 +184,7 @@ def test_the_first_request_arrives_late(world: World) -> None:
 def test_the_clock_of_the_schedule_function_is_ahead(world: World, ahead: int) -> None:
     """What is handed on too early by a clock that is ahead is held back until its date, and carried out then."""
     world.clock.advance(ahead)
-    world.schedule(dated(START + timedelta(seconds=60 + ahead)))
+    world.schedule(dated(START + timedelta(seconds=40 + ahead)))
     [(body, seconds)] = world.outbox.sent
     true_clock = LogicalClock()
     true_clock.advance(seconds)
@@ -336,10 +336,10 @@ def test_a_timer_that_is_set_too_late(world: World) -> None:
 
     def slow(call: Call) -> object:
         if call.name == "timers.set":
-            world.clock.advance(125)
+            world.clock.advance(55)
         return call.proceed()
 
-    world.schedule(dated(START + timedelta(seconds=121)), slow)
+    world.schedule(dated(START + timedelta(seconds=51)), slow)
 
     assert len(world.outbox.sent) == 1
     assert outcomes(world.pass_time(LATER)) == [("deleted", None)] * 2

@@ -34,8 +34,7 @@ from retirement.settings import ScheduleSettings
 from retirement.timestamps import format_timestamp
 
 # What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
-# Hosts' clocks are less apart, and a message can be delayed for longer.
-SOON = timedelta(seconds=120)
+SOON = timedelta(seconds=50)
 # A date that is so near cannot be moved any more: before it is kept that it was, the retire function may have begun.
 SETTLED = timedelta(seconds=60)
 
