@@ -22,8 +22,8 @@ JsonObject = dict[str, Any]
 Identity = tuple[str, str]  # of a datamart: its name and `createdAt`
 
 # With characters that change when they are percent-encoded.
-SERVICE_TOKEN = "service-token/of+the=soak"
-APP_KEYS = ("first-key/of+the=soak", "second-key/of+the=soak")
+SERVICE_TOKEN = "service-token/of+the~soak=="
+APP_KEYS = ("first-key/of+the~soak==", "second-key/of+the~soak==")
 SECRETS = (SERVICE_TOKEN, *APP_KEYS)
 DATASOURCE = "warehouse"
 CREATED_AT = "2025-03-04T09:30:00.000Z"
