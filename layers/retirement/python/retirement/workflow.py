@@ -365,8 +365,9 @@ def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Re
     request, ports = attempt.request, attempt.ports
     dependents = _dependents(attempt)
     plan = Plan.of(request, snapshot, dependents, _organisation(snapshot, dependents, attempt))
-    _require_no_secret("The plan", plan.document(), attempt)
-    stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(plan.document()))
+    document = plan.document()
+    _require_no_secret("The plan", document, attempt)
+    stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(document))
     refusal = _planned_elsewhere(stored, plan, snapshot, dependents, attempt) or decide(
         request, snapshot, dependents, plan, _kept_plan(plan, attempt), attempt.settings
     )
