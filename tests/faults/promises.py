@@ -77,18 +77,21 @@ def _content(event: Parsed) -> Parsed:
 def _as_asked_for(deletion: Deletion, play: Performance) -> bool | None:
     if not deletion.organisation.options.lists_created_at or _changed_since_it_was_seen(deletion):
         return None
-    return seconds_of(parse_timestamp(deletion.datamart.created_at)) <= _asked_at(deletion.by, play)
+    intended = play.intended.get(deletion.by.identity)
+    decided = deletion.by if intended is None else intended.by
+    return seconds_of(parse_timestamp(deletion.datamart.created_at)) <= _asked_at(decided, play)
 
 
 def _asked_at(by: Invocation, play: Performance) -> float:
     """The earlier of the event's time and its first arrival, and of when the first date was asked for.
 
-    An arrival of which every delivery crashed, or could not write, is known to nobody.
+    An arrival of which every delivery so far crashed, or could not write, is known to nobody.
     """
     arrivals = [
         each.message.sent_at
         for each in play.invocations
-        if each.message.event == by.message.event and (each is by or not (each.crashed or each.is_struck))
+        if each.message.event == by.message.event
+        and (each is by or not (each.crashed or each.is_struck or each.ended > by.started))
     ]
     own = min(seconds_of(parse_timestamp(by.event["time"])), *arrivals)
     schedules = play.kept_of(by.identity, "schedule-1.json")

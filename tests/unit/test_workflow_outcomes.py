@@ -404,6 +404,20 @@ def test_recreated_before_it_is_sent_again(world: World, time: str, receives: tu
     assert world.deliver_now(event)["reason"] == "recreated"
 
 
+def test_recreated_between_two_deliveries_by_eventbridge(world: World) -> None:
+    """The earlier of two arrivals counts, also where it is read after the other one, and before both are sent again."""
+    event = requested() | {"time": "2026-03-02T12:00:00Z"}
+    failing = FailAt("databrain.find", DatabrainUnavailable("HTTP 503"))
+    for arrived in (START + 11 * SECOND, START):
+        world.clock.begin_invocation()
+        with pytest.raises(DatabrainUnavailable):
+            world.deliver_alongside(event, failing, sent_at=arrived)
+    world.databrain.datamarts["sales"] = entry_of(created_at=START + SECOND)
+    world.clock.advance(3 * 86_400)
+
+    assert world.deliver_now(event)["reason"] == "recreated"
+
+
 def test_plan_that_holds(world: World) -> None:
     """A request that names the plan of a dry run is carried out while that is still what is there."""
     plan_id = world.deliver(requested(dryRun=True))["planId"]

@@ -1,5 +1,7 @@
 """Where the evidence is kept: the S3 keys."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from urllib.parse import quote
 
 from retirement.canonical import sha256_hex
@@ -36,9 +38,20 @@ def schedule_file_name(number: int) -> str:
     return f"schedule-{number}.json"
 
 
-def arrival_file_name(event_id: str) -> str:
-    """Of the first arrival of an event whose own time is not over by then."""
-    return f"arrival-{sha256_hex(event_id)[:16]}.json"
+def arrival_file_name(event_id: str, arrived_at: datetime) -> str:
+    """Of an arrival of an event whose own time is not over by then; `arrived_at` in UTC."""
+    return f"{_arrival(event_id)}{arrived_at:%Y%m%dT%H%M%S.%f}Z.json"
+
+
+def arrivals_in(file_names: Iterable[str], event_id: str) -> list[datetime]:
+    """The arrivals of this event that these names tell of."""
+    before = _arrival(event_id)
+    times = (name.removeprefix(before).removesuffix(".json") for name in file_names if name.startswith(before))
+    return [datetime.fromisoformat(time) for time in times]
+
+
+def _arrival(event_id: str) -> str:
+    return f"arrival-{sha256_hex(event_id)[:16]}-"
 
 
 def reminder_file_name(number: int) -> str:

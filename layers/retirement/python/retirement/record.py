@@ -6,17 +6,17 @@ before a write of its own looks again after it.
 
 import re
 from collections.abc import Iterator
-from typing import cast
+from datetime import datetime
 
-from retirement.canonical import canonical_json, parse_json
+from retirement.canonical import canonical_json
 from retirement.errors import AwsCallFailed
 from retirement.intents import Intent
-from retirement.keys import arrival_file_name, failure_file_name, retirement_key, schedule_file_name
+from retirement.keys import arrival_file_name, arrivals_in, failure_file_name, retirement_key, schedule_file_name
 from retirement.ports import Evidence
 from retirement.requests import Delivery, Request
 from retirement.schedules import Schedule
 from retirement.stored_object import StoredObject
-from retirement.timestamps import format_timestamp, parse_timestamp
+from retirement.timestamps import format_timestamp
 
 _SCHEDULE = re.compile(r"schedule-([1-9][0-9]*)\.json")
 
@@ -85,13 +85,15 @@ class Record:
         Nobody has asked at a time that is ahead, so then the arrival counts. It is kept where the event's time, to its
         own precision, is not over by then: at once where all of it is ahead, or else where the event `comes_again`.
         """
-        file_name = arrival_file_name(request.event_id)
-        kept, arrived_at = self._read(file_name), delivery.arrived_at
-        if kept is None and (arrived_at < request.event_time or (comes_again and arrived_at == request.cutoff)):
-            kept = self._evidence.create(
-                self._prefix + file_name, canonical_json({"arrivedAt": format_timestamp(arrived_at)})
+        first, arrived_at = self._first_arrival(request.event_id), delivery.arrived_at
+        counts = arrived_at < request.event_time or (comes_again and arrived_at == request.cutoff)
+        if counts and (first is None or arrived_at < first):
+            first = arrived_at
+            self._evidence.create(
+                self._prefix + arrival_file_name(request.event_id, first),
+                canonical_json({"arrivedAt": format_timestamp(first)}),
             )
-        return request if kept is None else _as_arrived(request, kept)
+        return request if first is None else request.asked_before(first, first)
 
     def as_first_asked(self, request: Request) -> Request:
         """A datamart that was re-created after its retirement was first asked for is another one."""
@@ -99,8 +101,12 @@ class Record:
         if first is None:
             return request
         request = request.asked_before(first.requested_at, first.cutoff)
-        kept = self._read(arrival_file_name(first.event_id))
-        return request if kept is None else _as_arrived(request, kept)
+        arrived_at = self._first_arrival(first.event_id)
+        return request if arrived_at is None else request.asked_before(arrived_at, arrived_at)
+
+    def _first_arrival(self, event_id: str) -> datetime | None:
+        """Of those that are kept: EventBridge may deliver an event twice, and the earlier one may get here later."""
+        return min(arrivals_in(self._file_names, event_id), default=None)
 
     def _latest_dates(self) -> Iterator[Schedule]:
         if self.date is not None:
@@ -121,11 +127,3 @@ class Record:
                 raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
             self._read_before[file_name] = kept
         return self._read_before[file_name]
-
-
-def _as_arrived(request: Request, kept: StoredObject) -> Request:
-    try:
-        arrived_at = parse_timestamp(cast("dict[str, str]", parse_json(kept.body))["arrivedAt"])
-    except (ValueError, KeyError, TypeError):
-        raise kept.not_ours() from None
-    return request.asked_before(arrived_at, arrived_at)
