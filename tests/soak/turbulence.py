@@ -86,7 +86,9 @@ class Turbulence:
         self._strike_databrain(3)
 
     def step(self) -> None:
-        """Change one thing, or none."""
+        """Change one thing, or none; until a process has been killed, kill one, however few steps there are."""
+        if not self.killed:
+            self._kill()
         changes = {self._change_aws: 4, self._change_databrain: 4, self._kill: 3, self._leave: 19}
         (change,) = self._random.choices(list(changes), list(changes.values()))
         change()
