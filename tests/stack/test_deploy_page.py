@@ -155,8 +155,8 @@ def first_retirement(account: Account) -> None:
     (secret,) = DEPLOY.commands("The secret")
     (_build,) = DEPLOY.commands("Build")  # `make build` has run it
     deploy, outputs = DEPLOY.commands("Deploy in plan mode")
-    (subscribe,) = DEPLOY.commands("Have the results delivered")
-    (ask,) = DEPLOY.commands("Ask for the first time")
+    (subscribe,) = DEPLOY.commands("Subscribe to the results")
+    (ask,) = DEPLOY.commands("Send the first request")
     read, tried, everything = DEPLOY.commands("Read the result")
     list_embeds, upload, ask_again, read_again = DEPLOY.commands("Day one with embeds")
     switch_on, carry_out, read_end = DEPLOY.commands("Switch on")
