@@ -48,7 +48,7 @@ def _backed_up(deletion: Deletion, play: Performance) -> bool | None:  # noqa: A
 
 
 def _changed_since_it_was_seen(deletion: Deletion) -> bool:
-    """A re-creation or an edit between the last list and the delete: nobody can tell."""
+    """A re-creation or an edit between the last list and the delete: it cannot be detected."""
     return deletion.first_look is not None and deletion.changed_at >= deletion.first_look
 
 
