@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from retirement.keys import plan_key, retirement_key
+from retirement.keys import (
+    arrival_file_name,
+    cancellation_failure_file_name,
+    failure_file_name,
+    plan_key,
+    reminder_file_name,
+    retirement_key,
+    schedule_file_name,
+)
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_FILE, NOW, PLAN_ID, KeptEvidence, result
 from tools.reporting.estate import LARGEST_STATEMENT, Estate, Kind, Retirement, read_estate
@@ -175,6 +183,20 @@ def test_a_backup_alone(evidence: KeptEvidence) -> None:
     evidence.put(retirement_key("Größe 数据", "r1", BACKUP_FILE), {})
     retirement = only(evidence)
     assert (retirement.state, retirement.datamart_name, retirement.set_out) == ("no_result", "Größe 数据", False)
+
+
+def test_each_object_of_a_retirement(evidence: KeptEvidence) -> None:
+    """Every object that a retirement can have is known, under the name that its writer gives it."""
+    evidence.deletion("sales")
+    evidence.tell("sales", cancellation_failure_file_name(1), outcome="failed")
+    for file_name in (
+        arrival_file_name("event-1", NOW),
+        failure_file_name(2),
+        schedule_file_name(10),
+        reminder_file_name(10),
+    ):
+        evidence.tell("sales", file_name, outcome="scheduled")
+    assert {paper.kind for paper in only(evidence).papers} == {*Kind} - {Kind.CANCELLED}
 
 
 def test_only_what_is_needed_is_read(evidence: KeptEvidence) -> None:

@@ -186,7 +186,8 @@ _OF_A_RETIREMENT = re.compile(
     r"(?P<folder>retirements/[^/]+/[^/]+)/"
     r"(?:(?P<one>receipt|cancelled|intent)"
     r"|(?P<many>failure|cancellation-failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
-    r"|(?P<hashed>backup|arrival)-[0-9a-f]{16})\.json"
+    r"|(?P<hashed>backup)-[0-9a-f]{16}"
+    r"|(?P<dated>arrival)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)\.json"
 )
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
 _REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
@@ -336,7 +337,7 @@ def _rejection(bucket: Bucket, listed: Listed) -> tuple[Rejection, list[Trouble]
 
 
 def _paper(match: re.Match[str], listed: Listed) -> Paper:
-    kind = Kind(match["one"] or match["many"] or match["hashed"])
+    kind = Kind(match["one"] or match["many"] or match["hashed"] or match["dated"])
     return Paper(kind, int(match["number"] or 0), listed)
 
 
