@@ -181,7 +181,7 @@ class Estate:
         return sorted({statement.environment for statement in told if statement is not None})
 
 
-# The layout of the bucket (docs/reference.md, "What is kept").
+# The layout of the bucket (docs/reference.md, "What is stored").
 _OF_A_RETIREMENT = re.compile(
     r"(?P<folder>retirements/[^/]+/[^/]+)/"
     r"(?:(?P<one>receipt|cancelled|intent)"
