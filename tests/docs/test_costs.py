@@ -48,7 +48,7 @@ class Costs:
     @cached_property
     def counts(self) -> dict[str, Decimal]:
         """What there is."""
-        return {what: number(count) for what, count in PAGE.table("What there is", "")}
+        return {what: number(count) for what, count in PAGE.table("Resources", "")}
 
     @staticmethod
     def rows(section: str, nth: int = 0) -> Rows:
@@ -137,12 +137,12 @@ def test_what_there_is(costs: Costs, template: dict[str, Any]) -> None:
         "dashboards": count(template, dashboard),
         "secrets": sum("Default" not in told for told in secrets.values()),
         "secrets, with a webhook": sum(name.startswith("Webhook") for name in secrets),
-        "queues that Lambda asks": count(template, "AWS::Lambda::EventSourceMapping"),
+        "queues that Lambda polls": count(template, "AWS::Lambda::EventSourceMapping"),
         "metrics of a retirement": len(["Duration", *Metric, "Retirements", "ColdStart"]),
         "memory of a function, MB": functions["MemorySize"],
-        "assumed: seconds that the retire function takes": 5,
-        "assumed: seconds that the schedule function takes": 1,
-        "assumed: seconds that a sweep takes": 60,
+        "assumed: duration of the retire function, seconds": 5,
+        "assumed: duration of the schedule function, seconds": 1,
+        "assumed: duration of a sweep, seconds": 60,
     }
     assert functions["Architectures"] == ["arm64"]
     everything = [resource for resource in template["Resources"].values() if resource["Type"] == alarm]
@@ -156,15 +156,15 @@ def test_at_rest(costs: Costs) -> None:
         "alarm": counts["alarms"],
         "dashboard": counts["dashboards"],
         "secret": counts["secrets"],
-        "queue, requests": counts["queues that Lambda asks"] * POLLERS * ASKS_PER_HOUR * HOURS,
+        "queue, requests": counts["queues that Lambda polls"] * POLLERS * ASKS_PER_HOUR * HOURS,
     }
     memory = counts["memory of a function, MB"] / 1024
     assert costs.quantities("At rest", 1) == {
         "alarm": counts["alarms, with a webhook"] + counts["alarms, with sweeps"],
         "secret": counts["secrets, with a webhook"],
-        "timers going off": SWEEPS,
+        "timer invocations": SWEEPS,
         "function, invocations": SWEEPS,
-        "function, GB-seconds on arm64": SWEEPS * counts["assumed: seconds that a sweep takes"] * memory,
+        "function, GB-seconds on arm64": SWEEPS * counts["assumed: duration of a sweep, seconds"] * memory,
     }
 
 
@@ -191,7 +191,7 @@ def test_a_retirement(costs: Costs) -> None:
     assert {name for name in calls if not name.startswith("databrain.")} == known
     counts = costs.counts
     memory = counts["memory of a function, MB"] / 1024
-    seconds = counts["assumed: seconds that the retire function takes"]
+    seconds = counts["assumed: duration of the retire function, seconds"]
     assert told["function, GB-seconds on arm64"] == seconds * memory * THOUSAND
 
 
@@ -220,12 +220,12 @@ def test_a_retirement_with_a_date(costs: Costs, monkeypatch: pytest.MonkeyPatch)
     scheduling = len(deliveries) - 1
     assert told["function, invocations"] == scheduling * THOUSAND
     assert told["queue, requests"] == scheduling * 3 * THOUSAND
-    assert told["timers going off"] == len(ends) * THOUSAND
+    assert told["timer invocations"] == len(ends) * THOUSAND
     assert told["bucket, writes and lists"] == (calls["evidence.create"] + calls["evidence.list"]) * THOUSAND
     assert told["bucket, reads"] == calls["evidence.read"] * THOUSAND
     assert told["topic, publications"] == calls["results_topic.publish"] * THOUSAND
     memory = costs.counts["memory of a function, MB"] / 1024
-    seconds = costs.counts["assumed: seconds that the schedule function takes"]
+    seconds = costs.counts["assumed: duration of the schedule function, seconds"]
     assert told["function, GB-seconds on arm64"] == scheduling * seconds * memory * THOUSAND
 
 

@@ -26,5 +26,5 @@ def test_bytes(scene: Scene) -> None:
 
     logged = sum(len(line) for line in scene.eventually(log))
     kept = sum(len(scene.kept(key).body) for key in scene.new_objects())
-    assert 0.6 * reckoned["log, taken in, GB"] <= logged <= reckoned["log, taken in, GB"]
+    assert 0.6 * reckoned["log, ingested, GB"] <= logged <= reckoned["log, ingested, GB"]
     assert 0.6 * reckoned["bucket, GB-months"] <= kept <= reckoned["bucket, GB-months"]
