@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from retirement.keys import plan_key, rejected_key, retirement_key
+from retirement.record.keys import plan_key, rejected_key, retirement_key
 from retirement.timestamps import format_timestamp
 from tools.reporting.estate import Listed, Unreadable
 

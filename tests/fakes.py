@@ -15,31 +15,29 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Any, TypeAlias, TypeVar, cast
 
-from retirement.backup import DeletePermit
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json, sha256_hex
-from retirement.dependents import Embed, EmbedListing, EmbedMap
+from retirement.databrain.dependents import Embed, EmbedListing, EmbedMap
+from retirement.databrain.permits import DeletePermit
+from retirement.databrain.ports import DatabrainApi, DeleteAnswer, DeleteEffect, Metric
+from retirement.databrain.snapshot import Absent, Listing, Snapshot
+from retirement.databrain.tokens import ReadSecrets
+from retirement.delivery.intake import receive
+from retirement.environment import S3Location
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
-from retirement.intake import receive
-from retirement.keys import retirement_key
-from retirement.ports import DeleteAnswer, DeleteEffect, Metric, RetirePorts, SchedulePorts, SweepPorts, Timer
+from retirement.outcomes import Reason
+from retirement.record.keys import retirement_key
 from retirement.requests import Asked, Delivery, Request
-from retirement.results import Reason
-from retirement.scheduling import schedule
-from retirement.settings import (
-    DatabrainApi,
-    Mode,
-    RetireSettings,
-    S3Location,
-    ScheduleSettings,
-    SweepSettings,
-    UndeterminedEmbeds,
-)
-from retirement.snapshot import Absent, Listing, Snapshot
+from retirement.retiring.ports import RetirePorts
+from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
+from retirement.retiring.workflow import retire
+from retirement.scheduling.ports import SchedulePorts, Timer
+from retirement.scheduling.settings import ScheduleSettings
+from retirement.scheduling.workflow import schedule
 from retirement.stored_object import StoredObject
-from retirement.sweep_policy import PolicyFile
+from retirement.sweeping.policy import PolicyFile
+from retirement.sweeping.ports import SweepPorts
+from retirement.sweeping.settings import SweepSettings
 from retirement.timestamps import format_timestamp, parse_timestamp, second_before
-from retirement.tokens import ReadSecrets
-from retirement.workflow import retire
 
 Parsed: TypeAlias = Any  # parsed JSON, for a test to index as it likes
 

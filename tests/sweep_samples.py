@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from retirement.settings import S3Location
-from retirement.sweep_report import Matched, Skipped, State, SweepReport, TakenBack
+from retirement.environment import S3Location
+from retirement.sweeping.report import Matched, Skipped, State, SweepReport, TakenBack
 from tests.fakes import START
 
 DATE = START + timedelta(days=14)

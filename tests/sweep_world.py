@@ -9,10 +9,10 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from retirement.canonical import parse_json
-from retirement.keys import retirement_key
-from retirement.ports import SweepPorts
-from retirement.settings import SweepSettings
-from retirement.sweeping import sweep
+from retirement.record.keys import retirement_key
+from retirement.sweeping.ports import SweepPorts
+from retirement.sweeping.settings import SweepSettings
+from retirement.sweeping.workflow import sweep
 from retirement.timestamps import format_timestamp
 from tests.fakes import (
     START,
@@ -50,7 +50,7 @@ RULE: dict[str, Any] = {
 @contextmanager
 def one_after_the_other() -> Iterator[None]:
     """Let a sweep read one thing after the other, so that its calls have an order, and compile each schema once."""
-    with in_process(), patch("retirement.sweeping.ThreadPoolExecutor", InTurn):
+    with in_process(), patch("retirement.sweeping.workflow.ThreadPoolExecutor", InTurn):
         yield
 
 

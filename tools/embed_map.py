@@ -19,14 +19,14 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError
 
+from retirement.aws.embed_map import parse_embed_map
+from retirement.aws.service_token import ServiceToken
 from retirement.canonical import Document
-from retirement.databrain import DatabrainClient, http_client
-from retirement.dependents import NO_DATAMART, Embed, EmbedMap
-from retirement.embed_map import parse_embed_map
+from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.dependents import NO_DATAMART, Embed, EmbedMap
+from retirement.databrain.ports import DatabrainApi, Metric
+from retirement.environment import base_url
 from retirement.errors import ConfigurationError, RetirementError
-from retirement.ports import Metric
-from retirement.service_token import ServiceToken
-from retirement.settings import DatabrainApi, base_url
 from retirement.timestamps import format_timestamp
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from local.stack import EmbeddedStack, StackError
-from retirement.results import in_words
+from retirement.wording import in_words
 from tools.reporting.bucket import BucketRefused, S3Bucket
 from tools.reporting.estate import Estate, read_estate
 from tools.reporting.page import render

@@ -19,8 +19,8 @@ from standardwebhooks import Webhook
 # A person runs this file as it is.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "layers" / "retirement" / "python"))
 
+from retirement.aws.webhook_secrets import usable_secrets
 from retirement.canonical import Json, parse_json
-from retirement.webhook_secrets import usable_secrets
 
 TYPES = ("datamart.retirement.requested", "datamart.retirement.cancelled")
 TIMEOUT = 30  # seconds

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Json
-from retirement.intake import receive
+from retirement.delivery.intake import receive
+from retirement.retiring.workflow import retire
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.retire import Wiring
-from retirement.workflow import retire
 
 logger = Logger(use_rfc3339=True)
 metrics = Metrics()

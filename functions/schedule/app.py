@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Json
-from retirement.intake import receive
-from retirement.scheduling import schedule
+from retirement.delivery.intake import receive
+from retirement.scheduling.workflow import schedule
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.schedule import Wiring
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Json
-from retirement.sweeping import sweep
+from retirement.sweeping.workflow import sweep
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.sweep import Wiring
 

@@ -3,7 +3,7 @@
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Document
-from retirement.webhook import answer
+from retirement.webhook.endpoint import answer
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.webhook import Wiring
 

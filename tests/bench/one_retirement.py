@@ -10,11 +10,11 @@ import sys
 from dataclasses import replace
 
 from local.databrain.estate import SERVICE_TOKEN
-from retirement.databrain import DatabrainClient, http_client
-from retirement.ports import RetirePorts
+from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.ports import DatabrainApi
 from retirement.requests import Delivery
-from retirement.settings import DatabrainApi
-from retirement.workflow import retire
+from retirement.retiring.ports import RetirePorts
+from retirement.retiring.workflow import retire
 from tests.contract.rotated_secret import RotatedSecret
 from tests.fakes import (
     SETTINGS,

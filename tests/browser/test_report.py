@@ -17,7 +17,7 @@ from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from retirement.keys import retirement_key
+from retirement.record.keys import retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import NOW, KeptEvidence
 from tools.reporting.estate import read_estate

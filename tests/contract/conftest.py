@@ -10,9 +10,9 @@ from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import Emulator, run_emulator
 from local.stack import EmbeddedStack
-from retirement.databrain import DatabrainClient, http_client
-from retirement.ports import Clock
-from retirement.settings import DatabrainApi
+from retirement.clock import Clock
+from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.ports import DatabrainApi
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.seeds import SERVICE_TOKEN, seed
 from tests.fakes import LogicalClock, RecordingTelemetry

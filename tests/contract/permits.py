@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from retirement.backup import NoBackupAsked
+from retirement.databrain.permits import NoBackupAsked
+from retirement.databrain.snapshot import Listing, Snapshot
 from retirement.requests import DependentsPolicy, Request
-from retirement.snapshot import Listing, Snapshot
 
 
 def request_for(name: str, retirement_id: str = "retirement-1") -> Request:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from retirement.service_token import ServiceToken
-from retirement.stored_secret import StoredSecret
-from retirement.webhook_secrets import StoredWebhookSecrets
+from retirement.aws.service_token import ServiceToken
+from retirement.aws.stored_secret import StoredSecret
+from retirement.aws.webhook_secrets import StoredWebhookSecrets
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

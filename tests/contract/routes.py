@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from local.databrain.faults import RouteId
 from local.databrain.state import Databrain
-from retirement.settings import DatabrainApi
+from retirement.databrain.ports import DatabrainApi
 from tests.contract.seeds import JsonObject
 
 _SERVICE_ROUTES = {

@@ -11,11 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.stack import EmbeddedStack
-from retirement.coordination import KEPT, CoordinationTable
+from retirement.aws.coordination import KEPT, CoordinationTable
 from retirement.errors import AwsCallFailed
-from retirement.ports import Coordination
+from retirement.outcomes import Reason
 from retirement.requests import Request
-from retirement.results import Reason
+from retirement.retiring.ports import Coordination
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.permits import request_for
 from tests.fakes import FakeCoordination

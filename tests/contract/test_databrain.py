@@ -12,12 +12,11 @@ from local.databrain.listing import datamart_item
 from local.databrain.organisation import Datamart
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain as Server
-from retirement.databrain import DatabrainClient
-from retirement.dependents import EmbedListing
+from retirement.databrain.client import DatabrainClient
+from retirement.databrain.dependents import EmbedListing
+from retirement.databrain.ports import Databrain, DatabrainApi, DatamartLists, DeleteEffect
+from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainUnexpected
-from retirement.ports import Databrain, DatamartLists, DeleteEffect
-from retirement.settings import DatabrainApi
-from retirement.snapshot import Absent, Listing, Snapshot
 from retirement.timestamps import parse_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.permits import permit_for

@@ -11,11 +11,11 @@ import pytest
 
 from local.emulator import REGION, Emulator
 from local.stack import CLIENT_CONFIG, EmbeddedStack
-from retirement.dependents import NO_DATAMART, EmbedMap
-from retirement.embed_map import S3EmbedMap
+from retirement.aws.embed_map import S3EmbedMap
+from retirement.databrain.dependents import NO_DATAMART, EmbedMap
+from retirement.databrain.ports import EmbedMapSource
+from retirement.environment import S3Location
 from retirement.errors import AwsCallFailed, ConfigurationError
-from retirement.ports import EmbedMapSource
-from retirement.settings import S3Location
 from tests.fakes import FakeEmbedMap
 
 if TYPE_CHECKING:

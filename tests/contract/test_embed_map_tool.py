@@ -13,10 +13,10 @@ from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
 from local.emulator import CHECKOUT
+from retirement.aws.embed_map import parse_embed_map
 from retirement.canonical import Document
-from retirement.dependents import Embed
-from retirement.embed_map import parse_embed_map
-from retirement.settings import DatabrainApi
+from retirement.databrain.dependents import Embed
+from retirement.databrain.ports import DatabrainApi
 from tests.contract.refused_tools import refusal
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.event_bus import EventBridgeBus
 from retirement.canonical import Document
+from retirement.delivery.ports import EventBus
 from retirement.errors import AwsCallFailed
-from retirement.event_bus import EventBridgeBus
-from retirement.ports import EventBus
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.fakes import START, FakeEventBus, Parsed
 

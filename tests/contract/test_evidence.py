@@ -9,11 +9,11 @@ import pytest
 
 from local.emulator import REGION, Emulator
 from local.stack import CLIENT_CONFIG, EmbeddedStack
+from retirement.aws.evidence import S3Evidence
 from retirement.canonical import canonical_json, sha256_hex
 from retirement.errors import AwsCallFailed
-from retirement.evidence import S3Evidence
-from retirement.keys import plan_key, rejected_key, retirement_key
-from retirement.ports import Evidence
+from retirement.record.keys import plan_key, rejected_key, retirement_key
+from retirement.record.ports import Evidence
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.fakes import FakeEvidence
 

@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.message_queue import SqsQueue
+from retirement.delivery.ports import Inbox
 from retirement.errors import AwsCallFailed
-from retirement.message_queue import SqsQueue
-from retirement.ports import Inbox
 from retirement.requests import Delivery
 from tests.fakes import START, FakeQueue
 

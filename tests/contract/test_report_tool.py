@@ -7,7 +7,7 @@ import pytest
 
 from local.emulator import REGION
 from local.stack import EmbeddedStack, StackError
-from retirement.keys import retirement_key
+from retirement.record.keys import retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_FILE, NOW, KeptEvidence
 from tools.report import main, write_report

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.reports_topic import SnsReportsTopic
 from retirement.canonical import Document, ordered_json
 from retirement.errors import AwsCallFailed
-from retirement.ports import ReportsTopic
-from retirement.reports_topic import SnsReportsTopic
-from retirement.sweep_report import SweepReport
+from retirement.sweeping.ports import ReportsTopic
+from retirement.sweeping.report import SweepReport
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.test_results_topic import LARGEST_MESSAGE, LONGEST_SUBJECT, Subscription
 from tests.fakes import FakeReportsTopic

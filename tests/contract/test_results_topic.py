@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.results_topic import SnsResultsTopic
 from retirement.canonical import Document, ordered_json
-from retirement.dependents import Dependents, Embed, EmbedListing
+from retirement.databrain.dependents import Dependents, Embed, EmbedListing
+from retirement.delivery.ports import ResultsTopic
 from retirement.errors import AwsCallFailed
-from retirement.ports import ResultsTopic
-from retirement.results_topic import SnsResultsTopic
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.fakes import FakeResultsTopic
 

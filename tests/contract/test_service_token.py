@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.service_token import ServiceToken
 from retirement.errors import ConfigurationError
-from retirement.service_token import ServiceToken
 
 pytestmark = pytest.mark.xdist_group("ministack")
 

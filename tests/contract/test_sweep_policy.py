@@ -7,10 +7,10 @@ import pytest
 
 from local.emulator import REGION
 from local.stack import EmbeddedStack
+from retirement.aws.sweep_policy_file import SIZE_LIMIT, S3SweepPolicy
+from retirement.environment import S3Location
 from retirement.errors import ConfigurationError
-from retirement.ports import SweepPolicySource
-from retirement.settings import S3Location
-from retirement.sweep_policy_file import SIZE_LIMIT, S3SweepPolicy
+from retirement.sweeping.ports import SweepPolicySource
 from tests.fakes import FakeSweepPolicy
 
 pytestmark = pytest.mark.xdist_group("ministack")

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.timers import SchedulerTimers, Targets
 from retirement.errors import AwsCallFailed
-from retirement.ports import Timer, Timers
 from retirement.requests import Cancellation
-from retirement.timers import SchedulerTimers, Targets
+from retirement.scheduling.ports import Timer, Timers
 from tests.fakes import START, FakeTimers
 
 pytestmark = pytest.mark.xdist_group("ministack")

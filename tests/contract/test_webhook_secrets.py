@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from local.stack import EmbeddedStack
+from retirement.aws.stored_secret import StoredSecret
+from retirement.aws.webhook_secrets import LEAST_AGE, StoredWebhookSecrets
 from retirement.errors import ConfigurationError
-from retirement.stored_secret import StoredSecret
-from retirement.webhook_secrets import LEAST_AGE, StoredWebhookSecrets
 from tests.fakes import START
 
 pytestmark = pytest.mark.xdist_group("ministack")

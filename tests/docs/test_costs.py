@@ -10,7 +10,7 @@ import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no types
 
 from local.emulator import CHECKOUT
-from retirement.ports import Metric
+from retirement.databrain.ports import Metric
 from tests.docs.pages import Page, plain
 from tests.fakes import START, World, requested
 

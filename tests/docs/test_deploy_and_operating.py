@@ -12,8 +12,11 @@ from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no ty
 
 from local.emulator import CHECKOUT
 from local.stack import SAM
-from retirement import databrain, embed_map, intake, settings
-from retirement.ports import Metric
+from retirement import environment
+from retirement.aws import embed_map
+from retirement.databrain import client
+from retirement.databrain.ports import Metric
+from retirement.delivery import intake
 from tests.docs.pages import Page, plain
 
 DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
@@ -170,12 +173,12 @@ def test_limits() -> None:
     """The limits are those of the code."""
     limits = {what: f"{by} {note}" for what, by, note in OPERATING.table("Raise limits", "limit")}
     mib = 1024 * 1024
-    assert f"{databrain.MOST_DATA_APPS:,}, fixed" in limits["data apps"]
-    assert f"{databrain.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
-    assert f"{databrain.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
+    assert f"{client.MOST_DATA_APPS:,}, fixed" in limits["data apps"]
+    assert f"{client.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
+    assert f"{client.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
     assert f"{embed_map.SIZE_LIMIT // mib} MiB, fixed" in limits["an embed map"]
     assert f"{intake.FARTHEST_AHEAD.days} days, fixed" in limits["how far ahead a date may be"]
-    assert f"{settings.LONGEST_DELAY:,} seconds" in limits["how long an outage is ridden out"]
+    assert f"{environment.LONGEST_DELAY:,} seconds" in limits["how long an outage is ridden out"]
 
 
 def test_metrics() -> None:

@@ -10,8 +10,8 @@ import pytest
 from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no types
 
 from local.emulator import CHECKOUT
-from retirement.ports import Metric
-from retirement.results import Outcome, Reason
+from retirement.databrain.ports import Metric
+from retirement.outcomes import Outcome, Reason
 from tests.docs.pages import Page
 
 # Decisions are dated, and the changelog tells of what was: neither is rewritten when a name changes.

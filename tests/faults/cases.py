@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any
 
 from local.databrain.faults import RouteId
+from retirement.databrain.ports import DatabrainApi
 from retirement.requests import MOST_RECEIVES
-from retirement.settings import DatabrainApi, Mode, RetireSettings, UndeterminedEmbeds
+from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
 from tests.fakes import SETTINGS, START, cancelled, requested
 from tests.faults.stage import (

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json, sha256_hex
 from retirement.errors import GivenUp, RetirementError
-from retirement.results import Reason
+from retirement.outcomes import Reason
+from retirement.retiring.workflow import TIME_TO_DELETE
 from retirement.timestamps import format_timestamp, parse_timestamp
-from retirement.workflow import TIME_TO_DELETE
 from tests.fakes import Parsed
 from tests.faults.cases import Case, Crashes, Order, has_result, played
 from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of

@@ -24,17 +24,18 @@ from botocore.exceptions import ClientError
 
 from local.databrain.faults import RouteId
 from local.databrain.organisation import Datamart, Embed, Organisation
+from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
-from retirement.databrain import DatabrainClient
+from retirement.databrain.client import DatabrainClient
+from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
-from retirement.intake import receive
-from retirement.keys import retirement_key
-from retirement.ports import RetirePorts, SchedulePorts, Timer
+from retirement.record.keys import retirement_key
 from retirement.requests import MOST_RECEIVES, Asked, Delivery
-from retirement.scheduling import schedule
-from retirement.service_token import ServiceToken
+from retirement.retiring.ports import RetirePorts
+from retirement.retiring.workflow import retire
+from retirement.scheduling.ports import SchedulePorts, Timer
+from retirement.scheduling.workflow import schedule
 from retirement.timestamps import format_timestamp
-from retirement.workflow import retire
 from tests.fakes import (
     INVOCATION_SECONDS,
     SCHEDULE_SETTINGS,

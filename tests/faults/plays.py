@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from local.databrain.faults import RouteId
-from retirement.settings import Mode, UndeterminedEmbeds
+from retirement.retiring.settings import Mode, UndeterminedEmbeds
 from tests.fakes import START
 from tests.faults.wire import TRANSIENT, Fault, Reach
 

@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json
 from retirement.errors import GivenUp, RetirementError
-from retirement.keys import retirement_key
-from retirement.results import ConfirmedBy
-from retirement.scheduling import SETTLED
-from retirement.settings import Mode, UndeterminedEmbeds
+from retirement.outcomes import ConfirmedBy
+from retirement.record.keys import retirement_key
+from retirement.retiring.settings import Mode, UndeterminedEmbeds
+from retirement.scheduling.workflow import SETTLED
 from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told

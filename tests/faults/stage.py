@@ -29,19 +29,21 @@ from local.databrain.organisation import (
     Organisation,
     ServerOptions,
 )
+from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
-from retirement.databrain import DatabrainClient
+from retirement.databrain.client import DatabrainClient
+from retirement.databrain.ports import DatabrainApi
+from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
-from retirement.intake import receive
-from retirement.keys import retirement_key
-from retirement.ports import RetirePorts, SchedulePorts
+from retirement.outcomes import Reason
+from retirement.record.keys import retirement_key
 from retirement.requests import MOST_RECEIVES, Delivery
-from retirement.results import Reason
-from retirement.scheduling import schedule
-from retirement.service_token import ServiceToken
-from retirement.settings import DatabrainApi, RetireSettings
+from retirement.retiring.ports import RetirePorts
+from retirement.retiring.settings import RetireSettings
+from retirement.retiring.workflow import retire
+from retirement.scheduling.ports import SchedulePorts
+from retirement.scheduling.workflow import schedule
 from retirement.timestamps import format_timestamp, parse_timestamp
-from retirement.workflow import retire
 from tests.fakes import (
     INVOCATION_SECONDS,
     SCHEDULE_SETTINGS,
@@ -431,7 +433,7 @@ def _is_clear_yes(answer: Answer, request: Sent) -> bool:
 def in_process() -> Iterator[None]:
     """Let the client read one thing after the other, and compile the request's schema once for all deliveries."""
     with (
-        patch("retirement.databrain.ThreadPoolExecutor", InTurn),
+        patch("retirement.databrain.client.ThreadPoolExecutor", InTurn),
         patch("fastjsonschema.validate", _validate),
     ):
         yield

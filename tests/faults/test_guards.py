@@ -11,13 +11,14 @@ from unittest.mock import patch
 
 import pytest
 
-from retirement import deliveries, rules, workflow
-from retirement.backup import NoBackupAsked, VerifiedBackup
-from retirement.databrain import DatabrainClient
-from retirement.intents import Intent
-from retirement.ports import DeleteAnswer, DeleteEffect
-from retirement.record import Record
-from retirement.results import Reason
+from retirement.databrain.client import DatabrainClient
+from retirement.databrain.permits import NoBackupAsked, VerifiedBackup
+from retirement.databrain.ports import DeleteAnswer, DeleteEffect
+from retirement.delivery import answering
+from retirement.outcomes import Reason
+from retirement.record.intents import Intent
+from retirement.record.record import Record
+from retirement.retiring import rules, workflow
 from tests.fakes import FakeCoordination, FakeEvidence
 from tests.faults.cases import Case, all_cases
 from tests.faults.invariants import judged
@@ -130,7 +131,7 @@ _RECORD_FAILURE = FakeCoordination.record_failure
 _READ = FakeEvidence.read
 _CREATE = FakeEvidence.create
 _TO_JSON = Intent.to_json
-_FINISH = deliveries.finish
+_FINISH = answering.finish
 
 # What breaks without the guard, how to take it away, and where in the matrix to look (a part of the cases' names).
 GUARDS: dict[str, tuple[str, Removal, str]] = {
@@ -214,10 +215,10 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     ),
     "a conclusion insists": (
         GIVEN_UP,
-        _without(deliveries, "TIME_TO_CONCLUDE", 60.0),
+        _without(answering, "TIME_TO_CONCLUDE", 60.0),
         "/ at last 5 time-out before the effect once",
     ),
-    "the failure is published": (GIVEN_UP, _without(deliveries, "publish", _nothing), "the same again until given up"),
+    "the failure is published": (GIVEN_UP, _without(answering, "publish", _nothing), "the same again until given up"),
     "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 20 delete_datamart / "),
     "only a clear no is a no": (
         HONEST,

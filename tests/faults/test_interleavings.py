@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from local.databrain.organisation import Datamart
 from retirement.canonical import canonical_json, sha256_hex
-from retirement.intents import Intent
-from retirement.keys import retirement_key
+from retirement.outcomes import Reason
+from retirement.record.intents import Intent
+from retirement.record.keys import retirement_key
 from retirement.requests import MOST_RECEIVES
-from retirement.results import Reason
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, requested
 from tests.faults.invariants import is_clear, is_given_up_well, is_honest, is_published, is_seen, tells_no_secret

@@ -16,15 +16,16 @@ from unittest.mock import patch
 
 import pytest
 
-from retirement import scheduling, workflow
 from retirement.canonical import ordered_json, parse_json
-from retirement.deliveries import Attempt
+from retirement.delivery.answering import Attempt
 from retirement.errors import AwsCallFailed, RetirementError
-from retirement.intents import Intent
-from retirement.keys import retirement_key
-from retirement.ports import Timer
-from retirement.record import Record
+from retirement.record.intents import Intent
+from retirement.record.keys import retirement_key
+from retirement.record.record import Record
 from retirement.requests import MOST_RECEIVES, Cancellation
+from retirement.retiring import workflow
+from retirement.scheduling import workflow as scheduling
+from retirement.scheduling.ports import Timer
 from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import (

@@ -7,11 +7,13 @@ from unittest.mock import patch
 
 import pytest
 
-from retirement import deliveries, rules, scheduling, workflow
-from retirement.deliveries import Attempt
-from retirement.intents import Intent
+from retirement.delivery import answering
+from retirement.delivery.answering import Attempt
+from retirement.outcomes import Reason
+from retirement.record.intents import Intent
 from retirement.requests import Cancellation
-from retirement.results import Reason
+from retirement.retiring import rules, workflow
+from retirement.scheduling import workflow as scheduling
 from retirement.stored_object import StoredObject
 from tests.fakes import FakeCoordination, FakeEvidence
 from tests.faults.plays import At, Play, Redrive, Step, play_of
@@ -120,7 +122,7 @@ GUARDS: dict[str, tuple[str, Removal]] = {
         "`deleted` is said only of what is gone, where it was",
         _without(workflow, "_confirm", _nothing),
     ),
-    "the failure is published": ("each request gets an answer", _without(deliveries, "publish", _nothing)),
+    "the failure is published": ("each request gets an answer", _without(answering, "publish", _nothing)),
     "a retirement looks for its end after its intent": (
         "nothing is deleted after `cancelled`, or another end, was answered",
         _without(Attempt, "read", _without_an_end),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from retirement.aws.event_bus import EventBridgeBus
 from retirement.canonical import Document
-from retirement.event_bus import EventBridgeBus
 from tests.fakes import Crash, FakeEventBus, LogicalClock, Parsed
 from tests.unit.webhooks import DATA, OTHER_SECRET, Door, door_at, sent
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from local.databrain.organisation import ApiToken, DataApp, Embed, EmbedsTell, Organisation
-from retirement.dependents import NO_DATAMART, EmbedMap
+from retirement.databrain.dependents import NO_DATAMART, EmbedMap
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, START, FakeEmbedMap
 from tests.faults.plays import (

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from retirement.canonical import ordered_json
-from retirement.intake import CANCELLED
+from retirement.delivery.intake import CANCELLED
 from tests.soak.accounting import Evidence, Kind, findings
 from tests.soak.traffic import APP_KEYS, SERVICE_TOKEN, Asked, Deletion, JsonObject
 

@@ -16,7 +16,7 @@ from local.databrain.organisation import Datamart, Organisation, timestamp
 from local.databrain.seed import organisation_of
 from local.emulator import REGION
 from local.stack import EmbeddedStack
-from retirement.intake import CANCELLED, REQUESTED
+from retirement.delivery.intake import CANCELLED, REQUESTED
 
 JsonObject = dict[str, Any]
 Identity = tuple[str, str]  # of a datamart: its name and `createdAt`

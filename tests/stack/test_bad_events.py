@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from retirement.deliveries import KEPT_EVENT_BYTES
+from retirement.delivery.answering import KEPT_EVENT_BYTES
 from tests.bad_events import BAD_BODIES, BAD_DETAILS, BAD_ENVELOPES
 from tests.stack.scene import JsonObject, Scene
 

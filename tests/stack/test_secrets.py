@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from local.databrain.faults import FaultKind, RouteId
-from retirement.settings import DatabrainApi
+from retirement.databrain.ports import DatabrainApi
 from tests.contract.routes import requests_to
 from tests.fakes import from_queue
 from tests.stack.leaks import PUBLISHED, everything_written, leaks

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from local.databrain.faults import RouteId
-from retirement.settings import DatabrainApi
+from retirement.databrain.ports import DatabrainApi
 from tests.contract.routes import ROUTES
 from tests.stack.scene import Scene
 

@@ -104,7 +104,7 @@ def test_schemas_are_real_files() -> None:
     """The package carries the published schemas as files of its own, equal to the only copy in the repository."""
     published = CHECKOUT / "events" / "schemas"
     assert not [path for path in BUILT.rglob("*") if path.is_symlink()]
-    assert {file.name: file.read_bytes() for file in (RETIREMENT / "schemas").iterdir()} == {
+    assert {file.name: file.read_bytes() for file in (RETIREMENT / "delivery" / "schemas").iterdir()} == {
         file.name: file.read_bytes() for file in published.iterdir()
     }
 

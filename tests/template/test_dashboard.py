@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 
+from retirement.aws.telemetry import PowertoolsTelemetry
 from retirement.errors import DatabrainUnavailable
+from retirement.outcomes import Outcome
 from retirement.requests import MOST_RECEIVES
-from retirement.results import Outcome
-from retirement.telemetry import PowertoolsTelemetry
 from tests.unit.samples import DELIVERY, REQUEST
 
 Node = dict[str, Any]

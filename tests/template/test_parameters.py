@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retirement.settings import RetireSettings
+from retirement.retiring.settings import RetireSettings
 
 Node = dict[str, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from layers.dependencies.trim import OPERATIONS
-from retirement.intake import CANCELLED, REQUESTED
-from retirement.webhook import SOURCE
+from retirement.delivery.intake import CANCELLED, REQUESTED
+from retirement.webhook.endpoint import SOURCE
 
 Node = dict[str, Any]
 OfType = Callable[[str], dict[str, Node]]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from retirement.settings import SweepSettings
-from retirement.sweeping import SOURCE
+from retirement.sweeping.settings import SweepSettings
+from retirement.sweeping.workflow import SOURCE
 from tests.template.test_permissions import statements
 from tests.template.test_request_path import RULES, arn
 

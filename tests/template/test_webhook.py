@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from retirement.settings import WebhookSettings
-from retirement.webhook import TIME_TO_PUT
+from retirement.webhook.endpoint import TIME_TO_PUT
+from retirement.webhook.settings import WebhookSettings
 from tests.template.test_encryption import without_a_key
 
 Node = dict[str, Any]

@@ -2,14 +2,13 @@
 
 from datetime import timedelta
 
-from retirement.backup import backup_of
 from retirement.canonical import canonical_json, sha256_hex
-from retirement.intents import Intent
-from retirement.organisation import Organisation
+from retirement.databrain.snapshot import Listing, Snapshot
+from retirement.record.backup import backup_of
+from retirement.record.intents import Intent
+from retirement.record.organisation import Organisation
 from retirement.requests import Delivery, DependentsPolicy, Request
-from retirement.results import BackupReference
-from retirement.snapshot import Listing, Snapshot
-from retirement.stored_object import StoredObject
+from retirement.stored_object import BackupReference, StoredObject
 from tests.fakes import START, Parsed, entry_of
 
 CREATED_AT = START - timedelta(days=1)

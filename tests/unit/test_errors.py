@@ -4,7 +4,7 @@ import pytest
 
 from retirement import errors
 from retirement.errors import GivenUp, InvalidRequest, NotConfirmed, NotYetDue, RetirementError
-from retirement.results import Reason
+from retirement.outcomes import Reason
 
 CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass)]
 # The reason of the one is that of the attempt before; the other is no failure.

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from retirement.dependents import folded
-from retirement.globs import allows, shields
+from retirement.globs import allows, folded, shields
 
 ALL = [chr(point) for point in range(0x110000) if not 0xD800 <= point <= 0xDFFF]
 # That become others, or several, or part of what is before them.

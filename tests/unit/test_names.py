@@ -2,7 +2,7 @@
 
 import pytest
 
-from retirement.results_topic import subject
+from retirement.aws.results_topic import subject
 from tests.contract.hostile_names import HOSTILE_NAMES, WRITTEN
 from tests.fakes import World, entry_of, requested
 

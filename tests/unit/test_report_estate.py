@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retirement.keys import (
+from retirement.record.keys import (
     arrival_file_name,
     cancellation_failure_file_name,
     failure_file_name,

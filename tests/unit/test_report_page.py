@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from retirement.keys import retirement_key
-from retirement.results import Outcome, Reason
+from retirement.outcomes import Outcome, Reason
+from retirement.record.keys import retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_FILE, BUCKET_NAME, NOW, KeptEvidence
 from tests.unit.test_report_spelling import ANY_TEXT

@@ -1,7 +1,9 @@
 import pytest
 
+from retirement.databrain.ports import DatabrainApi
+from retirement.environment import S3Location
 from retirement.errors import ConfigurationError
-from retirement.settings import DatabrainApi, Mode, RetireSettings, S3Location, UndeterminedEmbeds
+from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 
 ENVIRONMENT = {
     "ENVIRONMENT_NAME": "prod",

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, webhooks
 
-from retirement.ports import WebhookPorts
-from retirement.settings import WebhookSettings
+from retirement.aws.webhook_secrets import StoredWebhookSecrets
 from retirement.timestamps import format_timestamp
-from retirement.webhook import answer
-from retirement.webhook_secrets import StoredWebhookSecrets
+from retirement.webhook.endpoint import answer
+from retirement.webhook.ports import WebhookPorts
+from retirement.webhook.settings import WebhookSettings
 from tests.contract.rotated_secret import RotatedSecret
 from tests.fakes import START, FakeEventBus, LogicalClock, Parsed, RecordingWebhookTelemetry
 

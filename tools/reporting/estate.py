@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from retirement.canonical import Document, Json, parse_json
-from retirement.keys import plan_key, retirement_key
+from retirement.record.keys import plan_key, retirement_key
 from retirement.timestamps import parse_timestamp
 
 MIB = 1024 * 1024

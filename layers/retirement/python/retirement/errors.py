@@ -18,7 +18,7 @@
 No message holds a token, nor text that came from outside and could echo one.
 """
 
-from retirement.results import Reason
+from retirement.outcomes import Reason
 
 
 class InvalidRequest(Exception):

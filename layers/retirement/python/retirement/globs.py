@@ -10,8 +10,6 @@ from fnmatch import translate
 from functools import lru_cache
 from unicodedata import combining, normalize
 
-from retirement.dependents import folded
-
 # Behind each character, where characters are told apart; no datamart that can be asked for has it in its name.
 _END = "\0"
 _ANY = f"[^{_END}]*+{_END}"
@@ -110,3 +108,11 @@ def _set(members: Sequence[str]) -> str:
             choices.append(re.escape(left.pop(0)))
     chosen = f"(?:{'|'.join(choices)}){_END}" if choices else _NOTHING
     return f"(?!{chosen}){_ANY}" if is_negated else chosen
+
+
+def folded(name: str) -> str:
+    """A name as a lenient server might compare it: trimmed, case-folded, NFC.
+
+    Before it is folded, too: what is canonically equivalent may fold apart (U+0345).
+    """
+    return normalize("NFC", normalize("NFC", name.strip()).casefold())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from retirement.canonical import Document
 from retirement.errors import AwsCallFailed
 
 
@@ -18,3 +19,24 @@ class StoredObject:
     def not_ours(self) -> AwsCallFailed:
         """What to raise where its body is not what this project writes under its key."""
         return AwsCallFailed(f"{self.key} is not as this project writes it: look at the object's versions")
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReference:
+    """Where a backup is, and what it must be: `sha256` in lower-case hex, `size` in bytes."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    sha256: str
+    size: int
+
+    def document(self) -> Document:
+        """The reference as results and intents show it."""
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "versionId": self.version_id,
+            "sha256": self.sha256,
+            "bytes": self.size,
+        }

@@ -6,17 +6,17 @@ from functools import partial
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 
-from retirement.certificate_authority import read_authority
-from retirement.coordination import CoordinationTable
-from retirement.databrain import DatabrainClient, http_client
-from retirement.embed_map import S3EmbedMap
-from retirement.evidence import S3Evidence
-from retirement.message_queue import SqsQueue
-from retirement.ports import RetirePorts
-from retirement.results_topic import SnsResultsTopic
-from retirement.service_token import ServiceToken
-from retirement.settings import RetireSettings
-from retirement.telemetry import PowertoolsTelemetry
+from retirement.aws.certificate_authority import read_authority
+from retirement.aws.coordination import CoordinationTable
+from retirement.aws.embed_map import S3EmbedMap
+from retirement.aws.evidence import S3Evidence
+from retirement.aws.message_queue import SqsQueue
+from retirement.aws.results_topic import SnsResultsTopic
+from retirement.aws.service_token import ServiceToken
+from retirement.aws.telemetry import PowertoolsTelemetry
+from retirement.databrain.client import DatabrainClient, http_client
+from retirement.retiring.ports import RetirePorts
+from retirement.retiring.settings import RetireSettings
 from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
 
 

@@ -5,13 +5,13 @@ import os
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 
-from retirement.evidence import S3Evidence
-from retirement.message_queue import SqsQueue
-from retirement.ports import SchedulePorts, Timer
-from retirement.results_topic import SnsResultsTopic
-from retirement.settings import ScheduleSettings
-from retirement.telemetry import PowertoolsTelemetry
-from retirement.timers import SchedulerTimers, Targets
+from retirement.aws.evidence import S3Evidence
+from retirement.aws.message_queue import SqsQueue
+from retirement.aws.results_topic import SnsResultsTopic
+from retirement.aws.telemetry import PowertoolsTelemetry
+from retirement.aws.timers import SchedulerTimers, Targets
+from retirement.scheduling.ports import SchedulePorts, Timer
+from retirement.scheduling.settings import ScheduleSettings
 from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
 
 

@@ -6,17 +6,17 @@ from functools import partial
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 
-from retirement.certificate_authority import read_authority
-from retirement.databrain import DatabrainClient, http_client
-from retirement.embed_map import S3EmbedMap
-from retirement.event_bus import EventBridgeBus
-from retirement.evidence import S3Evidence
-from retirement.ports import SweepPorts
-from retirement.reports_topic import SnsReportsTopic
-from retirement.service_token import ServiceToken
-from retirement.settings import SweepSettings
-from retirement.sweep_policy_file import S3SweepPolicy
-from retirement.telemetry import PowertoolsTelemetry
+from retirement.aws.certificate_authority import read_authority
+from retirement.aws.embed_map import S3EmbedMap
+from retirement.aws.event_bus import EventBridgeBus
+from retirement.aws.evidence import S3Evidence
+from retirement.aws.reports_topic import SnsReportsTopic
+from retirement.aws.service_token import ServiceToken
+from retirement.aws.sweep_policy_file import S3SweepPolicy
+from retirement.aws.telemetry import PowertoolsTelemetry
+from retirement.databrain.client import DatabrainClient, http_client
+from retirement.sweeping.ports import SweepPorts
+from retirement.sweeping.settings import SweepSettings
 from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
 
 

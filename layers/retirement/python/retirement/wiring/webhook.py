@@ -6,12 +6,12 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from retirement.event_bus import EventBridgeBus
-from retirement.ports import WebhookPorts
-from retirement.settings import WebhookSettings
-from retirement.stored_secret import StoredSecret
-from retirement.telemetry import PowertoolsWebhookTelemetry
-from retirement.webhook_secrets import StoredWebhookSecrets
+from retirement.aws.event_bus import EventBridgeBus
+from retirement.aws.stored_secret import StoredSecret
+from retirement.aws.telemetry import PowertoolsWebhookTelemetry
+from retirement.aws.webhook_secrets import StoredWebhookSecrets
+from retirement.webhook.ports import WebhookPorts
+from retirement.webhook.settings import WebhookSettings
 from retirement.wiring.invocation import LambdaClock, LambdaContext
 
 # Seconds. A sender waits and tries again by itself: 7 s at most for a call, the pause before its second try among them.

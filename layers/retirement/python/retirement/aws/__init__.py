@@ -1,0 +1,1 @@
+"""Adapters to AWS: each speaks to one service."""

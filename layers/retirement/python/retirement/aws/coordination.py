@@ -1,0 +1,236 @@
+"""What may vanish, in DynamoDB: the lock on a datamart's name, and the reason of a retirement's last failure."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from retirement.errors import AwsCallFailed
+from retirement.outcomes import Reason
+from retirement.requests import Request
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+# Longer than a message lives in both queues (14 days each).
+KEPT = timedelta(days=30)
+
+MOST_COLLISIONS = 10
+_CONDITION = "ConditionalCheckFailed"
+
+
+class CoordinationTable:
+    """One table: partition key `pk` (string), TTL attribute `expiresAt` (epoch seconds).
+
+    DynamoDB deletes expired items days late (developer guide, "Using time to live"), so expiry is compared here.
+    """
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
+        """Take the lock unless somebody else has it and it has not expired.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        with _translated("PutItem"):
+            try:
+                self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item={
+                        "pk": {"S": _lock(datamart_name)},
+                        "holder": {"S": holder},
+                        "until": {"N": f"{until.timestamp():.3f}"},
+                        "expiresAt": {"N": str(int(until.timestamp()) + 1)},
+                    },
+                    # its own holder: the SDK sends again what was done and not answered
+                    ConditionExpression="attribute_not_exists(pk) OR #until < :now OR holder = :holder",
+                    ExpressionAttributeNames={"#until": "until"},
+                    ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}, ":holder": {"S": holder}},
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
+
+    def release(self, datamart_name: str, holder: str) -> None:
+        """Give the lock back, if it is still this holder's.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer; the lock expires.
+        """
+        with _translated("DeleteItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": _lock(datamart_name)}},
+                ConditionExpression="holder = :holder",
+                ExpressionAttributeValues={":holder": {"S": holder}},
+            )
+
+    def used_today(self, now: datetime) -> int:
+        """How many retirements were counted on this UTC day.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        item = self._read(_day(now))
+        return 0 if item is None else int(item["used"]["N"])
+
+    def is_counted(self, request: Request, now: datetime) -> bool:
+        """Whether this retirement was counted on this UTC day.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        return self._read(_mark(request, now)) is not None
+
+    def reserve(self, request: Request, most: int, now: datetime) -> bool:
+        """Count this retirement on this UTC day, unless `most` are; once a day, however often it is asked for.
+
+        One transaction writes the mark of this retirement and raises the count, so neither can be without the other.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer, or transactions kept colliding.
+        """
+        if most == 0:
+            return False
+        expires_at = {"N": str(int((now + KEPT).timestamp()))}
+        retrying = Retrying(
+            retry=retry_if_exception(_collided),
+            stop=stop_after_attempt(MOST_COLLISIONS),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )
+        with _translated("TransactWriteItems"):
+            try:
+                retrying(
+                    self._dynamodb.transact_write_items,
+                    TransactItems=[
+                        {
+                            "Put": {
+                                "TableName": self._table,
+                                "Item": {"pk": {"S": _mark(request, now)}, "expiresAt": expires_at},
+                                "ConditionExpression": "attribute_not_exists(pk)",
+                            }
+                        },
+                        {
+                            "Update": {
+                                "TableName": self._table,
+                                "Key": {"pk": {"S": _day(now)}},
+                                "UpdateExpression": "SET expiresAt = :expires ADD used :one",
+                                "ConditionExpression": "attribute_not_exists(used) OR used < :most",
+                                "ExpressionAttributeValues": {
+                                    ":expires": expires_at,
+                                    ":one": {"N": "1"},
+                                    ":most": {"N": str(most)},
+                                },
+                            }
+                        },
+                    ],
+                )
+            except self._dynamodb.exceptions.TransactionCanceledException as error:
+                mark, count = (reason["Code"] for reason in error.response["CancellationReasons"])
+                if mark == _CONDITION:  # counted by an earlier attempt
+                    return True
+                if count == _CONDITION:
+                    return False
+                raise
+        return True
+
+    def last_failure(self, request: Request) -> Reason | None:
+        """The reason of this retirement's last failed attempt, None where none is known.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        item = self._read(_failure(request))
+        return None if item is None else Reason(item["reason"]["S"])
+
+    def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
+        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it.
+
+        After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        is_kept = "attribute_exists(reason) AND" if after_intent else "attribute_not_exists(reason) OR"
+        with _translated("PutItem"):
+            try:
+                self._dynamodb.put_item(
+                    TableName=self._table,
+                    Item=_failure_item(request, reason, now),
+                    ConditionExpression=f"{is_kept} reason <> :unconfirmed",
+                    ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException:
+                if after_intent:
+                    self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, Reason.UNCONFIRMED, now))
+
+    def settle(self, request: Request, reason: Reason, now: datetime) -> None:
+        """No delete of this retirement took effect so far, for this reason.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        with _translated("PutItem"):
+            self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
+
+    def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
+        with _translated("GetItem"):
+            answer = self._dynamodb.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
+        return answer.get("Item")
+
+
+def _lock(datamart_name: str) -> str:
+    return f"lock#{datamart_name}"
+
+
+def _day(now: datetime) -> str:
+    return f"day#{_date(now)}"
+
+
+def _date(now: datetime) -> str:
+    return now.astimezone(UTC).date().isoformat()
+
+
+def _mark(request: Request, now: datetime) -> str:
+    return f"counted#{_date(now)}#{_identity(request)}"
+
+
+def _identity(request: Request) -> str:
+    return f"{request.retirement_id}#{request.datamart_name}"
+
+
+def _failure(request: Request) -> str:
+    return f"failure#{_identity(request)}"
+
+
+def _collided(error: BaseException) -> bool:
+    """Another transaction on the same items was under way (DynamoDB API reference, TransactWriteItems)."""
+    if not isinstance(error, ClientError):
+        return False
+    reasons = error.response.get("CancellationReasons", [])
+    return any(reason.get("Code") == "TransactionConflict" for reason in reasons)
+
+
+def _failure_item(request: Request, reason: Reason, now: datetime) -> dict[str, dict[str, str]]:
+    return {
+        "pk": {"S": _failure(request)},
+        "reason": {"S": reason},
+        "expiresAt": {"N": str(int((now + KEPT).timestamp()))},
+    }
+
+
+@contextmanager
+def _translated(operation: str) -> Iterator[None]:
+    """Raise what the SDK raises as `AwsCallFailed`."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise AwsCallFailed(f"DynamoDB {operation} failed: {error}") from error

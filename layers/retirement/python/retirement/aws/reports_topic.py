@@ -1,0 +1,39 @@
+"""The results topic on SNS, as the reports of sweeps go there."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from retirement.aws.sns_message import as_subject, publish
+from retirement.canonical import Document
+from retirement.wording import in_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+
+class SnsReportsTopic:
+    """Publishes reports without the attribute `outcome`, so that a filter on outcomes keeps them away."""
+
+    def __init__(self, sns: "SNSClient", topic_arn: str) -> None:
+        self._sns = sns
+        self._topic_arn = topic_arn
+
+    def publish(self, report: Document) -> None:
+        """Publish.
+
+        Raises:
+            AwsCallFailed: SNS did not take it.
+        """
+        attributes = {"kind": "sweep", "environment": str(report["environment"])}
+        publish(self._sns, self._topic_arn, report, subject(report), attributes)
+
+
+def subject(report: Document) -> str:
+    """For example `Sweep asked for 3 retirements [prod]`."""
+    counts = cast("dict[str, Any]", report["counts"])
+    if report["refusal"] is not None:
+        told = "refused"
+    elif report["dryRun"]:
+        told = f"would ask for {in_words(counts['wouldAsk'], 'retirement')}"
+    else:
+        told = f"asked for {in_words(counts['asked'], 'retirement')}"
+    return as_subject(f"Sweep {told} [{report['environment']}]")

@@ -1,0 +1,31 @@
+"""The policy that the owner keeps, on S3."""
+
+from typing import TYPE_CHECKING
+
+from retirement.aws.owners_file import read_owners_file
+from retirement.environment import S3Location
+from retirement.sweeping.policy import PolicyFile
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# A policy of the longest texts and the most globs has less, also with every character escaped.
+SIZE_LIMIT = 4 * 1024 * 1024
+
+
+class S3SweepPolicy:
+    """JSON, as `events/schemas/sweep-policy.json` describes it."""
+
+    def __init__(self, s3: "S3Client", location: S3Location) -> None:
+        self._s3 = s3
+        self._location = location
+
+    def read(self) -> PolicyFile:
+        """Read the file as it is now.
+
+        Raises:
+            ConfigurationError: it is missing, too large, or not for this role.
+            AwsCallFailed: S3 did not answer.
+        """
+        file = read_owners_file(self._s3, "SweepPolicyUri", self._location, SIZE_LIMIT)
+        return PolicyFile(file.where, file.body, file.version_id)

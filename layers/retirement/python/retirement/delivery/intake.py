@@ -1,0 +1,317 @@
+"""From the Lambda's event to a valid request, or to a refusal that names the field and the rule."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
+
+from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
+from retirement.errors import ConfigurationError, InvalidRequest
+from retirement.requests import Cancellation, Carried, Delivery, DependentsPolicy, Message, Request
+from retirement.timestamps import latest_meant, parse_timestamp
+from retirement.wording import LONGEST_QUOTED, shortened
+
+SCHEMAS = Path(__file__).with_name("schemas")
+REQUESTED = "Datamart Retirement Requested"
+CANCELLED = "Datamart Retirement Cancelled"
+
+# The types of webhooks, and those of the events that they become.
+DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
+
+# A year, and a leap day: who asks now for later than that will not remember it.
+FARTHEST_AHEAD = timedelta(days=366)
+
+# The limits of the result's fields, for what a rejected event carried (characters).
+NAME_LIMIT = 256
+REASON_LIMIT = 1_000
+RETIREMENT_ID_LIMIT = 128
+EVENT_ID_LIMIT = 1_024
+SHOWN_FIELDS = 5
+
+# The numbers of a message's attributes, as SQS writes them.
+_MILLISECONDS = re.compile("[0-9]{1,13}", re.ASCII)  # until the year 2286
+_RECEIVES = re.compile("[1-9][0-9]{0,8}", re.ASCII)
+
+
+def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
+    """Take the Lambda's event: an SQS batch of one, or an EventBridge event as such.
+
+    Raises:
+        ConfigurationError: the batch holds another number of messages than one.
+    """
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not (isinstance(records, list) and all(_is_sqs(record) for record in records) and records):
+        return Delivery(_text_of(event), now, 1, invocation_id)
+    if len(records) != 1:
+        raise ConfigurationError(f"the event source mapping's BatchSize must be 1, and {len(records)} messages came")
+    attributes = records[0]["attributes"]
+    arrived_at = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, tz=now.tzinfo)
+    return Delivery(
+        body=_unpacked(records[0]["body"]),
+        arrived_at=arrived_at,
+        receive_count=int(attributes["ApproximateReceiveCount"]),
+        invocation_id=invocation_id,
+        message_id=records[0]["messageId"],
+        receipt_handle=records[0]["receiptHandle"],
+    )
+
+
+def parse_asked(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation:
+    """Validate an event that asks for a retirement, or for its cancellation; its environment is not looked at yet.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what came.
+    """
+    event = _parsed(delivery.body)
+    if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
+        return _cancellation(event, delivery)
+    return _request(event, delivery, backup_by_default=backup_by_default)
+
+
+def parse_request(delivery: Delivery, *, backup_by_default: bool) -> Request:
+    """Validate the event against its schema and fill in the defaults; its environment is not looked at yet.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what came.
+    """
+    return _request(_parsed(delivery.body), delivery, backup_by_default=backup_by_default)
+
+
+def _request(sent: Json, delivery: Delivery, *, backup_by_default: bool) -> Request:
+    event, detail = _validated(sent, REQUESTED)
+    as_sent = {key: value for key, value in detail.items() if key != "retireAt"}
+    return Request(
+        datamart_name=cast("str", detail["datamartName"]),
+        retirement_id=cast("str", detail.get("retirementId") or _default_id(cast("str", event["id"]))),
+        environment=cast("str", detail["environment"]),
+        requested_by=cast("str", detail["requestedBy"]),
+        reason=cast("str", detail["reason"]),
+        backup=cast("bool", detail.get("backup", backup_by_default)),
+        dry_run=cast("bool", detail.get("dryRun", False)),
+        dependents=DependentsPolicy(cast("str", detail.get("dependents", DependentsPolicy.BLOCK))),
+        reviewed_embeds=frozenset(cast("list[str]", detail.get("reviewedEmbeds", []))),
+        plan_id=cast("str | None", detail.get("planId")),
+        retire_at=_retire_at(detail, delivery.arrived_at),
+        event_time=_timestamp("time", event["time"]),
+        requested_at=_requested_at(event, delivery),
+        cutoff=min(latest_meant(cast("str", event["time"])), delivery.arrived_at),
+        event_id=cast("str", event["id"]),
+        content_hash=sha256_hex(canonical_json(as_sent)),
+        detail=detail,
+    )
+
+
+def parse_message(body: str, *, environment: str, arrived_at: datetime) -> Message:
+    """Validate a webhook's body, and its `data` as the detail of the event that it becomes.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what came.
+    """
+    message = _parsed(body)
+    _validate(message, "Datamart Retirement Webhook", whole="the body")
+    valid = cast("Mapping[str, Json]", message)
+    detail_type = DETAIL_TYPES[cast("str", valid["type"])]
+    data = cast("Document", valid["data"])
+    _validate(data, detail_type, "detail", whole="data")
+    require_environment(cast("str", data["environment"]), environment, "data")
+    _retire_at(data, arrived_at, "data")
+    return Message(detail_type=detail_type, time=_timestamp("timestamp", valid["timestamp"]), detail=data)
+
+
+def _retire_at(detail: Document, arrived_at: datetime, whole: str = "detail") -> datetime | None:
+    if "retireAt" not in detail:
+        return None
+    field = f"{whole}.retireAt"
+    retire_at = _timestamp(field, detail["retireAt"])
+    # by the arrival, not by the clock: delivered again later, it is rejected again
+    if retire_at > arrived_at + FARTHEST_AHEAD:
+        raise InvalidRequest(
+            f"{field} must be at most {FARTHEST_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
+        )
+    return retire_at
+
+
+def _cancellation(sent: Json, delivery: Delivery) -> Cancellation:
+    event, detail = _validated(sent, CANCELLED)
+    return Cancellation(
+        datamart_name=cast("str", detail["datamartName"]),
+        retirement_id=cast("str", detail["retirementId"]),
+        environment=cast("str", detail["environment"]),
+        requested_by=cast("str", detail["requestedBy"]),
+        reason=cast("str", detail["reason"]),
+        requested_at=_requested_at(event, delivery),
+    )
+
+
+def _requested_at(event: Document, delivery: Delivery) -> datetime:
+    return min(_timestamp("time", event["time"]), delivery.arrived_at)
+
+
+def carried_by(delivery: Delivery) -> Carried:
+    """Read what a rejected event carried, as far as it can be told."""
+    try:
+        event = parse_json(delivery.body)
+    except ValueError:
+        event = None
+    envelope = event if isinstance(event, Mapping) else {}
+    detail = envelope.get("detail")
+    fields = detail if isinstance(detail, Mapping) else {}
+    try:
+        requested_at = min(parse_timestamp(str(envelope.get("time"))), delivery.arrived_at)
+    except ValueError:
+        requested_at = delivery.arrived_at
+    return Carried(
+        event_id=_cut(envelope.get("id"), EVENT_ID_LIMIT),
+        retirement_id=_cut(fields.get("retirementId"), RETIREMENT_ID_LIMIT),
+        datamart_name=_cut(fields.get("datamartName"), NAME_LIMIT),
+        requested_by=_cut(fields.get("requestedBy"), NAME_LIMIT),
+        reason=_cut(fields.get("reason"), REASON_LIMIT),
+        requested_at=requested_at,
+    )
+
+
+def _unpacked(body: str) -> str:
+    """What a timer could not deliver is in `Failures` as the request that it made of SQS, with the event in it.
+
+    (EventBridge Scheduler user guide, "Retrieve the dead-letter event")
+    """
+    try:
+        sent = parse_json(body)
+    except ValueError:
+        return body
+    text = sent.get("MessageBody") if isinstance(sent, Mapping) and sent.keys() >= {"MessageBody", "QueueUrl"} else None
+    return text if isinstance(text, str) else body
+
+
+def _text_of(event: object) -> str:
+    """Write the event down as the queue would have brought it."""
+    try:
+        return json.dumps(event)
+    except RecursionError:
+        return "nested too deeply to be written down"  # no JSON, and so rejected
+
+
+def _is_sqs(record: object) -> bool:
+    """Whether SQS could have made it: whoever may invoke the function can send anything."""
+    if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
+        return False
+    attributes = record.get("attributes")
+    numbers = attributes if isinstance(attributes, dict) else {}
+    return (
+        isinstance(record.get("body"), str)
+        and isinstance(record.get("messageId"), str)
+        and isinstance(record.get("receiptHandle"), str)
+        and _MILLISECONDS.fullmatch(str(numbers.get("SentTimestamp"))) is not None
+        and _RECEIVES.fullmatch(str(numbers.get("ApproximateReceiveCount"))) is not None
+        and all(isinstance(numbers[name], str) for name in ("SentTimestamp", "ApproximateReceiveCount"))
+    )
+
+
+@cache
+def schema(title: str) -> dict[str, Any]:
+    """The published schema of that title."""
+    file_name = f"{title.lower().replace(' ', '-')}.json"
+    return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
+
+
+def _validated(event: Json, detail_type: str) -> tuple[Document, Document]:
+    """Return the event and its detail."""
+    _validate(event, detail_type, whole="the event")
+    valid = cast("Mapping[str, Document]", event)
+    return valid, valid["detail"]
+
+
+def _parsed(body: str) -> Json:
+    try:
+        return parse_json(body)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from None
+
+
+def _validate(document: Json, title: str, part: str | None = None, *, whole: str) -> None:
+    """Validate against a schema, or against what it says of one of its properties; `whole` is how a sender calls it."""
+    rules = schema(title) if part is None else schema(title)["properties"][part]
+    try:
+        validate(event=cast("dict[str, Any]", document), schema=rules)
+    except SchemaValidationError as error:
+        raise InvalidRequest(explained(error, whole, f"{whole}." if part else "")) from None
+
+
+def require_environment(meant: str, environment: str, whole: str = "detail") -> None:
+    """Refuse what is for another stack.
+
+    Raises:
+        InvalidRequest: another environment is meant.
+    """
+    if meant != environment:
+        raise InvalidRequest(
+            f"{whole}.environment is {_brief(meant)}, and this stack's is {environment!r}: "
+            "send the request to the stack that is meant"
+        )
+
+
+def explained(error: SchemaValidationError, whole: str = "the event", within: str = "") -> str:
+    """One sentence with the field, the rule and what came, from the validator's finding."""
+    path = (error.path or [])[1:]
+    field = within + ".".join(path) if path else whole
+    value, definition = error.value, error.definition or {}
+    known = definition.get("properties", {})
+    unknown = sorted(set(value) - set(known))[:SHOWN_FIELDS] if isinstance(value, dict) else []
+    if error.rule == "required" and isinstance(value, dict):
+        missing = [name for name in error.rule_definition or [] if name not in value]
+        misspelt = ", ".join(_brief(name) for name in unknown if _close_to(name, missing))
+        return f"{field} must have the field {', '.join(missing)}{misspelt and f'; it has {misspelt}'}"
+    if error.rule == "additionalProperties" and isinstance(value, dict):
+        named = ", ".join(_with_suggestion(name, known) for name in unknown)
+        return f"{field} must not have the unknown field {named}"
+    expected = definition["description"] if path else "a JSON object"
+    return f"{field} must be {expected}; it is {_brief(value)}"
+
+
+def _close_to(name: str, known: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415  # only where something is misspelt
+
+    return get_close_matches(name, known, n=1, cutoff=0.7)
+
+
+def _with_suggestion(name: str, known: Iterable[str]) -> str:
+    close = _close_to(name, known)
+    return f"{_brief(name)} (did you mean {close[0]}?)" if close else _brief(name)
+
+
+def _timestamp(field: str, value: Json) -> datetime:
+    try:
+        return parse_timestamp(cast("str", value))
+    except ValueError:
+        raise InvalidRequest(f"{field} must be an RFC 3339 time with offset; it is {_brief(value)}") from None
+
+
+def is_retirement_id(text: str) -> bool:
+    """Whether a text can be a retirementId."""
+    allowed: str = schema(REQUESTED)["properties"]["detail"]["properties"]["retirementId"]["pattern"]
+    return re.fullmatch(allowed, text) is not None
+
+
+def _default_id(event_id: str) -> str:
+    return event_id if is_retirement_id(event_id) else sha256_hex(event_id)
+
+
+def _cut(value: Json, limit: int) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return value[:limit].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _brief(value: object) -> str:
+    """What came, for a message: short, and printable whatever it holds."""
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    shown = json.dumps(value)
+    if len(shown) <= LONGEST_QUOTED or not isinstance(value, str):
+        return shortened(shown)
+    return f"{shortened(shown)} ({len(value)} characters)"

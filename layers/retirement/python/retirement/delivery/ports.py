@@ -1,0 +1,84 @@
+"""What answering an event needs of the world."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from retirement.canonical import Document
+from retirement.clock import Clock
+from retirement.databrain.ports import Counter
+from retirement.record.ports import Evidence
+from retirement.requests import Asked, Delivery
+
+
+class Inbox(Protocol):
+    """The queue that a function's events come from, and go back to."""
+
+    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+        """Deliver it again after this time, or at once; nothing where it came from no queue.
+
+        Raises:
+            AwsCallFailed: it comes again after the queue's visibility time-out.
+        """
+
+
+class EventBus(Protocol):
+    """The bus that requests arrive on."""
+
+    def put(self, *, source: str, detail_type: str, detail: Document, time: datetime | None = None) -> str:
+        """Put an event on it and return its id; without a time of its own it is of now.
+
+        Raises:
+            AwsCallFailed: the bus did not take it, or it is not known.
+        """
+
+
+class ResultsTopic(Protocol):
+    """Where results are published."""
+
+    def publish(self, result: Document) -> None:
+        """Publish; a repeated publication of one result is the same to the byte.
+
+        Raises:
+            AwsCallFailed: it was not taken.
+        """
+
+
+class Telemetry(Counter, Protocol):
+    """What an operator sees."""
+
+    def attempt(self, delivery: Delivery) -> AbstractContextManager[None]:
+        """Measure one attempt, whatever its end, and report the error that it ends in."""
+
+    def about(self, asked: Asked) -> None:
+        """From here on, every line is about this request."""
+
+    def step(self, step: str, **fields: object) -> None:
+        """Log one line."""
+
+    def ended(self, result: Document, *, again: bool) -> None:
+        """The request has its result, which is published `again` for a delivery that came again."""
+
+
+class AnsweringPorts(Protocol):
+    """What every function needs that answers events."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence bucket."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where its events come from."""
+
+    @property
+    def results_topic(self) -> ResultsTopic:
+        """Where it answers."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What an operator sees."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time of this invocation."""

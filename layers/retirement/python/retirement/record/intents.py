@@ -1,0 +1,82 @@
+"""The intent to delete: written before the delete and never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from retirement.canonical import Document, canonical_json, parse_json
+from retirement.record.organisation import Organisation
+from retirement.record.results import Grounds
+from retirement.stored_object import BackupReference, StoredObject
+from retirement.timestamps import format_timestamp, parse_timestamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Which datamart an attempt set out to delete, and on what grounds; `invocation_id` tells attempts apart."""
+
+    detail: Document
+    datamart_name: str
+    created_at: datetime | None
+    configuration_hash: str
+    plan_id: str
+    dependents: Document
+    backup: BackupReference | None
+    invocation_id: str
+    content_hash: str
+    organisation: Organisation
+
+    @property
+    def grounds(self) -> Grounds:
+        """What a result rests on that follows from this intent."""
+        return Grounds(self.plan_id, self.dependents, self.backup)
+
+    def to_json(self) -> str:
+        """The intent as it is kept."""
+        return canonical_json(
+            {
+                "formatVersion": "1",
+                "request": self.detail,
+                "requestHash": self.content_hash,
+                "datamart": {
+                    "name": self.datamart_name,
+                    "createdAt": None if self.created_at is None else format_timestamp(self.created_at),
+                    "configurationHash": self.configuration_hash,
+                },
+                "planId": self.plan_id,
+                "dependents": self.dependents,
+                "backup": None if self.backup is None else self.backup.document(),
+                "invocationId": self.invocation_id,
+                "organisation": self.organisation.document(),
+            }
+        )
+
+    @classmethod
+    def of(cls, stored: StoredObject) -> "Intent":
+        """Read a kept intent.
+
+        Raises:
+            AwsCallFailed: what is kept is not one of ours.
+        """
+        try:
+            kept = cast("dict[str, Any]", parse_json(stored.body))
+            datamart, backup = kept["datamart"], kept["backup"]
+            return cls(
+                detail=kept["request"],
+                content_hash=kept["requestHash"],
+                datamart_name=datamart["name"],
+                created_at=None if datamart["createdAt"] is None else parse_timestamp(datamart["createdAt"]),
+                configuration_hash=datamart["configurationHash"],
+                plan_id=kept["planId"],
+                dependents=kept["dependents"],
+                backup=None if backup is None else _backup(backup),
+                invocation_id=kept["invocationId"],
+                organisation=Organisation.kept_in(kept),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise stored.not_ours() from None
+
+
+def _backup(kept: Mapping[str, Any]) -> BackupReference:
+    return BackupReference(kept["bucket"], kept["key"], kept["versionId"], kept["sha256"], kept["bytes"])

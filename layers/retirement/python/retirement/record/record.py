@@ -1,0 +1,129 @@
+"""What is kept of one retirement: its prefix is listed once, and what is there is read when it is asked for.
+
+S3 lists are strongly consistent (S3 user guide, "Amazon S3 data consistency model"). Who has to know what others wrote
+before a write of its own looks again after it.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from retirement.canonical import canonical_json
+from retirement.errors import AwsCallFailed
+from retirement.record.intents import Intent
+from retirement.record.keys import arrival_file_name, arrivals_in, failure_file_name, retirement_key, schedule_file_name
+from retirement.record.ports import Evidence
+from retirement.record.schedules import Schedule
+from retirement.requests import Delivery, Request
+from retirement.stored_object import StoredObject
+from retirement.timestamps import format_timestamp
+
+_SCHEDULE = re.compile(r"schedule-([1-9][0-9]*)\.json")
+
+
+class Record:
+    """Of one retirement, as it was when this was made.
+
+    Every look raises `AwsCallFailed` where S3 does not answer, or keeps what is not ours.
+    """
+
+    def __init__(self, evidence: Evidence, datamart_name: str, retirement_id: str) -> None:
+        self._evidence = evidence
+        self._prefix = retirement_key(datamart_name, retirement_id, "")
+        self._file_names = {key.removeprefix(self._prefix) for key in evidence.list(self._prefix)}
+        self._numbers = sorted(int(found[1]) for found in map(_SCHEDULE.fullmatch, self._file_names) if found)
+        self._read_before: dict[str, StoredObject] = {}
+
+    @property
+    def receipt(self) -> StoredObject | None:
+        """What ended it."""
+        return self._read("receipt.json")
+
+    @property
+    def cancelled(self) -> StoredObject | None:
+        """Its cancellation."""
+        return self._read("cancelled.json")
+
+    @property
+    def intent(self) -> Intent | None:
+        """That an attempt set out to delete."""
+        kept = self._read("intent.json")
+        return None if kept is None else Intent.of(kept)
+
+    @property
+    def first_date(self) -> Schedule | None:
+        """The first date that was asked for."""
+        return self._schedule(self._numbers[0]) if self._numbers else None
+
+    @property
+    def date(self) -> Schedule | None:
+        """The date that is current: the last one."""
+        return self._schedule(self._numbers[-1]) if self._numbers else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its request was given up, once or more."""
+        return failure_file_name(1) in self._file_names
+
+    @property
+    def has_set_out(self) -> bool:
+        """Whether an attempt has written its intent."""
+        return "intent.json" in self._file_names
+
+    def has_date_of(self, request: Request) -> bool:
+        """Whether this very event has set a date; what was asked for before it is not read."""
+        for date in self._latest_dates():
+            if date.event_id == request.event_id:
+                return True
+            if date.requested_at < request.requested_at:
+                return False
+        return False
+
+    def as_first_arrived(self, request: Request, delivery: Delivery, *, comes_again: bool) -> Request:
+        """The request as the first arrival of its event dates it; after a redrive it arrives anew.
+
+        Nobody has asked at a time that is ahead, so then the arrival counts. It is kept where the event's time, to its
+        own precision, is not over by then: at once where all of it is ahead, or else where the event `comes_again`.
+        """
+        first, arrived_at = self._first_arrival(request.event_id), delivery.arrived_at
+        counts = arrived_at < request.event_time or (comes_again and arrived_at == request.cutoff)
+        if counts and (first is None or arrived_at < first):
+            first = arrived_at
+            self._evidence.create(
+                self._prefix + arrival_file_name(request.event_id, first),
+                canonical_json({"arrivedAt": format_timestamp(first)}),
+            )
+        return request if first is None else request.asked_before(first, first)
+
+    def as_first_asked(self, request: Request) -> Request:
+        """A datamart that was re-created after its retirement was first asked for is another one."""
+        first = self.first_date
+        if first is None:
+            return request
+        request = request.asked_before(first.requested_at, first.cutoff)
+        arrived_at = self._first_arrival(first.event_id)
+        return request if arrived_at is None else request.asked_before(arrived_at, arrived_at)
+
+    def _first_arrival(self, event_id: str) -> datetime | None:
+        """Of those that are kept: EventBridge may deliver an event twice, and the earlier one may get here later."""
+        return min(arrivals_in(self._file_names, event_id), default=None)
+
+    def _latest_dates(self) -> Iterator[Schedule]:
+        if self.date is not None:
+            yield self.date
+        for number in reversed(self._numbers[:-1]):
+            yield self._schedule(number)
+
+    def _schedule(self, number: int) -> Schedule:
+        return Schedule.of(number, self._listed(schedule_file_name(number)))
+
+    def _read(self, file_name: str) -> StoredObject | None:
+        return self._listed(file_name) if file_name in self._file_names else None
+
+    def _listed(self, file_name: str) -> StoredObject:
+        if file_name not in self._read_before:
+            kept = self._evidence.read(self._prefix + file_name)
+            if kept is None:
+                raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
+            self._read_before[file_name] = kept
+        return self._read_before[file_name]

@@ -1,0 +1,66 @@
+"""The result of a request: one JSON document, the same in the receipt, on the topic and as the return value."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from retirement.canonical import Document
+from retirement.outcomes import ConfirmedBy, Outcome, Reason
+from retirement.stored_object import BackupReference
+from retirement.timestamps import format_timestamp
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a result rests on, as far as it was read or written."""
+
+    plan_id: str | None = None
+    dependents: Document | None = None
+    backup: BackupReference | None = None
+
+
+NOTHING_READ = Grounds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The result of one request; the wording and the types are the published schema's."""
+
+    retirement_id: str | None
+    datamart_name: str | None
+    requested_by: str | None
+    request_reason: str | None
+    outcome: Outcome
+    reason: Reason | None
+    message: str
+    environment: str
+    requested_at: datetime
+    started_at: datetime
+    finished_at: datetime
+    grounds: Grounds = NOTHING_READ
+    confirmed_by: ConfirmedBy | None = None
+    retire_at: datetime | None = None  # of `scheduled` alone
+
+    def document(self) -> Document:
+        """The result as JSON."""
+        scheduled = {} if self.retire_at is None else {"retireAt": format_timestamp(self.retire_at)}
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "datamartName": self.datamart_name,
+            "retirementId": self.retirement_id,
+            "environment": self.environment,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "message": self.message,
+            "requestedBy": self.requested_by,
+            "requestReason": self.request_reason,
+            "requestedAt": format_timestamp(self.requested_at),
+            "startedAt": format_timestamp(self.started_at),
+            "finishedAt": format_timestamp(self.finished_at),
+            **scheduled,
+            "planId": self.grounds.plan_id,
+            "backup": None if self.grounds.backup is None else self.grounds.backup.document(),
+            "dependents": self.grounds.dependents,
+            "confirmedBy": self.confirmed_by,
+        }

@@ -1,0 +1,40 @@
+"""What has changed since a plan, in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from retirement.canonical import Document, Json
+from retirement.wording import quoted
+
+
+def drift(kept: Document, now: Document) -> list[str]:
+    """Compare two plans' documents; each difference is a clause, for example `table added: "public.refunds"`."""
+    columns, columns_now = cast("Document", kept["columns"]), cast("Document", now["columns"])
+    found = list(_differences("table", columns, columns_now))
+    if kept["semanticLayerHash"] != now["semanticLayerHash"]:
+        found.append("semantic layer changed")
+    if kept["createdAt"] != now["createdAt"]:  # it is part of the configuration's hash, too
+        told = kept["createdAt"] is not None and now["createdAt"] is not None
+        found.insert(0, "it was re-created" if told else "whether Databrain tells when it was created")
+    if kept["configurationHash"] != now["configurationHash"] and not found:
+        found.append("settings of tables, columns, relationships or tenancy changed")
+    found += _differences("embed", _embeds(kept), _embeds(now))
+    if kept.get("notListed") != now.get("notListed"):
+        found.append("what could not be listed of the embeds")
+    found += _differences("option", cast("Document", kept["options"]), cast("Document", now["options"]))
+    return found
+
+
+def _differences(noun: str, before: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[str]:
+    for change, names in (
+        ("added", [name for name in now if name not in before]),
+        ("removed", [name for name in before if name not in now]),
+        ("changed", [name for name in now if name in before and now[name] != before[name]]),
+    ):
+        if names:
+            yield f"{noun}{'' if len(names) == 1 else 's'} {change}: {quoted(sorted(names))}"
+
+
+def _embeds(plan: Document) -> Document:
+    embeds = cast("list[dict[str, str]]", plan["embeds"])
+    return {f"{embed['embedId']} of {embed['dataAppName']}": embed for embed in embeds}

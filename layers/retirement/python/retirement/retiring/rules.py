@@ -1,0 +1,209 @@
+"""The decisions, as pure functions: refusals first, each saying what to do next."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from retirement.canonical import Document
+from retirement.databrain.dependents import Dependents, Verdict
+from retirement.databrain.snapshot import Absent, Listing, Snapshot
+from retirement.globs import allows, folded, shields
+from retirement.outcomes import Reason
+from retirement.record.intents import Intent
+from retirement.record.plans import Plan
+from retirement.requests import DependentsPolicy, Request
+from retirement.retiring.drift import drift
+from retirement.retiring.settings import RetireSettings, UndeterminedEmbeds
+from retirement.timestamps import format_timestamp
+from retirement.wording import in_words, quoted
+
+ASK_AGAIN = "then ask again under a new retirementId"
+SHOWN_GAPS = 5
+MOST_CLOSE = 3
+# Characters: what it costs to tell how alike two names are grows with the cube of them.
+COMPARED = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule says no."""
+
+    reason: Reason
+    message: str
+
+
+CHANGED = Refusal(
+    Reason.CHANGED,
+    "The datamart was changed after this retirement had decided to delete it, so it was left as it is. Look at the "
+    f"change; if it is still to go, {ASK_AGAIN.removeprefix('then ')}.",
+)
+
+
+PLANNED_ELSEWHERE = Refusal(
+    Reason.PLAN_DRIFTED,
+    "This was planned with another service token or DatabrainBaseUrl, and nothing that was listed then is listed now: "
+    f"this looks like another organisation. Put back a token of the one that was meant, {ASK_AGAIN}.",
+)
+
+
+class Recognition(Enum):
+    """What has become of the datamart that an earlier attempt set out to delete."""
+
+    GONE = auto()
+    SAME = auto()
+    CHANGED = auto()
+    UNKNOWN = auto()
+
+
+def recognise(sighting: Snapshot | Absent, intent: Intent) -> Recognition:
+    """Tell the datamart of the intent from another one under its name.
+
+    Without createdAt on both sides nothing can tell: a re-creation from the backup has the same configuration.
+    """
+    if isinstance(sighting, Absent) or is_later_generation(sighting.created_at, intent):
+        return Recognition.GONE
+    if sighting.created_at is None or sighting.created_at != intent.created_at:
+        return Recognition.UNKNOWN
+    if sighting.configuration_hash != intent.configuration_hash:
+        return Recognition.CHANGED
+    return Recognition.SAME
+
+
+def is_later_generation(created_at: datetime | None, intent: Intent) -> bool:
+    """Whether this is a datamart created after the one that the intent names: that one is gone."""
+    return created_at is not None and intent.created_at is not None and created_at > intent.created_at
+
+
+def refuse_by_name(request: Request, settings: RetireSettings) -> Refusal | None:
+    """What no look at Databrain can change; nothing that a request says lifts it."""
+    return _protected(request, settings) or _not_retirable(request, settings)
+
+
+def refuse_by_count(used: int, settings: RetireSettings, now: datetime) -> Refusal | None:
+    """Whether the limit of this UTC day is reached already."""
+    return daily_limit_reached(used, settings, now) if used >= settings.max_retirements_per_day else None
+
+
+def daily_limit_reached(used: int, settings: RetireSettings, now: datetime) -> Refusal:
+    """The next retirement of the day is refused, never queued silently."""
+    tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return Refusal(
+        Reason.DAILY_LIMIT_REACHED,
+        f"{used} of {settings.max_retirements_per_day} retirements of this UTC day are used (MaxRetirementsPerDay). "
+        f"The count starts again at {format_timestamp(tomorrow)}: ask again then, under a new retirementId.",
+    )
+
+
+def decide(
+    request: Request,
+    snapshot: Snapshot,
+    dependents: Dependents,
+    plan: Plan,
+    kept_plan: Document | None,
+    settings: RetireSettings,
+) -> Refusal | None:
+    """Decide on the deletion of what was seen; None is yes. Dry run or not, the decision is the same.
+
+    `kept_plan` is the plan that the request names, None where it names none or none is kept under that name.
+    """
+    return (
+        ambiguous_name(snapshot)
+        or _recreated(request, snapshot)
+        or _plan_drifted(request, plan, kept_plan)
+        or _dependents_found(request, dependents)
+        or _dependents_undetermined(request, dependents, settings)
+    )
+
+
+def close_names(name: str, listing: Listing) -> list[str]:
+    """Up to 3 listed names that the request may have meant."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only where nothing was found
+
+    by_folded: dict[str, list[str]] = {}
+    for listed in listing.created_at:
+        by_folded.setdefault(folded(listed)[:COMPARED], []).append(listed)
+    close = get_close_matches(folded(name)[:COMPARED], by_folded, n=MOST_CLOSE)
+    return [listed for match in close for listed in by_folded[match]][:MOST_CLOSE]
+
+
+def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
+    glob = shields(request.datamart_name, settings.protected_datamarts)
+    if glob is None:
+        return None
+    return Refusal(
+        Reason.PROTECTED,
+        f'The datamart is protected by "{glob}" in the stack\'s ProtectedDatamarts, and no request lifts that.',
+    )
+
+
+def _not_retirable(request: Request, settings: RetireSettings) -> Refusal | None:
+    if allows(request.datamart_name, settings.retirable_datamarts) is not None:
+        return None
+    return Refusal(
+        Reason.NOT_RETIRABLE,
+        "The stack's RetirableDatamarts does not allow a datamart of this name to be deleted. If it should, have the "
+        f"parameter changed, {ASK_AGAIN}.",
+    )
+
+
+def ambiguous_name(snapshot: Snapshot) -> Refusal | None:
+    """A name that is nearly the same is listed, too."""
+    own = folded(snapshot.name)
+    alike = [name for name in snapshot.listing.created_at if name != snapshot.name and folded(name) == own]
+    if not alike:
+        return None
+    return Refusal(
+        Reason.AMBIGUOUS_NAME,
+        f"Databrain also lists {quoted(alike)}, and how it compares names on deletion is not documented. Delete one of "
+        "them by hand, there.",
+    )
+
+
+def _recreated(request: Request, snapshot: Snapshot) -> Refusal | None:
+    if snapshot.created_at is None or snapshot.created_at <= request.cutoff:
+        return None
+    return Refusal(
+        Reason.RECREATED,
+        f"This datamart was created at {format_timestamp(snapshot.created_at)}, after the request of "
+        f"{format_timestamp(request.requested_at)}, so it is not the one that was meant. "
+        "If it is to go too, ask under a new retirementId.",
+    )
+
+
+def _plan_drifted(request: Request, plan: Plan, kept_plan: Document | None) -> Refusal | None:
+    if request.plan_id is None or request.plan_id == plan.plan_id:
+        return None
+    changes = "no plan is kept under the planId of the request"
+    if kept_plan is not None:
+        changes = f"since the plan of the request: {'; '.join(drift(kept_plan, plan.document()))}"
+    return Refusal(
+        Reason.PLAN_DRIFTED,
+        f"This is not what was planned: {changes}. Read plan {plan.plan_id} of what is there now, {ASK_AGAIN}.",
+    )
+
+
+def _dependents_found(request: Request, dependents: Dependents) -> Refusal | None:
+    found = dependents.unreviewed(Verdict.USES)
+    if request.dependents is DependentsPolicy.IGNORE or not found:
+        return None
+    return Refusal(
+        Reason.DEPENDENTS_FOUND,
+        f"{in_words(len(found), 'embed')} would break: {quoted([embed.embed_id for embed in found])}. Point them at "
+        f'another datamart, name them in reviewedEmbeds, or set dependents to "ignore", {ASK_AGAIN}.',
+    )
+
+
+def _dependents_undetermined(request: Request, dependents: Dependents, settings: RetireSettings) -> Refusal | None:
+    undetermined = dependents.unreviewed(Verdict.UNDETERMINED)
+    unknown = list(dependents.listing.gaps[:SHOWN_GAPS])
+    if undetermined:
+        shown = quoted([embed.embed_id for embed in undetermined])
+        unknown.insert(0, f"the datamart of {in_words(len(undetermined), 'embed')} ({shown})")
+    ignored = request.dependents is DependentsPolicy.IGNORE or settings.undetermined_embeds is UndeterminedEmbeds.REPORT
+    if ignored or not unknown:
+        return None
+    return Refusal(
+        Reason.DEPENDENTS_UNDETERMINED,
+        f"Databrain does not tell: {'; '.join(unknown)}. Look at them there and name the embeds in reviewedEmbeds, "
+        f'or set dependents to "ignore", {ASK_AGAIN}.',
+    )

@@ -1,0 +1,635 @@
+"""One retirement, from the event to the published result. It reads like the protocol in docs/architecture.md.
+
+Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
+from retirement.databrain.dependents import Dependents, Verdict
+from retirement.databrain.permits import DeletePermit, NoBackupAsked, VerifiedBackup
+from retirement.databrain.ports import DatabrainApi, DeleteEffect
+from retirement.databrain.snapshot import Absent, Snapshot
+from retirement.delivery.answering import (
+    ANOTHER_ATTEMPT,
+    Attempt,
+    answered,
+    end_as_cancelled,
+    ended_by_now,
+    finish,
+    given_up,
+    insist,
+    publish,
+    publish_receipt,
+    require_same_request,
+)
+from retirement.delivery.intake import parse_request, require_environment
+from retirement.environment import LONGEST_DELAY
+from retirement.errors import (
+    AttemptInterrupted,
+    AwsCallFailed,
+    BackupFailed,
+    DatabrainUnavailable,
+    DatabrainUnexpected,
+    InvalidRequest,
+    NotConfirmed,
+    NotYetDue,
+    RetirementError,
+    reason_of,
+)
+from retirement.outcomes import ConfirmedBy, Outcome, Reason
+from retirement.record.backup import backup_of
+from retirement.record.intents import Intent
+from retirement.record.keys import backup_file_name, plan_key
+from retirement.record.organisation import Organisation, identity_of
+from retirement.record.plans import Plan
+from retirement.record.record import Record
+from retirement.record.results import NOTHING_READ, Grounds
+from retirement.requests import Delivery, DependentsPolicy, Request
+from retirement.retiring.ports import RetirePorts
+from retirement.retiring.rules import (
+    CHANGED,
+    PLANNED_ELSEWHERE,
+    Recognition,
+    Refusal,
+    ambiguous_name,
+    close_names,
+    daily_limit_reached,
+    decide,
+    is_later_generation,
+    recognise,
+    refuse_by_count,
+    refuse_by_name,
+)
+from retirement.retiring.settings import Mode, RetireSettings
+from retirement.stored_object import BackupReference, StoredObject
+from retirement.timestamps import format_timestamp
+from retirement.wording import quoted
+
+# Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication, one of
+# them slow; and again only if there is time for a look before.
+TIME_TO_DELETE = 30.0
+TIME_TO_LOOK = 5.0
+# Waiting for a lock costs nothing, raising costs one of the queue's receives.
+TIME_TO_GIVE_UP_LOCK = 5.0
+LOCK_POLL = 1.0
+RESEND_WAIT = 1.0
+CONFIRM_WAIT = 1.0
+
+MOST_SENDS = 3
+MOST_CONFIRMATIONS = 3
+
+_Attempt: TypeAlias = Attempt[Request, RetireSettings, RetirePorts]
+
+
+def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts) -> Document:
+    """Carry out one request at most once, only as asked, with a verified backup and a clear result.
+
+    Returns:
+        The result as it was published.
+
+    Raises:
+        RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
+    """
+    return answered(partial(_retire, delivery, settings, ports), delivery, settings, ports)
+
+
+def _retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, started_at: datetime) -> Document:
+    request = parse_request(delivery, backup_by_default=settings.backup_by_default)  # 1. validate
+    ports.telemetry.about(request)
+    ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
+    attempt = Attempt(request, delivery, settings, ports, started_at)
+    if delivery.is_last:
+        return insist(partial(_conclude, attempt), ports.clock)
+    with _locked(attempt), _failure_recorded(attempt):  # 2. lock
+        record = attempt.record()  # 3. recover
+        if record.receipt is not None:
+            return publish_receipt(attempt, record.receipt, again=True)
+        if record.intent is not None:  # it owns the identity, whatever was asked for or set since
+            require_same_request(request, record.intent.content_hash)
+            ports.telemetry.step("recover", found="intent")
+            return _resume(record.intent, attempt)
+        require_environment(request.environment, settings.environment_name)
+        request = record.as_first_arrived(request, delivery, comes_again=delivery.receive_count > 1)
+        attempt = replace(attempt, request=request)
+        return _put_off(record, attempt) or _carry_out(replace(attempt, request=record.as_first_asked(request)))
+
+
+def _carry_out(attempt: _Attempt) -> Document:
+    """Steps 4 to 13, where no earlier attempt has set out to delete."""
+    request, ports = attempt.request, attempt.ports
+
+    # 4. refuse what needs no look at Databrain
+    refusal = refuse_by_name(request, attempt.settings) or _refuse_by_count(attempt)
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=None)
+
+    # 5. the token is read with the first request; 6. snapshot
+    sighting = _look(attempt)
+    if isinstance(sighting, Absent):
+        return finish(
+            attempt, Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=None
+        )
+
+    # 7. dependents, 8. decide
+    plan, dependents, refusal = _decide(sighting, attempt)
+    grounds = Grounds(plan.plan_id, dependents.document())
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=None, grounds=grounds)
+    if _is_dry_run(attempt):
+        return _end_as_planned(attempt, grounds, intent=None)
+
+    # 9. back up
+    permit = _back_up(sighting, dependents, attempt)
+
+    # 10. count, and write the intent
+    _require_time_to_delete(attempt)
+    counted_on = ports.clock.now().date()
+    refusal = _count(attempt)
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=None, grounds=grounds)
+    intent = _write_intent(permit, plan, grounds, attempt)
+
+    # 11. delete, 12. confirm, 13. receipt and publication
+    return _delete_unless_cancelled(permit, intent, counted_on, attempt)
+
+
+def _resume(intent: Intent, attempt: _Attempt) -> Document:
+    """Steps 5 to 13, where an earlier attempt may have deleted already: first of all, what has become of it."""
+    request, ports = attempt.request, attempt.ports
+    sighting = _look(attempt)
+    _require_same_organisation(intent, sighting, attempt)
+    ended = _end_of(intent, sighting, attempt)
+    if ended is not None or isinstance(sighting, Absent):
+        return cast("Document", ended)
+    refusal = refuse_by_name(request, attempt.settings)
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+    if _is_dry_run(attempt):
+        plan, dependents, refusal = _decide(sighting, attempt)
+        grounds = Grounds(plan.plan_id, dependents.document())
+        if refusal is not None:
+            return _refuse(attempt, refusal, intent=intent, grounds=grounds)
+        return _end_as_planned(attempt, grounds, intent=intent)
+    counted_on, in_doubt = ports.clock.now().date(), _is_in_doubt(attempt)
+    refusal = _count(attempt)
+    if refusal is not None and in_doubt:
+        raise NotConfirmed(f"An earlier attempt may have sent a delete, and this one may not: {refusal.message}")
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+    permit = _permit_again(sighting, intent, attempt)
+    return _delete_unless_cancelled(permit, intent, counted_on, attempt, in_doubt=in_doubt)
+
+
+@contextmanager
+def _locked(attempt: _Attempt) -> Iterator[None]:
+    """Step 2. The lock expires with the invocation, so a crash holds nobody up for longer than that."""
+    name, holder = attempt.request.datamart_name, attempt.delivery.invocation_id
+    clock, coordination = attempt.ports.clock, attempt.ports.coordination
+    while not coordination.acquire(name, holder, clock.now(), clock.now() + timedelta(seconds=clock.remaining())):
+        if clock.remaining() < TIME_TO_GIVE_UP_LOCK:
+            raise AttemptInterrupted(
+                "Another retirement of this datamart is under way, and the time of this invocation is up. "
+                "Nothing is to be done: the queue delivers the request again."
+            )
+        attempt.ports.telemetry.step("wait for the lock")
+        clock.sleep(LOCK_POLL)
+    try:
+        yield
+    finally:
+        with suppress(AwsCallFailed):  # it expires
+            coordination.release(name, holder)
+
+
+@contextmanager
+def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
+    """Keep the reason of a failed attempt for the receive that gives up."""
+    try:
+        yield
+    except (InvalidRequest, NotYetDue):
+        raise
+    except Exception as error:
+        coordination, now = attempt.ports.coordination, attempt.ports.clock.now()
+        with suppress(AwsCallFailed):  # the error itself matters more
+            after_intent = attempt.intent() is not None
+            coordination.record_failure(attempt.request, reason_of(error), now, after_intent=after_intent)
+        raise
+
+
+def _conclude(attempt: _Attempt) -> Document:
+    """The last receive makes no attempt. It publishes what has ended the retirement by now, or else the failure.
+
+    Raises:
+        GivenUp: the failure is kept and published.
+    """
+    record = attempt.record()
+    ended = ended_by_now(attempt, record)
+    if ended is not None:
+        return ended
+    intent, reason = record.intent, None
+    if intent is None:
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
+        record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
+    else:
+        require_same_request(attempt.request, intent.content_hash)
+    with suppress(AwsCallFailed):  # the table may vanish
+        reason = attempt.ports.coordination.last_failure(attempt.request)
+    raise given_up(attempt, intent, reason)
+
+
+def _put_off(record: Record, attempt: _Attempt) -> Document | None:
+    """Step 3: cancelled before a delete could be sent, or asked for at a date that is ahead.
+
+    Raises:
+        NotYetDue: the queue holds the request back until then.
+        InvalidRequest: no queue can, or the identity was spent on a date of another request.
+    """
+    request, date = attempt.request, record.date
+    if record.cancelled is not None:
+        return end_as_cancelled(attempt, record.cancelled, intent=None)
+    if date is not None:
+        require_same_request(request, date.kept.content_hash)
+    retire_at = request.retire_at if date is None else date.retire_at
+    if retire_at is None or not _is_ahead(retire_at, attempt):
+        return None
+    if date is None or date.event_id == request.event_id:
+        seconds = (retire_at - attempt.ports.clock.now()).total_seconds()
+        if attempt.delivery.receipt_handle is not None and seconds <= LONGEST_DELAY:
+            raise NotYetDue(
+                f"The retirement is due at {format_timestamp(retire_at)}. Nothing is to be done: the queue delivers "
+                "the request again then.",
+                seconds,
+            )
+    if date is None:
+        raise InvalidRequest(
+            f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out what is due now: "
+            "put the request on the event bus, whose rule has it scheduled"
+        )
+    if request.retire_at is None and request.requested_at >= date.requested_at:
+        return None  # whoever asks later, and for no date, wants it now
+    return publish(date.kept.body, attempt.ports, again=True)
+
+
+def _is_ahead(retire_at: datetime, attempt: _Attempt) -> bool:
+    return retire_at > attempt.ports.clock.now()
+
+
+def _is_dry_run(attempt: _Attempt) -> bool:
+    return attempt.request.dry_run or attempt.settings.mode is Mode.PLAN
+
+
+def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
+    """A rule says no, and nothing was changed."""
+    return finish(attempt, Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
+
+
+def _refuse_by_count(attempt: _Attempt) -> Refusal | None:
+    """Step 4, unless an earlier attempt of this day was counted."""
+    now, coordination = attempt.ports.clock.now(), attempt.ports.coordination
+    refusal = refuse_by_count(coordination.used_today(now), attempt.settings, now)
+    return None if refusal is not None and coordination.is_counted(attempt.request, now) else refusal
+
+
+def _look(attempt: _Attempt) -> Snapshot | Absent:
+    """Step 6."""
+    sighting = attempt.ports.databrain.find(attempt.request.datamart_name)
+    attempt.ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
+    return sighting
+
+
+def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> None:
+    """Of the organisation in which a delete may have been sent, another one tells nothing."""
+    databrain = attempt.ports.databrain
+    if not intent.organisation.is_seen_again(
+        databrain.fingerprint,
+        sighting.listing.created_at,
+        databrain.list_data_apps,
+        has_same_creation=isinstance(sighting, Snapshot) and None is not sighting.created_at == intent.created_at,
+    ):
+        raise NotConfirmed(
+            "The service token or DatabrainBaseUrl has changed since this retirement set out to delete, and nothing "
+            "that was listed then is listed now: this looks like another organisation. Nothing was deleted there. Put "
+            "back a token of the organisation that was meant, then send the request again."
+        )
+
+
+def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
+    """Step 6 where an earlier attempt may have deleted already; None where the very same datamart is still there."""
+    match recognise(sighting, intent):
+        case Recognition.GONE:
+            return _deleted(intent, ConfirmedBy.ABSENCE, attempt)
+        case Recognition.CHANGED:
+            return _refuse(attempt, CHANGED, intent=intent, grounds=intent.grounds)
+        case Recognition.UNKNOWN:
+            raise NotConfirmed(
+                "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
+                "tell when it was created, so nothing tells whether it is the same one. It was left as it is: look at "
+                "it, and if it is to go, ask again under a new retirementId.",
+                _kept_reason(attempt),
+            )
+        case Recognition.SAME:
+            refusal = ambiguous_name(cast("Snapshot", sighting))
+            return None if refusal is None else _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
+
+
+def _kept_reason(attempt: _Attempt) -> Reason:
+    """Why no delete took effect, where that is known; an attempt that merely ended says nothing of it."""
+    kept = attempt.ports.coordination.last_failure(attempt.request)
+    return Reason.UNCONFIRMED if kept in {None, Reason.INTERNAL_ERROR} else cast("Reason", kept)
+
+
+def _is_in_doubt(attempt: _Attempt) -> bool:
+    """Whether a delete may have been sent, after an intent; where nothing is kept, it may."""
+    return attempt.ports.coordination.last_failure(attempt.request) in {None, Reason.UNCONFIRMED}
+
+
+def _dependents(attempt: _Attempt) -> Dependents:
+    request = attempt.request
+    listing, failures = attempt.ports.databrain.list_embeds()
+    if failures and request.dependents is DependentsPolicy.BLOCK:
+        raise failures[0]
+    listing = listing.filled_in(attempt.ports.embed_map.read())
+    dependents = Dependents(request.datamart_name, listing, request.reviewed_embeds)
+    attempt.ports.telemetry.step(
+        "dependents",
+        embeds=len(listing.embeds),
+        found=len(dependents.with_verdict(Verdict.USES)),
+        undetermined=len(dependents.with_verdict(Verdict.UNDETERMINED)),
+        gaps=len(listing.gaps),
+    )
+    return dependents
+
+
+def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Refusal | None]:
+    """Steps 7 and 8: what a plan holds, and whether a rule says no."""
+    request, ports = attempt.request, attempt.ports
+    dependents = _dependents(attempt)
+    plan = Plan.of(request, snapshot, dependents, _organisation(snapshot, dependents, attempt))
+    document = plan.document()
+    _require_no_secret("The plan", document, attempt)
+    stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(document))
+    refusal = _planned_elsewhere(stored, plan, snapshot, dependents, attempt) or decide(
+        request, snapshot, dependents, plan, _kept_plan(plan, attempt), attempt.settings
+    )
+    ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
+    return plan, dependents, refusal
+
+
+def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> Organisation:
+    identity = identity_of(attempt.request.datamart_name, attempt.request.retirement_id)
+    return Organisation.of(
+        identity,
+        attempt.ports.databrain.fingerprint(identity),
+        snapshot.name,
+        snapshot.listing,
+        dependents.listing.data_apps,
+    )
+
+
+def _planned_elsewhere(
+    stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: _Attempt
+) -> Refusal | None:
+    """Whether the plan that the request names was made of an equal datamart in another organisation."""
+    if attempt.request.plan_id != plan.plan_id:
+        return None
+    try:
+        planned_in = Organisation.kept_in(cast("dict[str, Any]", parse_json(stored.body)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise stored.not_ours() from None
+    is_the_same = planned_in.is_seen_again(
+        attempt.ports.databrain.fingerprint,
+        snapshot.listing.created_at,
+        lambda: dependents.listing.data_apps,
+        has_same_creation=snapshot.created_at is not None,  # which is part of the plan
+    )
+    return None if is_the_same else PLANNED_ELSEWHERE
+
+
+def _kept_plan(plan: Plan, attempt: _Attempt) -> Document | None:
+    """The plan that the request names, to say what changed since; not needed where nothing did."""
+    request = attempt.request
+    if request.plan_id is None or request.plan_id == plan.plan_id:
+        return None
+    kept = attempt.ports.evidence.read(plan_key(request.datamart_name, request.plan_id))
+    return None if kept is None else cast("Document", parse_json(kept.body))
+
+
+def _count(attempt: _Attempt) -> Refusal | None:
+    """Step 10: count this retirement on this day, or say why not."""
+    now, settings, coordination = attempt.ports.clock.now(), attempt.settings, attempt.ports.coordination
+    if coordination.reserve(attempt.request, settings.max_retirements_per_day, now):
+        return None
+    return daily_limit_reached(coordination.used_today(now), settings, now)
+
+
+def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> DeletePermit:
+    """Step 9: write, read back, compare."""
+    if not attempt.request.backup:
+        return NoBackupAsked(snapshot, attempt.request)
+    in_use = [embed.item for embed in dependents.with_verdict(Verdict.USES) if embed.item is not None]
+    legacy = attempt.settings.databrain_api is DatabrainApi.LEGACY
+    backup = backup_of(snapshot, in_use, legacy=legacy)
+    _require_no_secret("The backup", backup, attempt)
+    text = canonical_json(backup)
+    sha256 = sha256_hex(text)
+    key = attempt.key(backup_file_name(sha256))
+    try:
+        attempt.ports.evidence.create(key, text)
+        read_back = attempt.ports.evidence.read(key)
+    except AwsCallFailed as error:
+        raise BackupFailed(f"The backup could not be written and read back, so nothing was deleted: {error}") from error
+    if read_back is None:
+        raise BackupFailed("The backup was written and cannot be found again, so nothing was deleted.")
+    reference = BackupReference(read_back.bucket, key, read_back.version_id, sha256, len(text.encode()))
+    attempt.ports.telemetry.step("backup", key=key, bytes=reference.size)
+    return VerifiedBackup(snapshot, reference, read_back)
+
+
+def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
+    """The permit of an earlier attempt, earned again against what is there now."""
+    if intent.backup is None and attempt.request.backup:
+        raise BackupFailed(
+            "An earlier attempt was to delete without a backup, and BackupByDefault has changed since: "
+            "ask under a new retirementId."
+        )
+    if intent.backup is None:
+        return NoBackupAsked(snapshot, attempt.request)
+    try:
+        read_back = attempt.ports.evidence.read(intent.backup.key)
+    except AwsCallFailed as error:
+        raise BackupFailed(
+            f"The backup of an earlier attempt could not be read, so nothing was deleted: {error}"
+        ) from error
+    if read_back is None:
+        raise BackupFailed(
+            "The backup of an earlier attempt is gone, so nothing was deleted: ask under a new retirementId."
+        )
+    return VerifiedBackup(snapshot, intent.backup, read_back)
+
+
+def _require_no_secret(what: str, document: Document, attempt: _Attempt) -> None:
+    """What would be stored must hold no token and no data app's key: the organisation's own are live."""
+    place = attempt.ports.databrain.place_of_secret(document)
+    if place is not None:
+        raise DatabrainUnexpected(
+            f"{what} would hold a token or a data app's key, in {place}, so it was not stored: take the secret out of "
+            "what Databrain stores, and replace it by a new one"
+        )
+
+
+def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _Attempt) -> Intent:
+    """Step 10."""
+    intent = Intent(
+        detail=attempt.request.detail,
+        content_hash=attempt.request.content_hash,
+        datamart_name=permit.snapshot.name,
+        created_at=permit.snapshot.created_at,
+        configuration_hash=permit.snapshot.configuration_hash,
+        plan_id=plan.plan_id,
+        dependents=cast("Document", grounds.dependents),
+        backup=permit.reference if isinstance(permit, VerifiedBackup) else None,
+        invocation_id=attempt.delivery.invocation_id,
+        organisation=plan.organisation,
+    )
+    text = intent.to_json()
+    stored = attempt.ports.evidence.create(attempt.key("intent.json"), text)
+    # An attempt alongside may have written its own intent, or have ended before it could see this one.
+    if stored.body != text or attempt.read("receipt.json") is not None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    attempt.ports.telemetry.step("intent")
+    return intent
+
+
+def _delete_unless_cancelled(
+    permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt, *, in_doubt: bool = False
+) -> Document:
+    """Who cancels looks for an intent afterwards, so one of the two sees the other; what is seen here wins."""
+    cancelled = attempt.read("cancelled.json")
+    if cancelled is not None:
+        return end_as_cancelled(attempt, cancelled, intent=intent)
+    return _delete(permit, intent, counted_on, attempt, in_doubt=in_doubt)
+
+
+def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt, *, in_doubt: bool) -> Document:
+    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes.
+
+    `in_doubt` is whether an earlier attempt's delete may take effect yet, also where the datamart is still listed.
+    """
+    request, ports = attempt.request, attempt.ports
+    refusal = None
+    _require_time_to_delete(attempt)
+    for send in range(1, MOST_SENDS + 1):
+        end = _end_before(send, intent, counted_on, attempt)
+        if end is not None and in_doubt:
+            break  # the next delivery looks once more, and ends it
+        if end is not None:
+            return end()
+        # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
+        ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
+        try:
+            answer = ports.databrain.delete(permit)
+        except RetirementError as unsent:
+            if not in_doubt:
+                ports.coordination.settle(request, unsent.reason, ports.clock.now())
+            raise
+        ports.telemetry.step("delete", send=send, effect=answer.effect.name.lower(), error=answer.error)
+        if answer.effect is DeleteEffect.DONE:
+            _confirm(intent, attempt)
+            return _deleted(intent, ConfirmedBy.RESPONSE, attempt)
+        refusal = answer.error
+        in_doubt = in_doubt or answer.effect is DeleteEffect.UNKNOWN
+        if refusal is not None and not in_doubt:
+            ports.coordination.settle(request, refusal.reason, ports.clock.now())
+        wait = (refusal.retry_after if isinstance(refusal, DatabrainUnavailable) else None) or RESEND_WAIT
+        fits = wait + TIME_TO_LOOK + TIME_TO_DELETE <= ports.clock.remaining()
+        if fits:
+            ports.clock.sleep(wait)
+        ended = _end_of(intent, ports.databrain.find(request.datamart_name), attempt)
+        if ended is not None:
+            return ended
+        if not fits or ports.clock.remaining() < TIME_TO_DELETE:
+            break
+    if refusal is not None and not in_doubt:
+        raise refusal
+    last = f"; the last answer: {refusal}" if refusal is not None else ""
+    raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect{last}")
+
+
+def _end_before(send: int, intent: Intent, counted_on: date, attempt: _Attempt) -> Callable[[], Document] | None:
+    """How to end instead of sending: it was cancelled since the last send, or a day has begun that is full."""
+    if send > 1 and (cancelled := attempt.read("cancelled.json")) is not None:
+        return partial(end_as_cancelled, attempt, cancelled, intent=intent)
+    if attempt.ports.clock.now().date() != counted_on and (limit := _count(attempt)) is not None:
+        return partial(_refuse, attempt, limit, intent=intent, grounds=intent.grounds)
+    return None
+
+
+def _confirm(intent: Intent, attempt: _Attempt) -> None:
+    """Step 12: a fresh list no longer has it, or has a later one."""
+    name, ports = attempt.request.datamart_name, attempt.ports
+    for look in range(MOST_CONFIRMATIONS):
+        if look:
+            ports.clock.sleep(CONFIRM_WAIT)
+        listing = ports.databrain.list_datamarts()
+        if name not in listing or is_later_generation(listing.created_at[name], intent):
+            ports.telemetry.step("confirm", looks=look + 1)
+            return
+    raise NotConfirmed(
+        f"Databrain answered that the datamart was deleted and still lists it after {MOST_CONFIRMATIONS} looks."
+    )
+
+
+def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Document:
+    kept = f" Its backup is s3://{intent.backup.bucket}/{intent.backup.key}." if intent.backup else ""
+    how = (
+        "Databrain deleted the datamart and no longer lists it."
+        if confirmed_by is ConfirmedBy.RESPONSE
+        else "The datamart is gone, and this retirement had set out to delete it. No answer of Databrain's says which "
+        "request deleted it, so it may have been another one."
+    )
+    return finish(
+        attempt,
+        Outcome.DELETED,
+        how + kept,
+        intent=intent,
+        grounds=intent.grounds,
+        confirmed_by=confirmed_by,
+    )
+
+
+def _what_was_not_found(name: str, sighting: Absent) -> str:
+    close = close_names(name, sighting.listing)
+    meant = f" Close to it: {quoted(close)}." if close else ""
+    return (
+        f"Databrain lists no datamart of exactly this name, so nothing was deleted.{meant} If another one was meant "
+        "(names are case-sensitive), ask under a new retirementId."
+    )
+
+
+def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | None) -> Document:
+    request = attempt.request
+    why = "as asked (dryRun)" if request.dry_run else "since this stack's Mode is plan"
+    return finish(
+        attempt,
+        Outcome.PLANNED,
+        f"Nothing was changed, {why}; a real run would delete the datamart. To have exactly this carried out, ask "
+        f"under a new retirementId with planId {grounds.plan_id}"
+        f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}.",
+        intent=intent,
+        reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
+        grounds=grounds,
+    )
+
+
+def _require_time_to_delete(attempt: _Attempt) -> None:
+    left = attempt.ports.clock.remaining()
+    if left < TIME_TO_DELETE:
+        raise AttemptInterrupted(
+            f"{left:.0f} s are left of this invocation and a delete needs {TIME_TO_DELETE:.0f}: Databrain answered "
+            "slowly. The queue delivers the request again."
+        )

@@ -1,0 +1,1 @@
+"""Keeping the date of a retirement, and cancelling one."""

@@ -1,0 +1,311 @@
+"""When a retirement is carried out: now, at a date, at another one, or not at all.
+
+The evidence bucket alone decides. Each date that was asked for is kept as `schedule-{n}.json`, and the last one stands.
+A timer is set to it, and whoever sets one looks afterwards whether another date or a cancellation came meanwhile.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from math import ceil
+from typing import TypeAlias, cast
+
+from retirement.canonical import Document, ordered_json, parse_json
+from retirement.delivery.answering import (
+    ANOTHER_ATTEMPT,
+    Attempt,
+    answered,
+    ended_by_now,
+    given_up,
+    insist,
+    publish,
+    require_same_request,
+    without_event,
+)
+from retirement.delivery.intake import parse_asked, require_environment
+from retirement.errors import AttemptInterrupted, InvalidRequest
+from retirement.outcomes import Outcome, Reason
+from retirement.record.keys import cancellation_failure_file_name, reminder_file_name, schedule_file_name
+from retirement.record.record import Record
+from retirement.record.schedules import Schedule
+from retirement.requests import Cancellation, Delivery, Request
+from retirement.scheduling.ports import SchedulePorts, Timer
+from retirement.scheduling.settings import ScheduleSettings
+from retirement.timestamps import format_timestamp
+from retirement.wording import shortened
+
+# What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
+SOON = timedelta(seconds=50)
+# A date that is so near cannot be moved any more: before it is kept that it was, the retire function may have begun.
+SETTLED = timedelta(seconds=60)
+
+CHANGE_OF_MIND = (
+    "To move it, ask again with another retireAt; to take it back, send a Datamart Retirement Cancelled with this "
+    "retirementId."
+)
+
+_Attempt: TypeAlias = Attempt[Request, ScheduleSettings, SchedulePorts]
+_Cancelling: TypeAlias = Attempt[Cancellation, ScheduleSettings, SchedulePorts]
+
+
+def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts) -> Document:
+    """Set the date of a retirement, move it, remind of it, or cancel the retirement.
+
+    Returns:
+        The result as it was published; none (`{}`) of what is due and was handed on to the retire function.
+
+    Raises:
+        RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
+    """
+    return answered(partial(_schedule, delivery, settings, ports), delivery, settings, ports)
+
+
+def _schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts, started_at: datetime) -> Document:
+    asked = parse_asked(delivery, backup_by_default=settings.backup_by_default)
+    ports.telemetry.about(asked)
+    ports.telemetry.step("request", kind=type(asked).__name__, requestedBy=asked.requested_by)
+    match asked:
+        case Cancellation():
+            cancelling = Attempt(asked, delivery, settings, ports, started_at)
+            if delivery.is_last:
+                return insist(partial(_conclude_cancelling, cancelling), ports.clock)
+            return _cancel(cancelling)
+        case Request():
+            attempt = Attempt(asked, delivery, settings, ports, started_at)
+            if delivery.is_last:
+                return insist(partial(_conclude, attempt), ports.clock)
+            return _set_date(attempt)
+
+
+# ---- A date --------------------------------------------------------------------------------------------------------
+
+
+def _set_date(attempt: _Attempt) -> Document:
+    """Keep the date, if it is the one that stands now, and set the timers to the one that stands.
+
+    Raises:
+        InvalidRequest: the identity was spent on another request, or what stands is due already.
+        AttemptInterrupted: a delete may be sent, or have been: the retire function ends it.
+    """
+    record = attempt.record()
+    ended = _ended(record, attempt)
+    if ended is not None:
+        return ended
+    _require_environment(record, attempt)
+    attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
+
+    before, current = record.date, _with_this(record, attempt)
+    is_new = before is None or current.number > before.number
+    _set_timers(current, attempt)
+    # who moves, cancels or retires writes first and looks then: one of the two sees the other
+    while (record := attempt.record()).date is not None and record.date.number > current.number:
+        current, is_new = record.date, False
+        _set_timers(current, attempt)
+    ended = _ended(record, attempt)
+    if ended is not None:
+        return ended
+    if _is_soon(current.retire_at, attempt):
+        return {}
+    if record.intent is not None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    if _is_due_soon(current, attempt):
+        return _remind(current, attempt)
+    return publish(current.kept.body, attempt.ports, again=not is_new)
+
+
+def _require_environment(record: Record, attempt: _Attempt | _Cancelling) -> None:
+    """An open deletion is recovered, or cancelled, whatever the stack is called by now."""
+    if record.intent is None:
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
+
+
+def _ended(record: Record, attempt: _Attempt) -> Document | None:
+    """What has ended the retirement; no timer is to go off after that, whoever has set it."""
+    if record.receipt is None and record.cancelled is None:
+        return None
+    _clear_timers(attempt)
+    ended = ended_by_now(attempt, record)
+    if ended is None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    return ended
+
+
+def _with_this(record: Record, attempt: _Attempt) -> Schedule:
+    """The date that is current, which is this request's if nobody has asked later."""
+    request, last = attempt.request, record.date
+    retire_at = request.retire_at or request.requested_at
+    if record.intent is not None:  # it owns the identity
+        require_same_request(request, record.intent.content_hash)
+    elif last is not None:
+        require_same_request(request, last.kept.content_hash)
+    if last is not None:
+        is_due_anyway = _is_soon(retire_at, attempt) and _is_soon(last.retire_at, attempt)
+        is_the_same = retire_at == last.retire_at or is_due_anyway
+        if is_the_same or request.requested_at < last.requested_at or record.has_date_of(request):
+            return last  # nothing new, or late, or delivered again
+        if _is_soon(last.retire_at, attempt, within=SETTLED):
+            raise _already_due(f"was due at {format_timestamp(last.retire_at)} and")
+    if not _is_soon(retire_at, attempt) and record.intent is not None:
+        raise _already_due("was asked for without a date and")
+    if not _is_soon(retire_at, attempt) and not attempt.ports.timers.can_send(attempt.delivery.body):
+        raise InvalidRequest(
+            "The event is too large to be kept for a date: EventBridge Scheduler takes less than EventBridge. Name "
+            "fewer embeds in detail.reviewedEmbeds, or send it without detail.retireAt when it is due"
+        )
+    number = 1 if last is None else last.number + 1
+    what = "The dry run is made" if request.dry_run else "The retirement is decided on and carried out"
+    moved = "" if last is None else f", instead of {format_timestamp(last.retire_at)}"
+    result = attempt.result(
+        Outcome.SCHEDULED,
+        f"{what} at {format_timestamp(retire_at)}{moved}. {CHANGE_OF_MIND}",
+        attempt.ports.clock.now(),
+        retire_at=retire_at,
+    )
+    text = attempt.with_event(result)
+    kept = attempt.ports.evidence.create(attempt.key(schedule_file_name(number)), text, request.content_hash)
+    if kept.body != text:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    attempt.ports.telemetry.step("schedule", number=number, retireAt=format_timestamp(retire_at))
+    return Schedule.of(number, kept)
+
+
+def _already_due(why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The retirement {why} is being carried out, so it cannot be moved any more: cancel it, or ask under a new "
+        "retirementId",
+        Reason.ALREADY_DUE,
+    )
+
+
+def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
+    timers, asked = attempt.ports.timers, attempt.request
+    if _is_soon(standing.retire_at, attempt):
+        if standing.number > 1:
+            _clear_timers(attempt)
+        _hand_on(standing, attempt)
+        return
+    remind_at = _remind_at(standing, attempt)
+    if remind_at is not None and not _is_soon(remind_at, attempt):
+        timers.set(Timer.REMIND, asked, remind_at, standing.event)
+    elif standing.number > 1:
+        timers.clear(Timer.REMIND, asked)
+    timers.set(Timer.RETIRE, asked, standing.retire_at, standing.event)
+    if _is_soon(standing.retire_at, attempt, within=timedelta()):  # it was slow
+        _hand_on(standing, attempt)
+
+
+def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
+    for timer in Timer:
+        attempt.ports.timers.clear(timer, attempt.request)
+
+
+def _hand_on(standing: Schedule, attempt: _Attempt) -> None:
+    """Send the event to the retire function, to be received when it is due."""
+    left = standing.retire_at - attempt.ports.clock.now()
+    attempt.ports.outbox.send(standing.event, max(0, ceil(left.total_seconds())))
+    attempt.ports.telemetry.step("hand on")
+
+
+def _is_soon(moment: datetime, attempt: _Attempt, within: timedelta = SOON) -> bool:
+    return moment <= attempt.ports.clock.now() + within
+
+
+# ---- A reminder ----------------------------------------------------------------------------------------------------
+
+
+def _remind_at(standing: Schedule, attempt: _Attempt) -> datetime | None:
+    """None where the date was set so late that the result `scheduled` is the reminder."""
+    lead = attempt.settings.reminder_lead_time
+    if lead is None or standing.retire_at - lead <= standing.scheduled_at + SOON:
+        return None
+    return standing.retire_at - lead
+
+
+def _is_due_soon(standing: Schedule, attempt: _Attempt) -> bool:
+    """The timer sends the event of the schedule again, and so does who sends it again from `Failures`."""
+    remind_at = _remind_at(standing, attempt)
+    return remind_at is not None and remind_at <= attempt.ports.clock.now() < standing.retire_at
+
+
+def _remind(standing: Schedule, attempt: _Attempt) -> Document:
+    key = attempt.key(reminder_file_name(standing.number))
+    result = attempt.result(
+        Outcome.SCHEDULED,
+        f"The retirement is due at {format_timestamp(standing.retire_at)}. {CHANGE_OF_MIND}",
+        attempt.ports.clock.now(),
+        reason=Reason.DUE_SOON,
+        retire_at=standing.retire_at,
+    )
+    earlier = attempt.ports.evidence.read(key)
+    kept = earlier or attempt.ports.evidence.create(key, ordered_json(result))
+    return publish(kept.body, attempt.ports, again=earlier is not None)
+
+
+def _conclude(attempt: _Attempt) -> Document:
+    record = attempt.record()
+    if record.receipt is not None or record.cancelled is not None:
+        _clear_timers(attempt)
+    ended = ended_by_now(attempt, record)
+    if ended is not None:
+        return ended
+    _require_environment(record, attempt)
+    record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
+    raise given_up(attempt, record.intent, None)
+
+
+# ---- A cancellation ------------------------------------------------------------------------------------------------
+
+
+def _cancel(attempt: _Cancelling) -> Document:
+    """Take a retirement back; it stands also where the request comes later.
+
+    Raises:
+        InvalidRequest: the retirement had ended before.
+        AttemptInterrupted: a delete may have been sent, or will be: the receipt tells, and the next delivery reads it.
+    """
+    ports, record = attempt.ports, attempt.record()
+    if record.receipt is not None:
+        _clear_timers(attempt)
+        return _publish_cancelled(record.receipt.body, attempt, again=True)
+    _require_environment(record, attempt)
+    what = (
+        "The retirement is not carried out, and neither is a request for it that comes later."
+        if record.date is not None
+        else "No date is kept under this retirementId, and a request for it that waits or comes later is not carried "
+        "out. If another retirement was meant, that one goes on: cancel it by its own retirementId."
+    )
+    result = attempt.result(
+        Outcome.CANCELLED,
+        f"{what} If the datamart is to go after all, ask under a new retirementId.",
+        ports.clock.now(),
+    )
+    cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
+    if attempt.intent() is not None:
+        raise AttemptInterrupted(
+            "The retirement had set out to delete before it was cancelled: its own result tells which was first."
+        )
+    _clear_timers(attempt)
+    # from here on it is decided, also for who finds no intent now and ends the retirement otherwise later
+    told = ordered_json(without_event(cancelled.body))
+    ended = ports.evidence.create(attempt.key("receipt.json"), told)
+    return _publish_cancelled(ended.body, attempt, again=ended.body != told)
+
+
+def _conclude_cancelling(attempt: _Cancelling) -> Document:
+    record = attempt.record()
+    if record.receipt is not None:
+        _clear_timers(attempt)
+        return _publish_cancelled(record.receipt.body, attempt, again=True)
+    _require_environment(record, attempt)
+    raise given_up(attempt, record.intent, None, cancellation_failure_file_name)
+
+
+def _publish_cancelled(receipt: str, attempt: _Cancelling, *, again: bool = False) -> Document:
+    told = cast("dict[str, str]", parse_json(receipt))
+    if told["outcome"] != Outcome.CANCELLED:
+        raise InvalidRequest(
+            f"The retirement {shortened(attempt.request.retirement_id)} of this datamart had ended as "
+            f"{told['outcome']} at {told['finishedAt']}, before it was cancelled",
+            Reason.ALREADY_ENDED,
+        )
+    return publish(receipt, attempt.ports, again=again)

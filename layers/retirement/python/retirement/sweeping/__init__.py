@@ -1,0 +1,1 @@
+"""Finding the datamarts that a policy has retired."""

@@ -1,0 +1,64 @@
+"""From the policy's file to a valid policy, or to an error that names the field and the rule."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
+
+from retirement.canonical import parse_json
+from retirement.delivery.intake import explained, schema
+from retirement.errors import ConfigurationError
+from retirement.sweeping.policy import PolicyFile, SweepPolicy, SweepRule
+
+# In all rules: each is held against the name of each datamart.
+MOST_GLOBS = 1_000
+
+
+def parse_policy(file: PolicyFile) -> SweepPolicy:
+    """Validate the policy against its schema. It is a dry run unless it says otherwise.
+
+    Raises:
+        ConfigurationError: the message names the file, the field, the rule and what came.
+    """
+    try:
+        document = cast("dict[str, Any]", parse_json(file.body))
+    except ValueError as error:
+        raise ConfigurationError(f"{file.where} is no JSON: {error}") from None
+    try:
+        validate(event=document, schema=schema("Sweep Policy"))
+    except SchemaValidationError as error:
+        raise ConfigurationError(f"{file.where}: {explained(error, 'the policy')}") from None
+    rules = tuple(_rule(rule) for rule in document["rules"])
+    names = [rule.name for rule in rules]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ConfigurationError(f'{file.where}: rules.{number}.name is "{name}", and another rule has that name')
+    globs = sum(len(rule.names) + len(rule.exempt) for rule in rules)
+    if globs > MOST_GLOBS:
+        raise ConfigurationError(
+            f"{file.where}: rules must have at most {MOST_GLOBS:,} globs in names and exempt, and have {globs:,}"
+        )
+    return SweepPolicy(rules, document.get("dryRun", True))
+
+
+def _rule(rule: Mapping[str, Any]) -> SweepRule:
+    return SweepRule(
+        name=rule["name"],
+        owner=rule["owner"],
+        reason=rule["reason"],
+        names=_trimmed(rule["names"]),
+        exempt=_trimmed(rule.get("exempt", ())),
+        older_than=_days(rule["olderThan"]) if "olderThan" in rule else None,
+        not_updated_for=_days(rule["notUpdatedFor"]) if "notUpdatedFor" in rule else None,
+        without_embeds=rule.get("withoutEmbeds", False),
+        retire_after=_days(rule["retireAfter"]),
+    )
+
+
+def _trimmed(globs: Sequence[str]) -> tuple[str, ...]:
+    return tuple(glob.strip() for glob in globs)
+
+
+def _days(text: str) -> timedelta:
+    return timedelta(days=int(text.partition(" ")[0]))

@@ -1,0 +1,159 @@
+"""The report of a sweep: one JSON document, kept whole in S3, and published with its lists cut to what SNS takes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from retirement.canonical import Document, Json, fitting
+from retirement.environment import S3Location
+from retirement.timestamps import format_timestamp
+
+FORMAT_VERSION = "1"
+
+# Bytes of each list in a message: together they leave room for the rest under SNS's 256 KiB.
+MATCHED_BYTES = 120 * 1024
+CANCELLED_BYTES = 50 * 1024
+SKIPPED_BYTES = 60 * 1024
+LONGEST_REFUSAL = 2_000  # characters
+
+
+class State(StrEnum):
+    """What a sweep did about a datamart that matches."""
+
+    ASKED = "asked"
+    REPEATED = "repeated"  # what an earlier sweep asked for, and nobody seems to have heard
+    PENDING = "pending"
+    HELD_BACK = "held_back"  # by a limit
+    WOULD_ASK = "would_ask"  # a dry run
+    ENDED = "ended"  # it is gone by what is kept, and still listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """A datamart that matches; `retire_at` is the date that stands, or would."""
+
+    datamart_name: str
+    rule: str
+    also_matched: Sequence[str]
+    why: str
+    retirement_id: str
+    retire_at: datetime
+    state: State
+
+    def document(self) -> Document:
+        """As the report shows it."""
+        return {
+            "datamartName": self.datamart_name,
+            "rule": self.rule,
+            "alsoMatched": list(self.also_matched),
+            "why": self.why,
+            "retirementId": self.retirement_id,
+            "retireAt": format_timestamp(self.retire_at),
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenBack:
+    """A retirement that was cancelled, or would be, since its rule no longer matches."""
+
+    datamart_name: str
+    rule: str
+    why: str
+    retirement_id: str
+    retire_at: datetime
+
+    def document(self) -> Document:
+        """As the report shows it."""
+        return {
+            "datamartName": self.datamart_name,
+            "rule": self.rule,
+            "why": self.why,
+            "retirementId": self.retirement_id,
+            "retireAt": format_timestamp(self.retire_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A datamart that a rule names, and that is not asked for."""
+
+    datamart_name: str
+    why: str
+
+    def document(self) -> Document:
+        """As the report shows it."""
+        return {"datamartName": self.datamart_name, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport:
+    """What a sweep found and did; `refusal` says why it asked for nothing, `kept_at` is where the whole is kept.
+
+    `dry_run` and `datamarts` are None where the sweep did not get as far as to know.
+    """
+
+    sweep_id: str
+    environment: str
+    started_at: datetime
+    finished_at: datetime
+    policy: S3Location
+    policy_version_id: str | None
+    kept_at: S3Location
+    dry_run: bool | None = None
+    datamarts: int | None = None
+    refusal: str | None = None
+    matched: Sequence[Matched] = ()
+    cancelled: Sequence[TakenBack] = ()
+    skipped: Sequence[Skipped] = ()
+
+    def document(self) -> Document:
+        """The whole report."""
+        return self._with(
+            [entry.document() for entry in self.matched],
+            [entry.document() for entry in self.cancelled],
+            [entry.document() for entry in self.skipped],
+        )
+
+    def message(self) -> Document:
+        """The report as it is published: counts are whole, lists as long as they fit."""
+        return self._with(
+            fitting([entry.document() for entry in self.matched], MATCHED_BYTES),
+            fitting([entry.document() for entry in self.cancelled], CANCELLED_BYTES),
+            fitting([entry.document() for entry in self.skipped], SKIPPED_BYTES),
+        )
+
+    def _with(self, matched: Sequence[Json], cancelled: Sequence[Json], skipped: Sequence[Json]) -> Document:
+        states = Counter(entry.state for entry in self.matched)
+        return {
+            "formatVersion": FORMAT_VERSION,
+            "sweepId": self.sweep_id,
+            "environment": self.environment,
+            "startedAt": format_timestamp(self.started_at),
+            "finishedAt": format_timestamp(self.finished_at),
+            "dryRun": self.dry_run,
+            "refusal": None if self.refusal is None else self.refusal[:LONGEST_REFUSAL],
+            "policy": {
+                "bucket": self.policy.bucket,
+                "key": self.policy.key,
+                "versionId": self.policy_version_id,
+            },
+            "report": {"bucket": self.kept_at.bucket, "key": self.kept_at.key},
+            "counts": {
+                "datamarts": self.datamarts,
+                "matched": len(self.matched),
+                "asked": states[State.ASKED],
+                "repeated": states[State.REPEATED],
+                "pending": states[State.PENDING],
+                "heldBack": states[State.HELD_BACK],
+                "wouldAsk": states[State.WOULD_ASK],
+                "ended": states[State.ENDED],
+                "cancelled": len(self.cancelled),
+                "skipped": len(self.skipped),
+            },
+            "matched": matched,
+            "cancelled": cancelled,
+            "skipped": skipped,
+        }

@@ -1,0 +1,369 @@
+"""One sweep, from the policy to the report. What it does not finish the next one does.
+
+Each step can be run again, and beside another sweep: what is asked for is kept before it is sent, under an identity
+that follows from rule and datamart, and what is sent is what is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
+
+from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json
+from retirement.databrain.snapshot import Listing
+from retirement.delivery.intake import CANCELLED, REQUESTED
+from retirement.environment import S3Location
+from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnexpected
+from retirement.outcomes import Outcome
+from retirement.record.keys import SWEEPS_ASKED, sweep_asked_key, sweep_report_key
+from retirement.record.record import Record
+from retirement.stored_object import StoredObject
+from retirement.sweeping.ids import Subject, latest_numbers
+from retirement.sweeping.intake import parse_policy
+from retirement.sweeping.policy import PolicyFile, SweepPolicy
+from retirement.sweeping.ports import SweepPorts
+from retirement.sweeping.report import Matched, Skipped, State, SweepReport, TakenBack
+from retirement.sweeping.rules import (
+    Datamart,
+    Decision,
+    Earlier,
+    EmbedUse,
+    Finding,
+    Lapsed,
+    Standing,
+    Step,
+    cancellation_of,
+    decide,
+    judge,
+    lapsed_of,
+    refuse_by_limits,
+    request_of,
+)
+from retirement.sweeping.settings import SweepSettings
+from retirement.timestamps import parse_timestamp
+from retirement.wording import shortened
+
+SOURCE = "datamart-retirement.sweep"
+AT_ONCE = 8  # reads of what has come of earlier retirements
+
+# What a receipt can say. Whether `cancelled` is somebody's or a sweep's is in another object.
+_STANDINGS = {
+    Outcome.DELETED: Standing.GONE,
+    Outcome.ALREADY_ABSENT: Standing.GONE,
+    Outcome.PLANNED: Standing.NOT_CARRIED_OUT,
+    Outcome.BLOCKED: Standing.NOT_CARRIED_OUT,
+}
+_STATES = {
+    Step.ASK: State.ASKED,
+    Step.REPEAT: State.REPEATED,
+    Step.WAIT: State.PENDING,
+    Step.NOTHING: State.ENDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """One sweep: who it is, and what it works with."""
+
+    sweep_id: str
+    started_at: datetime
+    settings: SweepSettings
+    ports: SweepPorts
+
+    def report(self, policy_file: PolicyFile | None, **found: Any) -> SweepReport:  # noqa: ANN401  # fields of the report
+        """What is said of it."""
+        return SweepReport(
+            sweep_id=self.sweep_id,
+            environment=self.settings.environment_name,
+            started_at=self.started_at,
+            finished_at=self.ports.clock.now(),
+            policy=self.settings.policy,
+            policy_version_id=None if policy_file is None else policy_file.version_id,
+            kept_at=S3Location(self.settings.evidence_bucket_name, sweep_report_key(self.sweep_id)),
+            **found,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A retirement that an earlier sweep asked for, the last of its subject."""
+
+    datamart_name: str
+    rule_name: str
+    retirement_id: str
+    number: int
+
+
+def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Document:
+    """Ask for the retirement of what the policy's rules match, and take back what they no longer match.
+
+    Returns:
+        The report as it was published.
+
+    Raises:
+        ConfigurationError: the policy, the map of embeds or the secret is missing or wrong. It is reported, too.
+        RetirementError: Databrain or AWS did not answer. The next sweep makes good what this one did not do.
+    """
+    with ports.telemetry.sweep():
+        now = ports.clock.now()
+        this = _Sweep(f"{now:%Y%m%dT%H%M%SZ}-{invocation_id}", now, settings, ports)
+        policy_file = None
+        try:
+            policy_file = ports.policy.read()  # 1. read the policy
+            return _sweep(this, policy_file, parse_policy(policy_file))
+        except ConfigurationError as error:
+            _publish(this, this.report(policy_file, refusal=str(error)))
+            raise
+
+
+def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Document:
+    # 2. read the organisation, once
+    listing = this.ports.databrain.list_datamarts_with_updates()
+    datamarts = [
+        Datamart(name, created_at, listing.updated_at.get(name)) for name, created_at in listing.created_at.items()
+    ]
+    use = _embed_use(this, policy)
+    _refuse_secrets(this, listing, use)
+    this.ports.telemetry.step("read", datamarts=len(datamarts), rules=len(policy.rules), dryRun=policy.dry_run)
+
+    # 3. match
+    now = this.started_at
+    findings = [judge(datamart, policy.rules, this.settings, use, now) for datamart in datamarts]
+
+    # 4. look up what was asked for before, and what has come of it
+    earlier = _asked_before(this, datamarts)
+
+    # 5. decide, and check the limits
+    decisions = [decide(finding, earlier[finding.datamart.name], now) for finding in findings if finding.matches]
+    lapsed = [entry for finding in findings for entry in lapsed_of(finding, earlier[finding.datamart.name], now)]
+    refusal = refuse_by_limits(decisions, len(datamarts), this.settings)
+    this.ports.telemetry.step("decide", matched=len(decisions), lapsed=len(lapsed), refusal=refusal)
+
+    # 6. take back, then ask; a dry run does neither
+    cancelled = [_take_back(this, entry, dry_run=policy.dry_run) for entry in lapsed]
+    matched = [
+        _carry_out(this, decision, refusal, dry_run=policy.dry_run)
+        for decision in decisions
+        if decision.step is not Step.SPARE
+    ]
+
+    # 7. report
+    return _publish(
+        this,
+        this.report(
+            policy_file,
+            dry_run=policy.dry_run,
+            datamarts=len(datamarts),
+            refusal=refusal,
+            matched=matched,
+            cancelled=cancelled,
+            skipped=_skipped(findings, decisions),
+        ),
+    )
+
+
+def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
+    """Step 2. What a data app's keys do not open counts as a possible use; what fails is a moment's trouble."""
+    if not any(rule.without_embeds for rule in policy.rules):
+        return EmbedUse({}, (), ())
+    embeds, failures = this.ports.databrain.list_embeds()
+    if failures:
+        raise failures[0]
+    return EmbedUse.of(embeds.filled_in(this.ports.embed_map.read()))
+
+
+def _refuse_secrets(this: _Sweep, listing: Listing, use: EmbedUse) -> None:
+    """Step 2. Names and IDs go into requests and the report."""
+    shown: Document = {
+        "datamarts": list(listing.created_at),
+        "embeds": [*use.by_datamart.values(), use.undetermined],
+        "gaps": use.gaps,
+    }
+    place = this.ports.databrain.place_of_secret(shown)
+    if place is not None:
+        raise DatabrainUnexpected(
+            f"What Databrain lists holds a token or a data app's key, in {place}, and would be stored: take it out "
+            "there, and replace it by a new one"
+        )
+
+
+def _asked_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
+    """Step 4: by datamart and rule. One list of keys tells what was asked for, rules that are gone included."""
+    numbers = latest_numbers(this.ports.evidence.list(SWEEPS_ASKED))
+    rule_names = sorted({subject.rule for subject in numbers})
+    asked = [
+        _Asked(datamart.name, rule_name, subject.retirement_id(number), number)
+        for datamart in datamarts
+        for rule_name in rule_names
+        if (number := numbers.get(subject := Subject.of(rule_name, datamart.name, datamart.created_at)))
+    ]
+    found: dict[str, dict[str, Earlier]] = {datamart.name: {} for datamart in datamarts}
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for one, earlier in zip(asked, pool.map(partial(_earlier, this), asked), strict=True):
+            found[one.datamart_name][one.rule_name] = earlier
+    return found
+
+
+def _earlier(this: _Sweep, asked: _Asked) -> Earlier:
+    """Read what has come of an earlier retirement; the first of these that is there tells."""
+    record = Record(this.ports.evidence, asked.datamart_name, asked.retirement_id)
+
+    def found(standing: Standing, told: str, retire_at: datetime) -> Earlier:
+        return Earlier(asked.retirement_id, asked.number, standing, told, retire_at)
+
+    date = _date_of(_kept_request(this, asked))
+    outcome = None if record.receipt is None else _outcome_of(record.receipt)
+    if outcome in _STANDINGS:
+        return found(_STANDINGS[outcome], f"{asked.retirement_id} ended as {outcome}", date)
+    if record.cancelled is not None:
+        return found(*_called_off(asked, record.cancelled), date)
+    if outcome is not None:
+        return found(Standing.CALLED_OFF, f"{asked.retirement_id} ended as {outcome}", date)
+    date = record.date.retire_at if record.date else date
+    if record.has_failed and record.has_set_out:
+        return found(Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} failed", date)
+    if record.has_set_out:
+        return found(Standing.AT_WORK, f"{asked.retirement_id} is at work", date)
+    if record.date and (date > this.started_at or not record.has_failed):
+        return found(Standing.SCHEDULED, f"{asked.retirement_id} was asked for before", date)
+    if record.has_failed:
+        return found(Standing.GIVEN_UP, f"{asked.retirement_id} failed", date)
+    return found(Standing.UNHEARD, f"{asked.retirement_id} was asked for before, and nothing has come of it", date)
+
+
+def _called_off(asked: _Asked, cancelled: StoredObject) -> tuple[Standing, str]:
+    """What a sweep took back is asked for again where it matches again; what somebody cancelled stays so."""
+    told = _told(cancelled)
+    by, when, why = (str(told.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
+    if _source_of(told.get("event")) == SOURCE:
+        return Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} was taken back by a sweep at {when}"
+    return (
+        Standing.CALLED_OFF,
+        f"{shortened(by)} cancelled {asked.retirement_id} at {when} ({shortened(why)}), and no sweep asks for it again",
+    )
+
+
+def _source_of(event: Json) -> Json:
+    """Who sent the event that a cancellation is kept with; whoever cancels can write any name into it."""
+    try:
+        parsed = parse_json(str(event))
+    except ValueError:
+        return None
+    return parsed.get("source") if isinstance(parsed, Mapping) else None
+
+
+def _carry_out(this: _Sweep, decision: Decision, refusal: str | None, *, dry_run: bool) -> Matched:
+    """Step 6: the gate, behind which a retirement is asked for."""
+    state, retire_at = _STATES[decision.step], decision.retire_at
+    if decision.step in {Step.ASK, Step.REPEAT}:
+        if refusal is not None:
+            state = State.HELD_BACK
+        elif dry_run:
+            state = State.WOULD_ASK
+        else:
+            retire_at = _ask(this, decision)
+    return Matched(
+        datamart_name=decision.datamart.name,
+        rule=decision.rule.name,
+        also_matched=decision.also_matched,
+        why=decision.why,
+        retirement_id=decision.retirement_id,
+        retire_at=retire_at,
+        state=state,
+    )
+
+
+def _ask(this: _Sweep, decision: Decision) -> datetime:
+    """Keep the request unless it is kept, and send what is kept; returns its date.
+
+    A sweep beside this one sends the same, and a crash in between leaves what the next sweep sends.
+    """
+    asked = canonical_json(request_of(decision, this.settings.environment_name))
+    kept = this.ports.evidence.create(sweep_asked_key(decision.retirement_id), asked)
+    detail = _request_in(kept, decision.datamart.name, decision.retirement_id)
+    # Of the time at which this sweep began: a datamart that was re-created after it was listed is another one.
+    this.ports.event_bus.put(source=SOURCE, detail_type=REQUESTED, detail=detail, time=this.started_at)
+    this.ports.telemetry.step("ask", **detail)
+    return _date_of(detail)
+
+
+def _take_back(this: _Sweep, lapsed: Lapsed, *, dry_run: bool) -> TakenBack:
+    """Step 6: the same gate."""
+    if not dry_run:
+        detail = cancellation_of(lapsed, this.settings.environment_name)
+        this.ports.event_bus.put(source=SOURCE, detail_type=CANCELLED, detail=detail)
+        this.ports.telemetry.step("take back", **detail)
+    return TakenBack(
+        datamart_name=lapsed.datamart.name,
+        rule=lapsed.rule_name,
+        why=lapsed.why,
+        retirement_id=lapsed.earlier.retirement_id,
+        retire_at=lapsed.earlier.retire_at,
+    )
+
+
+def _skipped(findings: Sequence[Finding], decisions: Sequence[Decision]) -> list[Skipped]:
+    """What a rule names and no rule asks for: no rule matches it, or somebody has called it off."""
+    spared = {decision.datamart.name: decision.why for decision in decisions if decision.step is Step.SPARE}
+    skipped = []
+    for finding in findings:
+        if finding.datamart.name in spared:
+            skipped.append(Skipped(finding.datamart.name, spared[finding.datamart.name]))
+        elif finding.misses and not finding.matches:
+            whys = "; ".join(f"{miss.rule_name}: {miss.why}" for miss in finding.misses)
+            skipped.append(Skipped(finding.datamart.name, whys))
+    return skipped
+
+
+def _publish(this: _Sweep, report: SweepReport) -> Document:
+    """Step 7: kept whole, then published."""
+    this.ports.evidence.create(report.kept_at.key, ordered_json(report.document()))
+    message = report.message()
+    this.ports.reports_topic.publish(message)
+    this.ports.telemetry.swept(message)
+    return message
+
+
+# ---- What is kept --------------------------------------------------------------------------------------------------
+
+
+def _kept_request(this: _Sweep, asked: _Asked) -> Document:
+    kept = this.ports.evidence.read(sweep_asked_key(asked.retirement_id))
+    if kept is None:
+        raise AwsCallFailed(f"S3 lists {sweep_asked_key(asked.retirement_id)}, and then does not have it; try again")
+    return _request_in(kept, asked.datamart_name, asked.retirement_id)
+
+
+def _request_in(kept: StoredObject, datamart_name: str, retirement_id: str) -> Document:
+    """The detail that is kept; it is sent as it is, so it has to be about this."""
+    detail = _told(kept)
+    if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
+        raise kept.not_ours()
+    try:
+        _date_of(detail)
+    except (KeyError, ValueError, TypeError):
+        raise kept.not_ours() from None
+    return detail
+
+
+def _date_of(detail: Document) -> datetime:
+    return parse_timestamp(cast("str", detail["retireAt"]))
+
+
+def _outcome_of(receipt: StoredObject) -> Outcome:
+    outcome = _told(receipt).get("outcome")
+    if outcome not in [*_STANDINGS, Outcome.CANCELLED]:
+        raise receipt.not_ours()
+    return Outcome(outcome)
+
+
+def _told(kept: StoredObject) -> Mapping[str, Any]:
+    try:
+        told = parse_json(kept.body)
+    except ValueError:
+        told = None
+    if not isinstance(told, Mapping):
+        raise kept.not_ours()
+    return told

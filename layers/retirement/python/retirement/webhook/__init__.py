@@ -1,0 +1,1 @@
+"""Taking signed requests from outside AWS."""

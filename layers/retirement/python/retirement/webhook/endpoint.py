@@ -1,0 +1,232 @@
+"""One request to the webhook's URL: what a genuine and valid message asks for is put on the bus.
+
+The messages are those of Standard Webhooks 1.0.0 (https://github.com/standard-webhooks/standard-webhooks).
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import hmac_data
+
+from retirement.canonical import Document, ordered_json, sha256_hex
+from retirement.delivery.intake import is_retirement_id, parse_message
+from retirement.errors import AttemptInterrupted, InvalidRequest, RetirementError
+from retirement.webhook.ports import WebhookPorts
+from retirement.webhook.settings import WebhookSettings
+
+# The source of what it puts on the bus; its role can put nothing else there (template.yaml).
+SOURCE = "datamart-retirement.webhook"
+
+# Bytes. A request with a thousand reviewed embeds has 40 KiB, and with all escaping it stays below a quarter of the
+# 1 MB that EventBridge takes (AWS Compute Blog, "More room to build", 29 January 2026).
+LARGEST_BODY = 64 * 1024
+# Characters of a header. A signature has 48, and a sender signs with one secret, or two while it changes them; the
+# library compares each with that of each of our secrets.
+LONGEST_HEADER = 4 * 1024
+SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+SVIX_HEADERS = ("svix-id", "svix-timestamp", "svix-signature")  # the same, as senders on Svix name them
+
+# Seconds: a call to EventBridge that is tried twice (wiring/webhook.py), and the answer.
+TIME_TO_PUT = 7.5
+# Seconds after which a sender may try again.
+RETRY_AFTER = 60
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What of an HTTP request is looked at; names of headers in lower case, the body as it was sent."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, event: object) -> "HttpRequest":
+        """Read what a function URL hands over (Lambda developer guide, "Invoking function URLs": payload 2.0).
+
+        Whoever may invoke the function can send anything: what is not as Lambda writes it is read as missing.
+        """
+        envelope = _object(event)
+        sent_body = envelope.get("body")
+        text = sent_body if isinstance(sent_body, str) else ""
+        return cls(
+            method=str(_object(_object(envelope.get("requestContext")).get("http")).get("method")),
+            headers={
+                name.lower(): value
+                for name, value in _object(envelope.get("headers")).items()
+                if isinstance(value, str)
+            },
+            body=_base64(text) if envelope.get("isBase64Encoded") is True else text.encode(errors="surrogatepass"),
+        )
+
+    @property
+    def media_type(self) -> str:
+        """In lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class Refused(Exception):
+    """The request is answered with this status.
+
+    Attributes:
+        message: for the sender.
+        headers: of the answer.
+        reason: for the log alone; of what was sent it holds nothing.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, message: str, headers: Mapping[str, str] | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+        self.reason = reason
+
+
+def answer(event: object, settings: WebhookSettings, ports: WebhookPorts) -> Document:
+    """Answer one request, as Lambda wants it."""
+    try:
+        retirement_id = _accept(HttpRequest.of(event), settings, ports)
+    except Refused as refused:
+        ports.telemetry.answered(refused.status, reason=refused.reason)
+        return _response(refused.status, {"message": refused.message}, refused.headers)
+    except InvalidRequest as invalid:
+        ports.telemetry.answered(HTTPStatus.BAD_REQUEST)
+        return _response(HTTPStatus.BAD_REQUEST, {"message": invalid.message})
+    except RetirementError as error:
+        ports.telemetry.answered(HTTPStatus.SERVICE_UNAVAILABLE, error=error)
+        headers = {"retry-after": str(RETRY_AFTER)}
+        return _response(HTTPStatus.SERVICE_UNAVAILABLE, {"message": "Send the message again later."}, headers)
+    ports.telemetry.answered(HTTPStatus.ACCEPTED)
+    return _response(HTTPStatus.ACCEPTED, {"retirementId": retirement_id})
+
+
+def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts) -> str:
+    """Put what is asked for on the bus, and return the retirement's id.
+
+    Who is not known is told as little, and costs as little, as can be.
+    """
+    if request.method != "POST":
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Send a POST request.", {"allow": "POST"})
+    if request.media_type != "application/json":
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with the content type application/json.")
+    if len(request.body) > LARGEST_BODY:
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send a body of at most {LARGEST_BODY} bytes.")
+    signed = _signed_headers(request)
+    _require_genuine(signed, request.body, ports)
+
+    message = parse_message(_text(request.body), environment=settings.environment_name, arrived_at=ports.clock.now())
+    retirement_id = str(message.detail.get("retirementId") or _default_id(signed["webhook-id"]))
+    ports.telemetry.about(retirement_id)
+    if ports.clock.remaining() < TIME_TO_PUT:
+        raise AttemptInterrupted("Too little time is left to put the event on the bus: the sender tries again.")
+    detail = {**message.detail, "retirementId": retirement_id}
+    ports.event_bus.put(source=SOURCE, detail_type=message.detail_type, detail=detail, time=message.time)
+    return retirement_id
+
+
+def _signed_headers(request: HttpRequest) -> Mapping[str, str]:
+    """One set of headers, by the names of Standard Webhooks, never parts of two.
+
+    A message with any of Standard Webhooks' own is judged by these alone: what nobody verifies is not looked at.
+    """
+    names = SIGNED_HEADERS if request.headers.keys() & set(SIGNED_HEADERS) else SVIX_HEADERS
+    return {ours: request.headers.get(name, "") for ours, name in zip(SIGNED_HEADERS, names, strict=True)}
+
+
+def _require_genuine(signed: Mapping[str, str], body: bytes, ports: WebhookPorts) -> None:
+    """Refuse what is not signed with one of the secrets, in the last or next five minutes."""
+    if not all(0 < len(value) <= LONGEST_HEADER for value in signed.values()):
+        raise _not_genuine("a header is missing or too long")
+    if not _well_formed(signed["webhook-signature"]):
+        raise _not_genuine("no signature is v1 and base64")
+    now = ports.clock.now()
+    known = ports.secrets.known(now)
+    reason = _doubt(signed, body, known)
+    if reason is None:
+        return
+    latest = ports.secrets.latest(now)  # the sender may have the new secret already
+    if latest != known:
+        reason = _doubt(signed, body, latest)
+    if reason is not None:
+        raise _not_genuine(reason)
+
+
+class _OverBytes(Webhook):
+    """The library takes text alone, and a signature is over whatever bytes were sent."""
+
+    def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
+        """Sign, or compute what to compare with: `data` is the body, a byte that is no UTF-8 being a lone surrogate."""
+        signed = f"{msg_id}.{int(timestamp.timestamp())}.{data}".encode(errors="surrogateescape")
+        return f"v1,{b64encode(hmac_data(self._whsecret, signed)).decode()}"
+
+
+def _well_formed(signatures: str) -> str:
+    """What of the list is `v1,` and base64: the library raises on anything else, also where a good one follows."""
+    return " ".join(part for part in signatures.split(" ") if part.startswith("v1,") and _is_base64(part[3:]))
+
+
+def _doubt(signed: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
+    """Why no secret verifies the message; None where one does."""
+    reason = "there is no secret"
+    text = body.decode(errors="surrogateescape")
+    headers = {**signed, "webhook-signature": _well_formed(signed["webhook-signature"])}
+    for secret in secrets:
+        try:
+            _OverBytes(secret).verify(text, headers, json_parse=False)
+        except WebhookVerificationError as error:
+            reason = str(error)  # a sentence of the library's own
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing is verified
+            reason = type(error).__name__
+        else:
+            return None
+    return reason
+
+
+def _not_genuine(reason: str) -> Refused:
+    return Refused(HTTPStatus.UNAUTHORIZED, "This is not signed as a message to this webhook is.", reason=reason)
+
+
+def _default_id(webhook_id: str) -> str:
+    """The same at each of a sender's tries, for days."""
+    return webhook_id if is_retirement_id(webhook_id) else f"wh-{sha256_hex(webhook_id)}"
+
+
+def _response(status: HTTPStatus, content: Document, headers: Mapping[str, str] | None = None) -> Document:
+    return {
+        "statusCode": status.value,
+        "headers": {"content-type": "application/json", **(headers or {})},
+        "body": ordered_json(content),
+    }
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is no JSON: it is no UTF-8") from None
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True

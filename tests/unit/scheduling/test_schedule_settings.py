@@ -1,0 +1,69 @@
+from datetime import timedelta
+
+import pytest
+
+from retirement.errors import ConfigurationError
+from retirement.scheduling.settings import ScheduleSettings
+from tests.fakes import SCHEDULE_SETTINGS
+
+ENVIRONMENT = {
+    "ENVIRONMENT_NAME": "prod",
+    "BACKUP_BY_DEFAULT": "true",
+    "RETRY_DELAYS": "60,300,900,2700,7200",
+    "REMINDER_LEAD_TIME": "24",
+    "SCHEDULING_QUEUE_URL": SCHEDULE_SETTINGS.scheduling_queue_url,
+    "REQUESTS_QUEUE_URL": SCHEDULE_SETTINGS.requests_queue_url,
+    "SCHEDULING_QUEUE_ARN": SCHEDULE_SETTINGS.scheduling_queue_arn,
+    "REQUESTS_QUEUE_ARN": SCHEDULE_SETTINGS.requests_queue_arn,
+    "FAILURES_QUEUE_ARN": SCHEDULE_SETTINGS.failures_queue_arn,
+    "SCHEDULE_GROUP_NAME": "retirements",
+    "TIMER_ROLE_ARN": SCHEDULE_SETTINGS.timer_role_arn,
+    "EVIDENCE_BUCKET_NAME": "evidence",
+    "RESULTS_TOPIC_ARN": SCHEDULE_SETTINGS.results_topic_arn,
+}
+
+
+def test_read() -> None:
+    """Every setting of the schedule function comes from its variable, spaces around it trimmed."""
+    environment = {name: f" {value}\n" for name, value in ENVIRONMENT.items()}
+
+    assert ScheduleSettings.from_environment(environment) == SCHEDULE_SETTINGS
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_missing(name: str) -> None:
+    """A setting that is missing is named."""
+    environment = {other: text for other, text in ENVIRONMENT.items() if other != name}
+
+    with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
+        ScheduleSettings.from_environment(environment)
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - {"REMINDER_LEAD_TIME"}))
+def test_empty(name: str) -> None:
+    """A setting that is empty is named."""
+    with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
+        ScheduleSettings.from_environment(ENVIRONMENT | {name: " "})
+
+
+@pytest.mark.parametrize(("value", "lead"), [("", None), (" ", None), ("1", 1), ("8784", 8_784)])
+def test_reminder_lead_time(value: str, lead: int | None) -> None:
+    """The lead time of a reminder is a whole number of hours; empty is no reminder."""
+    settings = ScheduleSettings.from_environment(ENVIRONMENT | {"REMINDER_LEAD_TIME": value})
+
+    assert settings.reminder_lead_time == (None if lead is None else timedelta(hours=lead))
+
+
+WRONG = {
+    "BACKUP_BY_DEFAULT": ["yes"],
+    "RETRY_DELAYS": ["60"],
+    "REMINDER_LEAD_TIME": ["0", "-1", "24h", "1.5", "8785", "\u0665"],
+    **{name: ["no ARN"] for name in ENVIRONMENT if name.endswith("_ARN")},
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_wrong(name: str, value: str) -> None:
+    """A setting that is wrong is named, with what is expected."""
+    with pytest.raises(ConfigurationError, match=f"^{name} (is|must)"):
+        ScheduleSettings.from_environment(ENVIRONMENT | {name: value})
