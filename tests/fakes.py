@@ -21,6 +21,7 @@ from retirement.databrain.permits import DeletePermit
 from retirement.databrain.ports import DatabrainApi, DeleteAnswer, DeleteEffect, Metric
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.databrain.tokens import ReadSecrets
+from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.environment import S3Location
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
@@ -49,11 +50,11 @@ SETTINGS = RetireSettings(
     mode=Mode.RETIRE,
     databrain_base_url="https://databrain.test",
     databrain_api=DatabrainApi.CURRENT,
-    databrain_ca=None,
+    databrain_ca_uri=None,
     service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
     backup_by_default=True,
     undetermined_embeds=UndeterminedEmbeds.BLOCK,
-    embed_map=None,
+    embed_map_uri=None,
     retirable_datamarts=("*",),
     protected_datamarts=(),
     max_retirements_per_day=25,
@@ -68,12 +69,12 @@ SWEEP_SETTINGS = SweepSettings(
     environment_name="prod",
     databrain_base_url="https://databrain.test",
     databrain_api=DatabrainApi.CURRENT,
-    databrain_ca=None,
+    databrain_ca_uri=None,
     service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
-    embed_map=None,
+    embed_map_uri=None,
     retirable_datamarts=("*",),
     protected_datamarts=(),
-    policy=S3Location("policies", "sweep.json"),
+    sweep_policy_uri=S3Location("policies", "sweep.json"),
     max_per_sweep=25,
     max_sweep_percent=100,
     event_bus_name="default",
@@ -599,7 +600,7 @@ class World:
         delivery = self._receive(event, sent_at, receive_count)
         ports, calls = self._recorded(self.retire_ports(), interferences)
         try:
-            return retire(delivery, self.settings, ports)
+            return answer(delivery, retire, self.settings, ports)
         finally:
             self.calls = calls
 
@@ -635,7 +636,7 @@ class World:
         )
         ports, calls = self._recorded(ports, interferences)
         try:
-            return schedule(delivery, self.schedule_settings, ports)
+            return answer(delivery, schedule, self.schedule_settings, ports)
         finally:
             self.calls = calls
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Json
+from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.retiring.workflow import retire
 from retirement.wiring.invocation import LambdaContext
@@ -21,4 +22,4 @@ def handler(event: object, context: LambdaContext) -> Mapping[str, Json]:
     """Carry out one request; an exception sends it back to the queue."""
     ports = wiring.ports(context)
     delivery = receive(event, context.aws_request_id, ports.clock.now())
-    return retire(delivery, wiring.settings, ports)
+    return answer(delivery, retire, wiring.settings, ports)

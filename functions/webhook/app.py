@@ -3,7 +3,7 @@
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.canonical import Document
-from retirement.webhook.endpoint import answer
+from retirement.webhook.endpoint import respond
 from retirement.wiring.invocation import LambdaContext
 from retirement.wiring.webhook import Wiring
 
@@ -16,4 +16,4 @@ wiring = Wiring(logger, metrics)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def handler(event: object, context: LambdaContext) -> Document:
     """Answer one HTTP request."""
-    return answer(event, wiring.settings, wiring.ports(context))
+    return respond(event, wiring.settings, wiring.ports(context))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from local.databrain.estate import SERVICE_TOKEN
 from retirement.databrain.client import DatabrainClient, http_client
 from retirement.databrain.ports import DatabrainApi
+from retirement.delivery.answering import answer
 from retirement.requests import Delivery
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.workflow import retire
@@ -57,7 +58,7 @@ def main() -> None:
             clock=clock,
         )
         imported = _peak()
-        result = retire(delivery, settings, ports)
+        result = answer(delivery, retire, settings, ports)
         peak = _peak() - imported
         requests = len(http.get("/_control/requests").json())
     if result["outcome"] != "deleted":

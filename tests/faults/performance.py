@@ -27,6 +27,7 @@ from local.databrain.organisation import Datamart, Embed, Organisation
 from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
 from retirement.databrain.client import DatabrainClient
+from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
 from retirement.record.keys import retirement_key
@@ -710,12 +711,15 @@ class Performance:
         inbox = _Inbox(self, message, self.seconds)
         try:
             if function is Function.RETIRE:
-                invocation.result = retire(
-                    delivery, invocation.settings, interfered(self._retire_ports(line, host, clock, inbox), line)
+                invocation.result = answer(
+                    delivery,
+                    retire,
+                    invocation.settings,
+                    interfered(self._retire_ports(line, host, clock, inbox), line),
                 )
             else:
-                invocation.result = schedule(
-                    delivery, invocation.settings, interfered(self._schedule_ports(clock, inbox), line)
+                invocation.result = answer(
+                    delivery, schedule, invocation.settings, interfered(self._schedule_ports(clock, inbox), line)
                 )
         except Crash:
             invocation.crashed = True

@@ -33,6 +33,7 @@ from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.ports import DatabrainApi
+from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
@@ -319,7 +320,7 @@ class Stage:
             clock=self.clock,
         )
         try:
-            result = retire(delivery, self.settings, interfered(ports, line))
+            result = answer(delivery, retire, self.settings, interfered(ports, line))
         except Crash:
             pass
         except Exception as raised:  # noqa: BLE001  # whatever it is, the queue gets it
@@ -355,7 +356,7 @@ class Stage:
             clock=self.clock,
         )
         delivery = receive(from_queue(event, self.clock.now(), 1), "scheduling", self.clock.now())
-        schedule(delivery, SCHEDULE_SETTINGS, ports)
+        answer(delivery, schedule, SCHEDULE_SETTINGS, ports)
 
     # ---- What people do --------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import pytest
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.permits import NoBackupAsked, VerifiedBackup
 from retirement.databrain.ports import DeleteAnswer, DeleteEffect
-from retirement.delivery import answering
+from retirement.delivery import answering, endings
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.record.record import Record
@@ -131,7 +131,7 @@ _RECORD_FAILURE = FakeCoordination.record_failure
 _READ = FakeEvidence.read
 _CREATE = FakeEvidence.create
 _TO_JSON = Intent.to_json
-_FINISH = answering.finish
+_FINISH = endings.finish
 
 # What breaks without the guard, how to take it away, and where in the matrix to look (a part of the cases' names).
 GUARDS: dict[str, tuple[str, Removal, str]] = {
@@ -218,7 +218,7 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
         _without(answering, "TIME_TO_CONCLUDE", 60.0),
         "/ at last 5 time-out before the effect once",
     ),
-    "the failure is published": (GIVEN_UP, _without(answering, "publish", _nothing), "the same again until given up"),
+    "the failure is published": (GIVEN_UP, _without(endings, "publish", _nothing), "the same again until given up"),
     "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 20 delete_datamart / "),
     "only a clear no is a no": (
         HONEST,

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import pytest
 
 from retirement.canonical import ordered_json, parse_json
-from retirement.delivery.answering import Attempt
+from retirement.delivery.attempt import Attempt
 from retirement.errors import AwsCallFailed, RetirementError
 from retirement.record.intents import Intent
 from retirement.record.keys import retirement_key
@@ -301,7 +301,7 @@ def test_whatever_strikes_and_whoever_comes(steps: tuple[Step, ...], at: int, me
     assert failed == {}
 
 
-def _without_later(attempt: Attempt[Any, Any, Any]) -> Record:
+def _without_later(attempt: Attempt[Any]) -> Record:
     """See nothing that was kept since an invocation began."""
     invocation = attempt.ports.telemetry, attempt.delivery.invocation_id
     if invocation not in _records:
@@ -309,7 +309,7 @@ def _without_later(attempt: Attempt[Any, Any, Any]) -> Record:
     return _records[invocation]
 
 
-def _without_an_end(attempt: Attempt[Any, Any, Any], file_name: str) -> StoredObject | None:
+def _without_an_end(attempt: Attempt[Any], file_name: str) -> StoredObject | None:
     """See neither a cancellation nor a receipt after the intent."""
     return None if file_name in {"cancelled.json", "receipt.json"} else _read_of(attempt, file_name)
 
@@ -319,7 +319,7 @@ _record_of, _read_of = Attempt.record, Attempt.read
 _intent_of = Attempt.intent
 
 
-def _without_intent_for_a_cancellation(attempt: Attempt[Any, Any, Any]) -> Intent | None:
+def _without_intent_for_a_cancellation(attempt: Attempt[Any]) -> Intent | None:
     """See an intent in a retirement's own deliveries alone."""
     return None if isinstance(attempt.request, Cancellation) else _intent_of(attempt)
 

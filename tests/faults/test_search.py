@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
-from retirement.delivery import answering
-from retirement.delivery.answering import Attempt
+from retirement.delivery import endings
+from retirement.delivery.attempt import Attempt
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.requests import Cancellation
@@ -48,12 +48,12 @@ def _overwriting(evidence: FakeEvidence, key: str, body: str, content_hash: str 
     return _CREATE(evidence, key, body, content_hash)
 
 
-def _unseen_by_a_cancellation(attempt: Attempt[Any, Any, Any]) -> Intent | None:
+def _unseen_by_a_cancellation(attempt: Attempt[Any]) -> Intent | None:
     """See an intent in a retirement's own deliveries alone."""
     return None if isinstance(attempt.request, Cancellation) else _INTENT(attempt)
 
 
-def _without_an_end(attempt: Attempt[Any, Any, Any], file_name: str) -> StoredObject | None:
+def _without_an_end(attempt: Attempt[Any], file_name: str) -> StoredObject | None:
     """See neither a cancellation nor a receipt after the intent."""
     return None if file_name in {"cancelled.json", "receipt.json"} else _READ(attempt, file_name)
 
@@ -122,7 +122,7 @@ GUARDS: dict[str, tuple[str, Removal]] = {
         "`deleted` is said only of what is gone, where it was",
         _without(workflow, "_confirm", _nothing),
     ),
-    "the failure is published": ("each request gets an answer", _without(answering, "publish", _nothing)),
+    "the failure is published": ("each request gets an answer", _without(endings, "publish", _nothing)),
     "a retirement looks for its end after its intent": (
         "nothing is deleted after `cancelled`, or another end, was answered",
         _without(Attempt, "read", _without_an_end),

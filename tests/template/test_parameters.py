@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from retirement.environment import read_settings
 from retirement.retiring.settings import RetireSettings
 
 Node = dict[str, Any]
@@ -397,9 +398,9 @@ def test_defaults_are_settings(written: Node) -> None:
         name: value if isinstance(value, str) else (defaults | resources)[value["Ref"]]
         for name, value in VARIABLES.items()
     }
-    settings = RetireSettings.from_environment(environment)
+    settings = read_settings(RetireSettings, environment)
     assert settings.mode == "plan"
     assert settings.backup_by_default
-    assert settings.embed_map is None
+    assert settings.embed_map_uri is None
     assert (settings.retirable_datamarts, settings.protected_datamarts) == (("*",), ())
     assert settings.max_retirements_per_day == 25

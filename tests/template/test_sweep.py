@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from retirement.environment import read_settings
 from retirement.sweeping.settings import SweepSettings
 from retirement.sweeping.workflow import SOURCE
 from tests.template.test_permissions import statements
@@ -91,7 +92,7 @@ def test_defaults_are_settings(written: Node) -> None:
     environment = {
         name: value if isinstance(value, str) else (defaults | given)[value["Ref"]] for name, value in VARIABLES.items()
     }
-    settings = SweepSettings.from_environment(environment)
+    settings = read_settings(SweepSettings, environment)
     assert (settings.max_per_sweep, settings.max_sweep_percent) == (25, 10)
     assert settings.event_bus_name == "default"
 

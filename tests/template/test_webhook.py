@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from retirement.environment import read_settings
 from retirement.webhook.endpoint import TIME_TO_PUT
 from retirement.webhook.settings import WebhookSettings
 from tests.template.test_encryption import without_a_key
@@ -76,7 +77,9 @@ def test_environment_variables(written: Node) -> None:
     defaults = {name: str(parameter.get("Default")) for name, parameter in written["Parameters"].items()}
     given = defaults | {"WebhookSecretArn": SECRET_ARN}
     environment = {name: value if isinstance(value, str) else given[value["Ref"]] for name, value in VARIABLES.items()}
-    assert WebhookSettings.from_environment(environment) == WebhookSettings("dev", SECRET_ARN, "default")
+    assert read_settings(WebhookSettings, environment) == WebhookSettings(
+        environment_name="dev", webhook_secret_arn=SECRET_ARN, event_bus_name="default"
+    )
 
 
 def test_its_log_is_kept_like_the_other(deployed: Node) -> None:

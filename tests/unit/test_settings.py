@@ -1,7 +1,7 @@
 import pytest
 
 from retirement.databrain.ports import DatabrainApi
-from retirement.environment import S3Location
+from retirement.environment import S3Location, read_settings
 from retirement.errors import ConfigurationError
 from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 
@@ -29,18 +29,18 @@ MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
 
 def test_read() -> None:
     """Every setting comes from its variable, spaces around it trimmed."""
-    settings = RetireSettings.from_environment({name: f" {value}\n" for name, value in ENVIRONMENT.items()})
+    settings = read_settings(RetireSettings, {name: f" {value}\n" for name, value in ENVIRONMENT.items()})
 
     assert settings == RetireSettings(
         environment_name="prod",
         mode=Mode.RETIRE,
         databrain_base_url="https://api.usedatabrain.com",
         databrain_api=DatabrainApi.LEGACY,
-        databrain_ca=S3Location("maps", "databrain/authority.pem"),
+        databrain_ca_uri=S3Location("maps", "databrain/authority.pem"),
         service_token_secret_arn=ENVIRONMENT["SERVICE_TOKEN_SECRET_ARN"],
         backup_by_default=True,
         undetermined_embeds=UndeterminedEmbeds.REPORT,
-        embed_map=S3Location("maps", "databrain/embeds.json"),
+        embed_map_uri=S3Location("maps", "databrain/embeds.json"),
         retirable_datamarts=("tenant-*", "s?les"),
         protected_datamarts=("finance*",),
         max_retirements_per_day=25,
@@ -61,7 +61,7 @@ def test_missing(name: str, value: str | None) -> None:
         environment[name] = value
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        RetireSettings.from_environment(environment)
+        read_settings(RetireSettings, environment)
 
 
 @pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
@@ -79,7 +79,7 @@ def test_missing(name: str, value: str | None) -> None:
 )
 def test_globs(name: str, value: str, globs: tuple[str, ...]) -> None:
     """Globs are comma-separated, spaces around each trimmed and those within kept."""
-    settings = RetireSettings.from_environment(ENVIRONMENT | {name: value})
+    settings = read_settings(RetireSettings, ENVIRONMENT | {name: value})
 
     assert (settings.retirable_datamarts if name.startswith("R") else settings.protected_datamarts) == globs
 
@@ -87,14 +87,14 @@ def test_globs(name: str, value: str, globs: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("value", ["", " ", "\n"])
 def test_nothing_is_protected(value: str) -> None:
     """A stack may protect nothing."""
-    assert RetireSettings.from_environment(ENVIRONMENT | {"PROTECTED_DATAMARTS": value}).protected_datamarts == ()
+    assert read_settings(RetireSettings, ENVIRONMENT | {"PROTECTED_DATAMARTS": value}).protected_datamarts == ()
 
 
 @pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
 def test_globs_are_missing(name: str) -> None:
     """A guard that is not there at all is a wrong deployment and not an empty guard."""
     with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
-        RetireSettings.from_environment({other: text for other, text in ENVIRONMENT.items() if other != name})
+        read_settings(RetireSettings, {other: text for other, text in ENVIRONMENT.items() if other != name})
 
 
 @pytest.mark.parametrize("value", [None, "", " "], ids=["missing", "empty", "blank"])
@@ -103,7 +103,7 @@ def test_no_embed_map(value: str | None) -> None:
     environment = {name: text for name, text in ENVIRONMENT.items() if name != "EMBED_MAP_URI"}
 
     assert (
-        RetireSettings.from_environment(environment | ({} if value is None else {"EMBED_MAP_URI": value})).embed_map
+        read_settings(RetireSettings, environment | ({} if value is None else {"EMBED_MAP_URI": value})).embed_map_uri
         is None
     )
 
@@ -112,8 +112,7 @@ def test_no_embed_map(value: str | None) -> None:
 def test_max_retirements_per_day(value: str, limit: int) -> None:
     """The day's limit is a whole number; 0 is none at all."""
     assert (
-        RetireSettings.from_environment(ENVIRONMENT | {"MAX_RETIREMENTS_PER_DAY": value}).max_retirements_per_day
-        == limit
+        read_settings(RetireSettings, ENVIRONMENT | {"MAX_RETIREMENTS_PER_DAY": value}).max_retirements_per_day == limit
     )
 
 
@@ -184,7 +183,7 @@ WRONG = {
 def test_wrong(name: str, value: str) -> None:
     """A setting that is wrong is named, with what is expected."""
     with pytest.raises(ConfigurationError, match=f"^{name} (is|must)"):
-        RetireSettings.from_environment(ENVIRONMENT | {name: value})
+        read_settings(RetireSettings, ENVIRONMENT | {name: value})
 
 
 def test_every_setting_is_tested() -> None:
@@ -208,13 +207,13 @@ def test_every_setting_is_tested() -> None:
 )
 def test_base_url(url: str, read: str) -> None:
     """An https URL with any path, or plain http for this machine alone."""
-    assert RetireSettings.from_environment(ENVIRONMENT | {"DATABRAIN_BASE_URL": url}).databrain_base_url == read
+    assert read_settings(RetireSettings, ENVIRONMENT | {"DATABRAIN_BASE_URL": url}).databrain_base_url == read
 
 
 @pytest.mark.parametrize("name", ["SERVICE_TOKEN_SECRET_ARN", "DATABRAIN_BASE_URL"])
 def test_token_in_a_wrong_place(name: str) -> None:
     """A token that was put where its secret's ARN or the URL belongs is not repeated."""
     with pytest.raises(ConfigurationError) as raised:
-        RetireSettings.from_environment(ENVIRONMENT | {name: "dbn_live_abc123"})
+        read_settings(RetireSettings, ENVIRONMENT | {name: "dbn_live_abc123"})
 
     assert "dbn_live_abc123" not in str(raised.value)

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, webhooks
 
 from retirement.aws.webhook_secrets import StoredWebhookSecrets
 from retirement.timestamps import format_timestamp
-from retirement.webhook.endpoint import answer
+from retirement.webhook.endpoint import respond
 from retirement.webhook.ports import WebhookPorts
 from retirement.webhook.settings import WebhookSettings
 from tests.contract.rotated_secret import RotatedSecret
@@ -102,7 +102,7 @@ class Door:
         self.clock.begin_invocation(seconds)
         ports = WebhookPorts(self.secrets, self.event_bus, self.telemetry, self.clock)
         before = len(self.telemetry.answers)
-        reply: Parsed = json.loads(json.dumps(answer(event, SETTINGS, ports)))
+        reply: Parsed = json.loads(json.dumps(respond(event, SETTINGS, ports)))
         assert reply.keys() == {"statusCode", "headers", "body"}
         assert reply["headers"]["content-type"] == "application/json"
         assert self.telemetry.answers[before:] == [reply["statusCode"]]

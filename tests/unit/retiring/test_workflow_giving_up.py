@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from retirement.delivery.answering import GIVEN_UP_FOR, TIME_TO_CONCLUDE
+from retirement.delivery.answering import TIME_TO_CONCLUDE
+from retirement.delivery.endings import GIVEN_UP_FOR
 from retirement.errors import AwsCallFailed, DatabrainUnavailable, GivenUp
 from retirement.outcomes import Reason
 from retirement.requests import MOST_RECEIVES

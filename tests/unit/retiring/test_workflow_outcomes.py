@@ -9,6 +9,7 @@ import pytest
 
 from retirement.canonical import sha256_hex
 from retirement.databrain.ports import DatabrainApi
+from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import (
     BackupFailed,
@@ -562,7 +563,7 @@ def test_no_queue_holds_it_back(world: World) -> None:
     event = requested(retireAt="2026-03-01T12:00:09Z")
     delivery = receive(event, "invocation-1", START)
 
-    assert retire(delivery, world.settings, world.retire_ports())["reason"] == "invalid_request"
+    assert answer(delivery, retire, world.settings, world.retire_ports())["reason"] == "invalid_request"
     assert "sales" in world.databrain.datamarts
 
 

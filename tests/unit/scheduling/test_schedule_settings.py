@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from retirement.environment import read_settings
 from retirement.errors import ConfigurationError
 from retirement.scheduling.settings import ScheduleSettings
 from tests.fakes import SCHEDULE_SETTINGS
@@ -27,7 +28,7 @@ def test_read() -> None:
     """Every setting of the schedule function comes from its variable, spaces around it trimmed."""
     environment = {name: f" {value}\n" for name, value in ENVIRONMENT.items()}
 
-    assert ScheduleSettings.from_environment(environment) == SCHEDULE_SETTINGS
+    assert read_settings(ScheduleSettings, environment) == SCHEDULE_SETTINGS
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
@@ -36,20 +37,20 @@ def test_missing(name: str) -> None:
     environment = {other: text for other, text in ENVIRONMENT.items() if other != name}
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
-        ScheduleSettings.from_environment(environment)
+        read_settings(ScheduleSettings, environment)
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - {"REMINDER_LEAD_TIME"}))
 def test_empty(name: str) -> None:
     """A setting that is empty is named."""
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        ScheduleSettings.from_environment(ENVIRONMENT | {name: " "})
+        read_settings(ScheduleSettings, ENVIRONMENT | {name: " "})
 
 
 @pytest.mark.parametrize(("value", "lead"), [("", None), (" ", None), ("1", 1), ("8784", 8_784)])
 def test_reminder_lead_time(value: str, lead: int | None) -> None:
     """The lead time of a reminder is a whole number of hours; empty is no reminder."""
-    settings = ScheduleSettings.from_environment(ENVIRONMENT | {"REMINDER_LEAD_TIME": value})
+    settings = read_settings(ScheduleSettings, ENVIRONMENT | {"REMINDER_LEAD_TIME": value})
 
     assert settings.reminder_lead_time == (None if lead is None else timedelta(hours=lead))
 
@@ -66,4 +67,4 @@ WRONG = {
 def test_wrong(name: str, value: str) -> None:
     """A setting that is wrong is named, with what is expected."""
     with pytest.raises(ConfigurationError, match=f"^{name} (is|must)"):
-        ScheduleSettings.from_environment(ENVIRONMENT | {name: value})
+        read_settings(ScheduleSettings, ENVIRONMENT | {name: value})

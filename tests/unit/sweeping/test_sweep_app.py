@@ -92,7 +92,7 @@ def test_wired() -> None:
     wiring = load("sweep").wiring
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
-    assert wiring.settings.policy == S3Location("policies", "databrain/sweep.json")
+    assert wiring.settings.sweep_policy_uri == S3Location("policies", "databrain/sweep.json")
     assert kept(first, second) == {"policy", "embed_map", "evidence", "event_bus", "reports_topic", "telemetry"}
     assert second.clock.remaining() == 1.5
 

@@ -1,7 +1,7 @@
 import pytest
 
 from retirement.databrain.ports import DatabrainApi
-from retirement.environment import S3Location
+from retirement.environment import S3Location, read_settings
 from retirement.errors import ConfigurationError
 from retirement.sweeping.settings import SweepSettings
 
@@ -26,18 +26,18 @@ MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
 
 def test_read() -> None:
     """Every setting comes from its variable, spaces around it trimmed."""
-    settings = SweepSettings.from_environment({name: f" {value}\n" for name, value in ENVIRONMENT.items()})
+    settings = read_settings(SweepSettings, {name: f" {value}\n" for name, value in ENVIRONMENT.items()})
 
     assert settings == SweepSettings(
         environment_name="prod",
         databrain_base_url="https://api.usedatabrain.com",
         databrain_api=DatabrainApi.LEGACY,
-        databrain_ca=S3Location("maps", "databrain/authority.pem"),
+        databrain_ca_uri=S3Location("maps", "databrain/authority.pem"),
         service_token_secret_arn=ENVIRONMENT["SERVICE_TOKEN_SECRET_ARN"],
-        embed_map=S3Location("maps", "databrain/embeds.json"),
+        embed_map_uri=S3Location("maps", "databrain/embeds.json"),
         retirable_datamarts=("tenant-*", "s?les"),
         protected_datamarts=("finance*",),
-        policy=S3Location("policies", "databrain/sweep.json"),
+        sweep_policy_uri=S3Location("policies", "databrain/sweep.json"),
         max_per_sweep=25,
         max_sweep_percent=10,
         event_bus_name="lifecycle",
@@ -55,23 +55,23 @@ def test_missing(name: str, value: str | None) -> None:
         environment[name] = value
 
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
-        SweepSettings.from_environment(environment)
+        read_settings(SweepSettings, environment)
 
 
 def test_what_may_be_empty() -> None:
     """A stack may have no map and protect nothing; globs that are not there at all are a wrong deployment."""
-    settings = SweepSettings.from_environment(ENVIRONMENT | dict.fromkeys(MAY_BE_EMPTY, ""))
-    assert (settings.embed_map, settings.protected_datamarts) == (None, ())
+    settings = read_settings(SweepSettings, ENVIRONMENT | dict.fromkeys(MAY_BE_EMPTY, ""))
+    assert (settings.embed_map_uri, settings.protected_datamarts) == (None, ())
 
     for name in ("RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"):
         with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
-            SweepSettings.from_environment({other: text for other, text in ENVIRONMENT.items() if other != name})
+            read_settings(SweepSettings, {other: text for other, text in ENVIRONMENT.items() if other != name})
 
 
 @pytest.mark.parametrize("value", ["0", "1", "99", "100"])
 def test_percent(value: str) -> None:
     """None at all, or all of them, can be allowed."""
-    assert SweepSettings.from_environment(ENVIRONMENT | {"MAX_SWEEP_PERCENT": value}).max_sweep_percent == int(value)
+    assert read_settings(SweepSettings, ENVIRONMENT | {"MAX_SWEEP_PERCENT": value}).max_sweep_percent == int(value)
 
 
 WRONG = {
@@ -93,7 +93,7 @@ WRONG = {
 def test_wrong(name: str, value: str) -> None:
     """A setting that is wrong is named, with what is expected."""
     with pytest.raises(ConfigurationError, match=f"^{name} (is|must)"):
-        SweepSettings.from_environment(ENVIRONMENT | {name: value})
+        read_settings(SweepSettings, ENVIRONMENT | {name: value})
 
 
 def test_every_setting_is_tested() -> None:

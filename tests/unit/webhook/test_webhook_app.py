@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from retirement.environment import read_settings
 from retirement.errors import AwsCallFailed, ConfigurationError
 from retirement.webhook.endpoint import TIME_TO_PUT
 from retirement.webhook.settings import WebhookSettings
@@ -84,7 +85,7 @@ def now() -> datetime:
 
 def test_settings() -> None:
     """Every setting comes from its variable, spaces around it trimmed."""
-    assert WebhookSettings.from_environment({name: f" {value}\n" for name, value in ENVIRONMENT.items()}) == (
+    assert read_settings(WebhookSettings, {name: f" {value}\n" for name, value in ENVIRONMENT.items()}) == (
         WebhookSettings(
             environment_name="prod",
             webhook_secret_arn=ENVIRONMENT["WEBHOOK_SECRET_ARN"],

@@ -1,17 +1,22 @@
-"""A function's environment, variable by variable."""
+"""A function's settings, read once from its environment: each is a parameter or a resource of template.yaml.
+
+A field's name in capitals is its variable, and says how it is read: `mode: Mode = variable(choice(Mode))`.
+"""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from retirement.errors import ConfigurationError
 from retirement.requests import MOST_RECEIVES
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_Read = TypeVar("_Read")
+_Settings = TypeVar("_Settings")
 
 
 # Seconds. SQS ends the invisibility of a message 12 hours after it was received (SQS developer guide, "Visibility
@@ -42,6 +47,25 @@ class S3Location:
     key: str
 
 
+def variable(read: Callable[[Mapping[str, str], str], _Read]) -> _Read:
+    """Return a dataclass's field that is read so from the variable of its name."""
+    return cast("_Read", field(metadata={"read": read}))
+
+
+def read_settings(kind: type[_Settings], environment: Mapping[str, str]) -> _Settings:
+    """Read and check every variable of a dataclass of settings.
+
+    Raises:
+        ConfigurationError: one is missing, empty or wrong; the message names it.
+    """
+    return kind(**{each.name: each.metadata["read"](environment, each.name.upper()) for each in fields(kind)})  # type: ignore[arg-type]  # a dataclass
+
+
+def url(environment: Mapping[str, str], name: str) -> str:
+    """A base URL; raises as `base_url`."""
+    return base_url(name, text(environment, name))
+
+
 def base_url(name: str, value: str) -> str:
     """Check the base URL that has this name; a slash at its end is cut.
 
@@ -61,7 +85,8 @@ def base_url(name: str, value: str) -> str:
     return value.rstrip("/")
 
 
-def _text(environment: Mapping[str, str], name: str) -> str:
+def text(environment: Mapping[str, str], name: str) -> str:
+    """Not empty."""
     value = environment.get(name, "").strip()
     if not value:
         raise ConfigurationError(
@@ -77,22 +102,28 @@ def _given(environment: Mapping[str, str], name: str) -> str:
     return environment[name]
 
 
-def _choice(environment: Mapping[str, str], name: str, choices: type[_Choice]) -> _Choice:
-    value = _text(environment, name)
-    try:
-        return choices(value)
-    except ValueError:
-        raise ConfigurationError(f"{name} is {value!r}: expected {' or '.join(choices)}") from None
+def choice(choices: type[_Choice]) -> Callable[[Mapping[str, str], str], _Choice]:
+    """One of a closed set."""
+
+    def read(environment: Mapping[str, str], name: str) -> _Choice:
+        value = text(environment, name)
+        try:
+            return choices(value)
+        except ValueError:
+            raise ConfigurationError(f"{name} is {value!r}: expected {' or '.join(choices)}") from None
+
+    return read
 
 
-def _boolean(environment: Mapping[str, str], name: str) -> bool:
-    value = _text(environment, name)
+def boolean(environment: Mapping[str, str], name: str) -> bool:
+    """`true` or `false`."""
+    value = text(environment, name)
     if value not in {"true", "false"}:
         raise ConfigurationError(f"{name} is {value!r}: expected true or false")
     return value == "true"
 
 
-def _globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+def globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     """Comma-separated; empty is none at all.
 
     A list that came mangled would protect less than its owner meant: it is refused.
@@ -108,20 +139,23 @@ def _globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(glob.strip() for glob in globs)
 
 
-def _some_globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    _text(environment, name)
-    return _globs(environment, name)
+def some_globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """One or more of `globs`."""
+    text(environment, name)
+    return globs(environment, name)
 
 
-def _count(environment: Mapping[str, str], name: str) -> int:
-    value = _text(environment, name)
+def count(environment: Mapping[str, str], name: str) -> int:
+    """A whole number, 0 or more."""
+    value = text(environment, name)
     if not (value.isascii() and value.isdigit()):
         raise ConfigurationError(f"{name} is {value!r}: expected a whole number, 0 or more")
     return int(value)
 
 
-def _delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in _text(environment, name).split(",")]
+def delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
+    """The seconds before receives 2 to 6."""
+    parts = [part.strip() for part in text(environment, name).split(",")]
     delays = [int(part) for part in parts if part.isascii() and part.isdigit() and int(part) <= LONGEST_DELAY]
     if not len(parts) == len(delays) == MOST_RECEIVES - 1:
         raise ConfigurationError(
@@ -131,7 +165,7 @@ def _delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
     return tuple(delays)
 
 
-def _hours(environment: Mapping[str, str], name: str) -> timedelta | None:
+def hours(environment: Mapping[str, str], name: str) -> timedelta | None:
     """Empty is none."""
     value = _given(environment, name).strip()
     if not value:
@@ -141,7 +175,7 @@ def _hours(environment: Mapping[str, str], name: str) -> timedelta | None:
     return timedelta(hours=int(value))
 
 
-def _s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
+def optional_s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
     """Empty is none."""
     value = environment.get(name, "").strip()
     return _location(name, value) if value else None
@@ -155,19 +189,29 @@ def _location(name: str, value: str) -> S3Location:
     return S3Location(bucket, key)
 
 
-def _arn(environment: Mapping[str, str], name: str) -> str:
-    value = _text(environment, name)
+def arn(environment: Mapping[str, str], name: str) -> str:
+    """A full ARN."""
+    value = text(environment, name)
     if not value.startswith("arn:"):
         raise ConfigurationError(f"{name} must be a full ARN; what it is could be a secret and is not shown")
     return value
 
 
-def _percent(environment: Mapping[str, str], name: str) -> int:
-    value = _count(environment, name)
+def percent(environment: Mapping[str, str], name: str) -> int:
+    """A whole number, 0 to 100."""
+    value = count(environment, name)
     if value > 100:  # noqa: PLR2004  # per cent
         raise ConfigurationError(f"{name} is {value}: expected a whole number, 0 to 100")
     return value
 
 
-def _named_s3_location(environment: Mapping[str, str], name: str) -> S3Location:
-    return _location(name, _text(environment, name))
+def s3_location(environment: Mapping[str, str], name: str) -> S3Location:
+    """Not empty."""
+    return _location(name, text(environment, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSettings:
+    """The settings of every function."""
+
+    environment_name: str = variable(text)

@@ -1,6 +1,7 @@
 """What answering an event needs of the world."""
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -60,25 +61,12 @@ class Telemetry(Counter, Protocol):
         """The request has its result, which is published `again` for a delivery that came again."""
 
 
-class AnsweringPorts(Protocol):
-    """What every function needs that answers events."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweringPorts:
+    """What every function needs that answers events, wired for one invocation."""
 
-    @property
-    def evidence(self) -> Evidence:
-        """The evidence bucket."""
-
-    @property
-    def inbox(self) -> Inbox:
-        """Where its events come from."""
-
-    @property
-    def results_topic(self) -> ResultsTopic:
-        """Where it answers."""
-
-    @property
-    def telemetry(self) -> Telemetry:
-        """What an operator sees."""
-
-    @property
-    def clock(self) -> Clock:
-        """The time of this invocation."""
+    evidence: Evidence
+    inbox: Inbox
+    results_topic: ResultsTopic
+    telemetry: Telemetry
+    clock: Clock

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from retirement.clock import Clock
 from retirement.databrain.ports import Databrain, EmbedMapSource
-from retirement.delivery.ports import Inbox, ResultsTopic, Telemetry
+from retirement.delivery.ports import AnsweringPorts
 from retirement.outcomes import Reason
-from retirement.record.ports import Evidence
 from retirement.requests import Request
 
 
@@ -43,15 +41,10 @@ class Coordination(Protocol):
         """No delete of this retirement took effect so far, for this reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetirePorts:
-    """Everything that a retirement talks to, wired for one invocation."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetirePorts(AnsweringPorts):
+    """Everything that a retirement talks to."""
 
     databrain: Databrain
     embed_map: EmbedMapSource
-    evidence: Evidence
     coordination: Coordination
-    inbox: Inbox
-    results_topic: ResultsTopic
-    telemetry: Telemetry
-    clock: Clock

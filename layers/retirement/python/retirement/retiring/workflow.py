@@ -5,25 +5,23 @@ Every step can be run again: a crash between any two of them leaves a state from
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
 from retirement.databrain.dependents import Dependents, Verdict
 from retirement.databrain.permits import DeletePermit, NoBackupAsked, VerifiedBackup
 from retirement.databrain.ports import DatabrainApi, DeleteEffect
 from retirement.databrain.snapshot import Absent, Snapshot
-from retirement.delivery.answering import (
+from retirement.delivery.attempt import Attempt
+from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
-    Attempt,
-    answered,
     end_as_cancelled,
     ended_by_now,
     finish,
     given_up,
-    insist,
     publish,
     publish_receipt,
     require_same_request,
@@ -84,28 +82,43 @@ CONFIRM_WAIT = 1.0
 MOST_SENDS = 3
 MOST_CONFIRMATIONS = 3
 
-_Attempt: TypeAlias = Attempt[Request, RetireSettings, RetirePorts]
+
+@dataclass(frozen=True, slots=True)
+class _Attempt(Attempt[Request]):
+    settings: RetireSettings
+    ports: RetirePorts
 
 
-def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts) -> Document:
+@dataclass(frozen=True, slots=True)
+class _SetOut:
+    """An intent that is written, what permits its delete, and what is known of the deletes before.
+
+    `counted_on` is the UTC day on which it was counted. `in_doubt` is whether a delete that was sent may take effect
+    yet, also where the datamart is still listed.
+    """
+
+    intent: Intent
+    permit: DeletePermit
+    counted_on: date
+    in_doubt: bool = False
+
+
+def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, started_at: datetime) -> Document:
     """Carry out one request at most once, only as asked, with a verified backup and a clear result.
 
     Returns:
         The result as it was published.
 
     Raises:
+        InvalidRequest: it is to be rejected.
         RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
     """
-    return answered(partial(_retire, delivery, settings, ports), delivery, settings, ports)
-
-
-def _retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, started_at: datetime) -> Document:
     request = parse_request(delivery, backup_by_default=settings.backup_by_default)  # 1. validate
     ports.telemetry.about(request)
     ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
-    attempt = Attempt(request, delivery, settings, ports, started_at)
+    attempt = _Attempt(request, delivery, settings, ports, started_at)
     if delivery.is_last:
-        return insist(partial(_conclude, attempt), ports.clock)
+        return _conclude(attempt)
     with _locked(attempt), _failure_recorded(attempt):  # 2. lock
         record = attempt.record()  # 3. recover
         if record.receipt is not None:
@@ -156,7 +169,7 @@ def _carry_out(attempt: _Attempt) -> Document:
     intent = _write_intent(permit, plan, grounds, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
-    return _delete_unless_cancelled(permit, intent, counted_on, attempt)
+    return _delete_unless_cancelled(_SetOut(intent, permit, counted_on), attempt)
 
 
 def _resume(intent: Intent, attempt: _Attempt) -> Document:
@@ -183,7 +196,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     permit = _permit_again(sighting, intent, attempt)
-    return _delete_unless_cancelled(permit, intent, counted_on, attempt, in_doubt=in_doubt)
+    return _delete_unless_cancelled(_SetOut(intent, permit, counted_on, in_doubt), attempt)
 
 
 @contextmanager
@@ -505,26 +518,21 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
     return intent
 
 
-def _delete_unless_cancelled(
-    permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt, *, in_doubt: bool = False
-) -> Document:
+def _delete_unless_cancelled(set_out: _SetOut, attempt: _Attempt) -> Document:
     """Who cancels looks for an intent afterwards, so one of the two sees the other; what is seen here wins."""
     cancelled = attempt.read("cancelled.json")
     if cancelled is not None:
-        return end_as_cancelled(attempt, cancelled, intent=intent)
-    return _delete(permit, intent, counted_on, attempt, in_doubt=in_doubt)
+        return end_as_cancelled(attempt, cancelled, intent=set_out.intent)
+    return _delete(set_out, attempt)
 
 
-def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _Attempt, *, in_doubt: bool) -> Document:
-    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes.
-
-    `in_doubt` is whether an earlier attempt's delete may take effect yet, also where the datamart is still listed.
-    """
+def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
+    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
     request, ports = attempt.request, attempt.ports
-    refusal = None
+    intent, in_doubt, refusal = set_out.intent, set_out.in_doubt, None
     _require_time_to_delete(attempt)
     for send in range(1, MOST_SENDS + 1):
-        end = _end_before(send, intent, counted_on, attempt)
+        end = _end_before(send, set_out, attempt)
         if end is not None and in_doubt:
             break  # the next delivery looks once more, and ends it
         if end is not None:
@@ -532,7 +540,7 @@ def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _At
         # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
         try:
-            answer = ports.databrain.delete(permit)
+            answer = ports.databrain.delete(set_out.permit)
         except RetirementError as unsent:
             if not in_doubt:
                 ports.coordination.settle(request, unsent.reason, ports.clock.now())
@@ -560,12 +568,12 @@ def _delete(permit: DeletePermit, intent: Intent, counted_on: date, attempt: _At
     raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect{last}")
 
 
-def _end_before(send: int, intent: Intent, counted_on: date, attempt: _Attempt) -> Callable[[], Document] | None:
+def _end_before(send: int, set_out: _SetOut, attempt: _Attempt) -> Callable[[], Document] | None:
     """How to end instead of sending: it was cancelled since the last send, or a day has begun that is full."""
     if send > 1 and (cancelled := attempt.read("cancelled.json")) is not None:
-        return partial(end_as_cancelled, attempt, cancelled, intent=intent)
-    if attempt.ports.clock.now().date() != counted_on and (limit := _count(attempt)) is not None:
-        return partial(_refuse, attempt, limit, intent=intent, grounds=intent.grounds)
+        return partial(end_as_cancelled, attempt, cancelled, intent=set_out.intent)
+    if attempt.ports.clock.now().date() != set_out.counted_on and (limit := _count(attempt)) is not None:
+        return partial(_refuse, attempt, limit, intent=set_out.intent, grounds=set_out.intent.grounds)
     return None
 
 

@@ -5,9 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from retirement.clock import Clock
-from retirement.delivery.ports import Inbox, ResultsTopic, Telemetry
-from retirement.record.ports import Evidence
+from retirement.delivery.ports import AnsweringPorts
 from retirement.requests import Asked
 
 
@@ -50,14 +48,9 @@ class Timers(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class SchedulePorts:
-    """Everything that scheduling talks to, wired for one invocation."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulePorts(AnsweringPorts):
+    """Everything that scheduling talks to."""
 
-    evidence: Evidence
     timers: Timers
-    inbox: Inbox
     outbox: Outbox
-    results_topic: ResultsTopic
-    telemetry: Telemetry
-    clock: Clock

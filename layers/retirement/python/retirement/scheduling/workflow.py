@@ -4,20 +4,17 @@ The evidence bucket alone decides. Each date that was asked for is kept as `sche
 A timer is set to it, and whoever sets one looks afterwards whether another date or a cancellation came meanwhile.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from math import ceil
 from typing import TypeAlias, cast
 
 from retirement.canonical import Document, ordered_json, parse_json
-from retirement.delivery.answering import (
+from retirement.delivery.attempt import AskedT_co, Attempt
+from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
-    Attempt,
-    answered,
     ended_by_now,
     given_up,
-    insist,
     publish,
     require_same_request,
     without_event,
@@ -44,37 +41,37 @@ CHANGE_OF_MIND = (
     "retirementId."
 )
 
-_Attempt: TypeAlias = Attempt[Request, ScheduleSettings, SchedulePorts]
-_Cancelling: TypeAlias = Attempt[Cancellation, ScheduleSettings, SchedulePorts]
+
+@dataclass(frozen=True, slots=True)
+class _AnyAttempt(Attempt[AskedT_co]):
+    settings: ScheduleSettings
+    ports: SchedulePorts
 
 
-def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts) -> Document:
+_Attempt: TypeAlias = _AnyAttempt[Request]
+_Cancelling: TypeAlias = _AnyAttempt[Cancellation]
+
+
+def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts, started_at: datetime) -> Document:
     """Set the date of a retirement, move it, remind of it, or cancel the retirement.
 
     Returns:
         The result as it was published; none (`{}`) of what is due and was handed on to the retire function.
 
     Raises:
+        InvalidRequest: it is to be rejected.
         RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
     """
-    return answered(partial(_schedule, delivery, settings, ports), delivery, settings, ports)
-
-
-def _schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts, started_at: datetime) -> Document:
     asked = parse_asked(delivery, backup_by_default=settings.backup_by_default)
     ports.telemetry.about(asked)
     ports.telemetry.step("request", kind=type(asked).__name__, requestedBy=asked.requested_by)
     match asked:
         case Cancellation():
-            cancelling = Attempt(asked, delivery, settings, ports, started_at)
-            if delivery.is_last:
-                return insist(partial(_conclude_cancelling, cancelling), ports.clock)
-            return _cancel(cancelling)
+            cancelling = _Cancelling(asked, delivery, settings, ports, started_at)
+            return _conclude_cancelling(cancelling) if delivery.is_last else _cancel(cancelling)
         case Request():
-            attempt = Attempt(asked, delivery, settings, ports, started_at)
-            if delivery.is_last:
-                return insist(partial(_conclude, attempt), ports.clock)
-            return _set_date(attempt)
+            attempt = _Attempt(asked, delivery, settings, ports, started_at)
+            return _conclude(attempt) if delivery.is_last else _set_date(attempt)
 
 
 # ---- A date --------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class _Sweep:
             environment=self.settings.environment_name,
             started_at=self.started_at,
             finished_at=self.ports.clock.now(),
-            policy=self.settings.policy,
+            policy=self.settings.sweep_policy_uri,
             policy_version_id=None if policy_file is None else policy_file.version_id,
             kept_at=S3Location(self.settings.evidence_bucket_name, sweep_report_key(self.sweep_id)),
             **found,

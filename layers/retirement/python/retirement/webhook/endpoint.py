@@ -89,7 +89,7 @@ class Refused(Exception):
         self.reason = reason
 
 
-def answer(event: object, settings: WebhookSettings, ports: WebhookPorts) -> Document:
+def respond(event: object, settings: WebhookSettings, ports: WebhookPorts) -> Document:
     """Answer one request, as Lambda wants it."""
     try:
         retirement_id = _accept(HttpRequest.of(event), settings, ports)

@@ -15,6 +15,7 @@ from retirement.aws.results_topic import SnsResultsTopic
 from retirement.aws.service_token import ServiceToken
 from retirement.aws.telemetry import PowertoolsTelemetry
 from retirement.databrain.client import DatabrainClient, http_client
+from retirement.environment import read_settings
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import RetireSettings
 from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
@@ -28,15 +29,15 @@ class Wiring:
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
-        self.settings = RetireSettings.from_environment(os.environ)
+        self.settings = read_settings(RetireSettings, os.environ)
         session = boto3.Session()
         self._token = ServiceToken(session.client("secretsmanager", config=AWS), self.settings.service_token_secret_arn)
         s3 = session.client("s3", config=AWS)
-        ca = self.settings.databrain_ca
+        ca = self.settings.databrain_ca_uri
         authority = None if ca is None else partial(read_authority, s3, ca)  # with the first request
         self._http = http_client(self.settings.databrain_base_url, authority)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
-        self._embed_map = S3EmbedMap(s3, self.settings.embed_map)
+        self._embed_map = S3EmbedMap(s3, self.settings.embed_map_uri)
         self._coordination = CoordinationTable(
             session.client("dynamodb", config=AWS), self.settings.coordination_table_name
         )

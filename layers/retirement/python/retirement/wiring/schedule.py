@@ -10,6 +10,7 @@ from retirement.aws.message_queue import SqsQueue
 from retirement.aws.results_topic import SnsResultsTopic
 from retirement.aws.telemetry import PowertoolsTelemetry
 from retirement.aws.timers import SchedulerTimers, Targets
+from retirement.environment import read_settings
 from retirement.scheduling.ports import SchedulePorts, Timer
 from retirement.scheduling.settings import ScheduleSettings
 from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
@@ -23,7 +24,7 @@ class Wiring:
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
-        self.settings = settings = ScheduleSettings.from_environment(os.environ)
+        self.settings = settings = read_settings(ScheduleSettings, os.environ)
         session = boto3.Session()
         self._evidence = S3Evidence(session.client("s3", config=AWS), settings.evidence_bucket_name)
         self._timers = SchedulerTimers(

@@ -15,6 +15,7 @@ from retirement.aws.service_token import ServiceToken
 from retirement.aws.sweep_policy_file import S3SweepPolicy
 from retirement.aws.telemetry import PowertoolsTelemetry
 from retirement.databrain.client import DatabrainClient, http_client
+from retirement.environment import read_settings
 from retirement.sweeping.ports import SweepPorts
 from retirement.sweeping.settings import SweepSettings
 from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
@@ -28,15 +29,15 @@ class Wiring:
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
-        self.settings = SweepSettings.from_environment(os.environ)
+        self.settings = read_settings(SweepSettings, os.environ)
         session = boto3.Session()
         self._token = ServiceToken(session.client("secretsmanager", config=AWS), self.settings.service_token_secret_arn)
         s3 = session.client("s3", config=AWS)
-        ca = self.settings.databrain_ca
+        ca = self.settings.databrain_ca_uri
         authority = None if ca is None else partial(read_authority, s3, ca)  # with the first request
         self._http = http_client(self.settings.databrain_base_url, authority)
-        self._policy = S3SweepPolicy(s3, self.settings.policy)
-        self._embed_map = S3EmbedMap(s3, self.settings.embed_map)
+        self._policy = S3SweepPolicy(s3, self.settings.sweep_policy_uri)
+        self._embed_map = S3EmbedMap(s3, self.settings.embed_map_uri)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
         self._event_bus = EventBridgeBus(session.client("events", config=AWS), self.settings.event_bus_name)
         self._reports_topic = SnsReportsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)

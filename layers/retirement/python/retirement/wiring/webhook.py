@@ -10,6 +10,7 @@ from retirement.aws.event_bus import EventBridgeBus
 from retirement.aws.stored_secret import StoredSecret
 from retirement.aws.telemetry import PowertoolsWebhookTelemetry
 from retirement.aws.webhook_secrets import StoredWebhookSecrets
+from retirement.environment import read_settings
 from retirement.webhook.ports import WebhookPorts
 from retirement.webhook.settings import WebhookSettings
 from retirement.wiring.invocation import LambdaClock, LambdaContext
@@ -26,7 +27,7 @@ class Wiring:
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
-        self.settings = WebhookSettings.from_environment(os.environ)
+        self.settings = read_settings(WebhookSettings, os.environ)
         session = boto3.Session()
         self._secrets = StoredWebhookSecrets(
             StoredSecret(

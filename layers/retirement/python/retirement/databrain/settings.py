@@ -1,0 +1,19 @@
+"""What every function that speaks to Databrain has to know of it."""
+
+from dataclasses import dataclass
+
+from retirement.databrain.ports import DatabrainApi
+from retirement.environment import S3Location, arn, choice, globs, optional_s3_location, some_globs, url, variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabrainSettings:
+    """Where it is, how to be let in, and which of its datamarts may be touched."""
+
+    databrain_base_url: str = variable(url)
+    databrain_api: DatabrainApi = variable(choice(DatabrainApi))
+    databrain_ca_uri: S3Location | None = variable(optional_s3_location)
+    service_token_secret_arn: str = variable(arn)
+    embed_map_uri: S3Location | None = variable(optional_s3_location)
+    retirable_datamarts: tuple[str, ...] = variable(some_globs)
+    protected_datamarts: tuple[str, ...] = variable(globs)

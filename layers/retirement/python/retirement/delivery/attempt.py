@@ -1,0 +1,79 @@
+"""One attempt at what one valid event asks for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from retirement.canonical import Document, ordered_json
+from retirement.delivery.ports import AnsweringPorts
+from retirement.delivery.settings import AnsweringSettings
+from retirement.outcomes import ConfirmedBy, Outcome, Reason
+from retirement.record.intents import Intent
+from retirement.record.keys import retirement_key
+from retirement.record.record import Record
+from retirement.record.results import NOTHING_READ, Grounds, Result
+from retirement.requests import Asked, Delivery
+from retirement.stored_object import StoredObject
+
+AskedT_co = TypeVar("AskedT_co", bound=Asked, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[AskedT_co]):
+    """What came, what it asks for, and what this function has to answer it with."""
+
+    request: AskedT_co
+    delivery: Delivery
+    settings: AnsweringSettings
+    ports: AnsweringPorts
+    started_at: datetime
+
+    def record(self) -> Record:
+        """List what is kept of this retirement now."""
+        return Record(self.ports.evidence, self.request.datamart_name, self.request.retirement_id)
+
+    def key(self, file_name: str) -> str:
+        """Of an object of this retirement in the evidence bucket."""
+        return retirement_key(self.request.datamart_name, self.request.retirement_id, file_name)
+
+    def read(self, file_name: str) -> StoredObject | None:
+        """Read an object of this retirement."""
+        return self.ports.evidence.read(self.key(file_name))
+
+    def intent(self) -> Intent | None:
+        """Read the intent of this retirement."""
+        kept = self.read("intent.json")
+        return None if kept is None else Intent.of(kept)
+
+    def result(
+        self,
+        outcome: Outcome,
+        message: str,
+        finished_at: datetime,
+        *,
+        reason: Reason | None = None,
+        grounds: Grounds = NOTHING_READ,
+        confirmed_by: ConfirmedBy | None = None,
+        retire_at: datetime | None = None,
+    ) -> Document:
+        """What is said of this request."""
+        return Result(
+            retirement_id=self.request.retirement_id,
+            datamart_name=self.request.datamart_name,
+            requested_by=self.request.requested_by,
+            request_reason=self.request.reason,
+            outcome=outcome,
+            reason=reason,
+            message=message,
+            environment=self.settings.environment_name,
+            requested_at=self.request.requested_at,
+            started_at=self.started_at,
+            finished_at=finished_at,
+            grounds=grounds,
+            confirmed_by=confirmed_by,
+            retire_at=retire_at,
+        ).document()
+
+    def with_event(self, result: Document) -> str:
+        """A result as it is kept together with the event that it answers."""
+        return ordered_json({**result, "event": self.delivery.body})

@@ -1,0 +1,16 @@
+"""The settings of every function that answers events."""
+
+from dataclasses import dataclass
+
+from retirement.environment import FunctionSettings, arn, boolean, delays, text, variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweringSettings(FunctionSettings):
+    """Where events come from, and where their answers go."""
+
+    backup_by_default: bool = variable(boolean)
+    retry_delays: tuple[int, ...] = variable(delays)  # seconds before receives 2 to 6
+    requests_queue_url: str = variable(text)
+    evidence_bucket_name: str = variable(text)
+    results_topic_arn: str = variable(arn)
