@@ -34,8 +34,7 @@ from retirement.retiring.workflow import retire
 from retirement.scheduling.ports import SchedulePorts, Timer
 from retirement.scheduling.settings import ScheduleSettings
 from retirement.scheduling.workflow import schedule
-from retirement.stored_object import StoredObject
-from retirement.sweeping.policy import PolicyFile
+from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ports import SweepPorts
 from retirement.sweeping.settings import SweepSettings
 from retirement.timestamps import format_timestamp, parse_timestamp, second_before
@@ -266,11 +265,11 @@ class FakeSweepPolicy:
     def __init__(self, body: bytes | None = None) -> None:
         self.body = body
 
-    def read(self) -> PolicyFile:
+    def read(self) -> OwnersFile:
         where = "SweepPolicyUri: s3://policies/sweep.json"
         if self.body is None:
             raise ConfigurationError(f"{where} cannot be read (NoSuchKey)")
-        return PolicyFile(where, self.body, f"version-{sha256_hex(self.body.decode(errors='replace'))[:8]}")
+        return OwnersFile(where, self.body, f"version-{sha256_hex(self.body.decode(errors='replace'))[:8]}", START)
 
 
 class FakeQueue:

@@ -1,4 +1,4 @@
-"""The port `ReportsTopic`: one suite for the fake and for SNS, as a subscribed queue sees it."""
+"""The port `ResultsTopic` for reports: one suite for the fake and for SNS, as a subscribed queue sees it."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import pytest
 from local.stack import EmbeddedStack
 from retirement.aws.reports_topic import SnsReportsTopic
 from retirement.canonical import Document, ordered_json
+from retirement.delivery.ports import ResultsTopic
 from retirement.errors import AwsCallFailed
-from retirement.sweeping.ports import ReportsTopic
 from retirement.sweeping.report import SweepReport
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.test_results_topic import LARGEST_MESSAGE, LONGEST_SUBJECT, Subscription
@@ -34,7 +34,7 @@ def sns_topic(aws: EmbeddedStack, subscription: Subscription) -> SnsReportsTopic
 
 
 @pytest.fixture(params=["fake", "sns"])
-def reports_topic(request: pytest.FixtureRequest) -> ReportsTopic:
+def reports_topic(request: pytest.FixtureRequest) -> ResultsTopic:
     """The fake and the adapter, in turn."""
     if request.param == "fake":
         return FakeReportsTopic()
@@ -43,7 +43,7 @@ def reports_topic(request: pytest.FixtureRequest) -> ReportsTopic:
 
 
 @pytest.fixture
-def message(reports_topic: ReportsTopic, request: pytest.FixtureRequest) -> Messages:
+def message(reports_topic: ResultsTopic, request: pytest.FixtureRequest) -> Messages:
     """Take the next message."""
     if isinstance(reports_topic, FakeReportsTopic):
         published = reports_topic.messages
@@ -52,7 +52,7 @@ def message(reports_topic: ReportsTopic, request: pytest.FixtureRequest) -> Mess
     return lambda: str(subscription.take(1)[0]["Message"])
 
 
-def test_the_message_is_the_report(reports_topic: ReportsTopic, message: Messages) -> None:
+def test_the_message_is_the_report(reports_topic: ResultsTopic, message: Messages) -> None:
     """A message is the report as JSON, its fields in their order, and nothing else."""
     report = report_of(asked=3).message()
     reports_topic.publish(report)
@@ -60,13 +60,13 @@ def test_the_message_is_the_report(reports_topic: ReportsTopic, message: Message
 
 
 @pytest.mark.parametrize("name", [*HOSTILE_NAMES, "\x00", "\ufffe"])
-def test_hostile_names(reports_topic: ReportsTopic, message: Messages, name: str) -> None:
+def test_hostile_names(reports_topic: ResultsTopic, message: Messages, name: str) -> None:
     """A report about a datamart of any name arrives with exactly that name."""
     reports_topic.publish(report_of(skipped=[skipped(name)]).message())
     assert json.loads(message())["skipped"][0]["datamartName"] == name
 
 
-def test_the_largest_report(reports_topic: ReportsTopic, message: Messages) -> None:
+def test_the_largest_report(reports_topic: ResultsTopic, message: Messages) -> None:
     """A report of ten thousand datamarts with the longest names stays within 256 KiB, its counts whole."""
     longest = "\U0001f642" * 250
     entries = [skipped(f"{longest}{number}", longest) for number in range(10_000)]

@@ -17,8 +17,8 @@ from retirement.errors import InvalidRequest
 from retirement.outcomes import Reason
 from retirement.requests import Delivery
 from retirement.retiring.rules import close_names, refuse_by_name
+from retirement.stored_object import OwnersFile
 from retirement.sweeping.intake import MOST_GLOBS, parse_policy
-from retirement.sweeping.policy import PolicyFile
 from retirement.sweeping.rules import Datamart, EmbedUse, Finding, judge
 from tests.fakes import SETTINGS, START, SWEEP_SETTINGS, requested
 
@@ -85,7 +85,7 @@ def policies() -> None:
     slow = ["*a" * 120 + f"*b{number:03}" for number in range(MOST_GLOBS)]
     rules = [{**rule, "name": f"r{number}", "names": slow[number * 20 :][:20]} for number in range(50)]
     body = json.dumps({"formatVersion": "1", "rules": rules}).encode()
-    policy = parse_policy(PolicyFile("SweepPolicyUri", body, None))
+    policy = parse_policy(OwnersFile("SweepPolicyUri", body, None, START))
     nothing = EmbedUse({}, (), ())
     for number in range(100):
         datamart = Datamart("a" * 250 + f"{number:05}", None, None)

@@ -10,8 +10,10 @@ import pytest
 from retirement.aws.sweep_policy_file import SIZE_LIMIT
 from retirement.delivery.intake import schema
 from retirement.errors import ConfigurationError
+from retirement.stored_object import OwnersFile
 from retirement.sweeping.intake import MOST_GLOBS, parse_policy
-from retirement.sweeping.policy import PolicyFile, SweepPolicy, SweepRule
+from retirement.sweeping.policy import SweepPolicy, SweepRule
+from tests.fakes import START
 
 WHERE = "SweepPolicyUri: s3://policies/sweep.json"
 RULE: dict[str, Any] = {
@@ -33,7 +35,7 @@ EVERYTHING = RULE | {
 def parsed(policy: object) -> SweepPolicy:
     """A policy, from JSON or from the bytes of a file."""
     body = policy if isinstance(policy, bytes) else json.dumps(policy).encode()
-    return parse_policy(PolicyFile(WHERE, body, None))
+    return parse_policy(OwnersFile(WHERE, body, None, START))
 
 
 def of(*rules: object, **fields: object) -> dict[str, object]:

@@ -1,6 +1,7 @@
-"""An object of the evidence bucket."""
+"""Objects on S3: of the evidence bucket, and what the stack's owner keeps elsewhere."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from retirement.canonical import Document
 from retirement.errors import AwsCallFailed
@@ -40,3 +41,13 @@ class BackupReference:
             "sha256": self.sha256,
             "bytes": self.size,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersFile:
+    """A file as it is now; `where` names it and the parameter that points to it, for a message."""
+
+    where: str
+    body: bytes
+    version_id: str | None
+    written_at: datetime

@@ -1,26 +1,15 @@
 """A file that the stack's owner keeps on S3, and the parameter that names it."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from retirement.environment import S3Location
 from retirement.errors import AwsCallFailed, ConfigurationError
+from retirement.stored_object import OwnersFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-
-@dataclass(frozen=True, slots=True)
-class OwnersFile:
-    """The file as it is now; `where` names it and its parameter, for a message."""
-
-    where: str
-    body: bytes
-    version_id: str | None
-    written_at: datetime
 
 
 def read_owners_file(s3: "S3Client", parameter: str, location: S3Location, size_limit: int) -> OwnersFile:

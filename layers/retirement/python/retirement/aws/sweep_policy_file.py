@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from retirement.aws.owners_file import read_owners_file
 from retirement.environment import S3Location
-from retirement.sweeping.policy import PolicyFile
+from retirement.stored_object import OwnersFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,12 +20,11 @@ class S3SweepPolicy:
         self._s3 = s3
         self._location = location
 
-    def read(self) -> PolicyFile:
+    def read(self) -> OwnersFile:
         """Read the file as it is now.
 
         Raises:
             ConfigurationError: it is missing, too large, or not for this role.
             AwsCallFailed: S3 did not answer.
         """
-        file = read_owners_file(self._s3, "SweepPolicyUri", self._location, SIZE_LIMIT)
-        return PolicyFile(file.where, file.body, file.version_id)
+        return read_owners_file(self._s3, "SweepPolicyUri", self._location, SIZE_LIMIT)

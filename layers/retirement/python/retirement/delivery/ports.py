@@ -35,7 +35,7 @@ class EventBus(Protocol):
 
 
 class ResultsTopic(Protocol):
-    """Where results are published."""
+    """Where results, and the reports of sweeps, are published."""
 
     def publish(self, result: Document) -> None:
         """Publish; a repeated publication of one result is the same to the byte.

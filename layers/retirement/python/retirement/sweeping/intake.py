@@ -9,13 +9,14 @@ from aws_lambda_powertools.utilities.validation import SchemaValidationError, va
 from retirement.canonical import parse_json
 from retirement.delivery.intake import explained, schema
 from retirement.errors import ConfigurationError
-from retirement.sweeping.policy import PolicyFile, SweepPolicy, SweepRule
+from retirement.stored_object import OwnersFile
+from retirement.sweeping.policy import SweepPolicy, SweepRule
 
 # In all rules: each is held against the name of each datamart.
 MOST_GLOBS = 1_000
 
 
-def parse_policy(file: PolicyFile) -> SweepPolicy:
+def parse_policy(file: OwnersFile) -> SweepPolicy:
     """Validate the policy against its schema. It is a dry run unless it says otherwise.
 
     Raises:

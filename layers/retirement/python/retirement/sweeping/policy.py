@@ -4,15 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyFile:
-    """The policy as its owner keeps it; `where` names it for a message."""
-
-    where: str
-    body: bytes
-    version_id: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRule:
     """Names datamarts by globs; a condition that is None, or False, is none.

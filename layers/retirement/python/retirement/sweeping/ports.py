@@ -7,31 +7,20 @@ from typing import Protocol
 from retirement.canonical import Document
 from retirement.clock import Clock
 from retirement.databrain.ports import Counter, DatamartLists, EmbedMapSource
-from retirement.delivery.ports import EventBus
+from retirement.delivery.ports import EventBus, ResultsTopic
 from retirement.record.ports import Evidence
-from retirement.sweeping.policy import PolicyFile
+from retirement.stored_object import OwnersFile
 
 
 class SweepPolicySource(Protocol):
     """The policy that the owner keeps."""
 
-    def read(self) -> PolicyFile:
+    def read(self) -> OwnersFile:
         """Read the file as it is now, whatever it holds.
 
         Raises:
             ConfigurationError: it is missing, too large, or not for this role.
             AwsCallFailed: it could not be read.
-        """
-
-
-class ReportsTopic(Protocol):
-    """Where the reports of sweeps are published."""
-
-    def publish(self, report: Document) -> None:
-        """Publish.
-
-        Raises:
-            AwsCallFailed: it was not taken.
         """
 
 
@@ -57,6 +46,6 @@ class SweepPorts:
     embed_map: EmbedMapSource
     evidence: Evidence
     event_bus: EventBus
-    reports_topic: ReportsTopic
+    reports_topic: ResultsTopic
     telemetry: SweepTelemetry
     clock: Clock

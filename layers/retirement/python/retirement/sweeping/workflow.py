@@ -6,7 +6,7 @@ that follows from rule and datamart, and what is sent is what is kept.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -19,10 +19,10 @@ from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnexpe
 from retirement.outcomes import Outcome
 from retirement.record.keys import SWEEPS_ASKED, sweep_asked_key, sweep_report_key
 from retirement.record.record import Record
-from retirement.stored_object import StoredObject
+from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ids import Subject, latest_numbers
 from retirement.sweeping.intake import parse_policy
-from retirement.sweeping.policy import PolicyFile, SweepPolicy
+from retirement.sweeping.policy import SweepPolicy
 from retirement.sweeping.ports import SweepPorts
 from retirement.sweeping.report import Matched, Skipped, State, SweepReport, TakenBack
 from retirement.sweeping.rules import (
@@ -72,8 +72,8 @@ class _Sweep:
     settings: SweepSettings
     ports: SweepPorts
 
-    def report(self, policy_file: PolicyFile | None, **found: Any) -> SweepReport:  # noqa: ANN401  # fields of the report
-        """What is said of it."""
+    def report(self, policy_file: OwnersFile | None) -> SweepReport:
+        """What is said of it, whatever it found."""
         return SweepReport(
             sweep_id=self.sweep_id,
             environment=self.settings.environment_name,
@@ -82,7 +82,6 @@ class _Sweep:
             policy=self.settings.sweep_policy_uri,
             policy_version_id=None if policy_file is None else policy_file.version_id,
             kept_at=S3Location(self.settings.evidence_bucket_name, sweep_report_key(self.sweep_id)),
-            **found,
         )
 
 
@@ -112,13 +111,14 @@ def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Doc
         policy_file = None
         try:
             policy_file = ports.policy.read()  # 1. read the policy
-            return _sweep(this, policy_file, parse_policy(policy_file))
+            return _apply(parse_policy(policy_file), policy_file, this)
         except ConfigurationError as error:
-            _publish(this, this.report(policy_file, refusal=str(error)))
+            _publish(this, replace(this.report(policy_file), refusal=str(error)))
             raise
 
 
-def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Document:
+def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Document:
+    """Steps 2 to 7."""
     # 2. read the organisation, once
     listing = this.ports.databrain.list_datamarts_with_updates()
     datamarts = [
@@ -152,8 +152,8 @@ def _sweep(this: _Sweep, policy_file: PolicyFile, policy: SweepPolicy) -> Docume
     # 7. report
     return _publish(
         this,
-        this.report(
-            policy_file,
+        replace(
+            this.report(policy_file),
             dry_run=policy.dry_run,
             datamarts=len(datamarts),
             refusal=refusal,
