@@ -94,8 +94,10 @@ def _asked_at(by: Invocation, play: Performance) -> float:
         and (each is by or not (each.crashed or each.is_struck or each.ended > by.started))
     ]
     own = min(seconds_of(parse_timestamp(by.event["time"])), *arrivals)
-    schedules = play.kept_of(by.identity, "schedule-1.json")
-    return min(own, seconds_of(parse_timestamp(schedules[0]["requestedAt"]))) if schedules else own
+    key = retirement_key(*by.identity, "schedule-1.json")
+    if key not in play.kept or play.kept[key].at >= by.schedules_read_at:
+        return own
+    return min(own, seconds_of(parse_timestamp(_parsed(play.evidence.objects[key].body)["requestedAt"])))
 
 
 def _unused(deletion: Deletion, play: Performance) -> bool | None:
@@ -308,7 +310,7 @@ def _no_denial(deletion: Deletion, play: Performance) -> bool | None:
         or (each.result["outcome"] == "failed" and each.result["reason"] == "unconfirmed")
         or (each.result["outcome"] == "failed" and each.by.started < deletion.at)
         or _is_of_a_cancellation(each)
-        or _is_alongside(deletion.by, play)  # an edit alongside an attempt, without the lock
+        or _is_alongside(deletion.by, play)  # an edit, or a rule set since, alongside an attempt, without the lock
         for each in later
     )
 
@@ -320,12 +322,14 @@ def _is_of_a_cancellation(each: Published) -> bool:
 
 def _is_told(deletion: Deletion, play: Performance) -> bool | None:
     """That it was deleted, or that a delete may have been sent."""
-    return any(
+    is_told = any(
         each.result["outcome"] == "deleted"
         or (each.result["outcome"] == "failed" and each.result["reason"] == "unconfirmed")
         for each in play.published
         if each.by.identity == deletion.by.identity
     )
+    # an edit, or a rule set since, alongside an attempt, without the lock
+    return is_told or (None if _is_alongside(deletion.by, play) else False)
 
 
 def _answered_so(play: Performance) -> bool | None:

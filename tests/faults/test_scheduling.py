@@ -26,7 +26,6 @@ from retirement.requests import MOST_RECEIVES, Cancellation
 from retirement.retiring import workflow
 from retirement.scheduling import workflow as scheduling
 from retirement.scheduling.ports import Timer
-from retirement.stored_object import StoredObject
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import (
     SCHEDULE_SETTINGS,
@@ -309,13 +308,8 @@ def _without_later(attempt: Attempt[Any]) -> Record:
     return _records[invocation]
 
 
-def _without_an_end(attempt: Attempt[Any], file_name: str) -> StoredObject | None:
-    """See neither a cancellation nor a receipt after the intent."""
-    return None if file_name in {"cancelled.json", "receipt.json"} else _read_of(attempt, file_name)
-
-
 _records: dict[tuple[object, str], Record] = {}
-_record_of, _read_of = Attempt.record, Attempt.read
+_record_of = Attempt.record
 _intent_of = Attempt.intent
 
 
@@ -328,7 +322,7 @@ def _without_intent_for_a_cancellation(attempt: Attempt[Any]) -> Intent | None:
 GUARDS: dict[str, tuple[str, AbstractContextManager[object]]] = {
     "a retirement looks for a cancellation, and what ended it, after its intent": (
         "what is told to be cancelled is not deleted",
-        patch.object(Attempt, "read", _without_an_end),
+        patch.object(workflow, "_cancelled_meanwhile", lambda _: None),
     ),
     "a cancellation looks for an intent": (
         "what is told to be cancelled is not deleted",

@@ -14,7 +14,6 @@ from retirement.record.intents import Intent
 from retirement.requests import Cancellation
 from retirement.retiring import rules, workflow
 from retirement.scheduling import workflow as scheduling
-from retirement.stored_object import StoredObject
 from tests.fakes import FakeCoordination, FakeEvidence
 from tests.faults.plays import At, Play, Redrive, Step, play_of
 from tests.faults.promises import PROMISES, judged
@@ -53,12 +52,6 @@ def _unseen_by_a_cancellation(attempt: Attempt[Any]) -> Intent | None:
     return None if isinstance(attempt.request, Cancellation) else _INTENT(attempt)
 
 
-def _without_an_end(attempt: Attempt[Any], file_name: str) -> StoredObject | None:
-    """See neither a cancellation nor a receipt after the intent."""
-    return None if file_name in {"cancelled.json", "receipt.json"} else _READ(attempt, file_name)
-
-
-_READ = Attempt.read
 _RECORD_FAILURE = FakeCoordination.record_failure
 _CREATE = FakeEvidence.create
 _INTENT = Attempt.intent
@@ -125,7 +118,7 @@ GUARDS: dict[str, tuple[str, Removal]] = {
     "the failure is published": ("each request gets an answer", _without(endings, "publish", _nothing)),
     "a retirement looks for its end after its intent": (
         "nothing is deleted after `cancelled`, or another end, was answered",
-        _without(Attempt, "read", _without_an_end),
+        _without(workflow, "_cancelled_meanwhile", _nothing),
     ),
     "a cancellation looks for an intent": (
         "what was deleted is told as deleted, or as unconfirmed",

@@ -282,7 +282,7 @@ def test_midnight_before_a_delete(world: World) -> None:
         world.clock.advance(10)
         world.coordination.reserve(replace(REQUEST, retirement_id="another"), 1, world.clock.now())
 
-    result = world.deliver(requested(), Meanwhile("evidence.read", midnight, nth=3))
+    result = world.deliver(requested(), Meanwhile("evidence.list", midnight, nth=2))
 
     assert (result["outcome"], result["reason"]) == ("blocked", "daily_limit_reached")
     assert world.databrain.permits == []

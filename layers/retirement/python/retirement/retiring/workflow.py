@@ -169,7 +169,7 @@ def _carry_out(attempt: _Attempt) -> Document:
     intent = _write_intent(permit, plan, grounds, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
-    return _delete_unless_cancelled(_SetOut(intent, permit, counted_on), attempt)
+    return _delete_unless_ended(_SetOut(intent, permit, counted_on), attempt)
 
 
 def _resume(intent: Intent, attempt: _Attempt) -> Document:
@@ -196,7 +196,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     permit = _permit_again(sighting, intent, attempt)
-    return _delete_unless_cancelled(_SetOut(intent, permit, counted_on, in_doubt), attempt)
+    return _delete_unless_ended(_SetOut(intent, permit, counted_on, in_doubt), attempt)
 
 
 @contextmanager
@@ -511,19 +511,30 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
     )
     text = intent.to_json()
     stored = attempt.ports.evidence.create(attempt.key("intent.json"), text)
-    # An attempt alongside may have written its own intent, or have ended before it could see this one.
-    if stored.body != text or attempt.read("receipt.json") is not None:
+    if stored.body != text:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("intent")
     return intent
 
 
-def _delete_unless_cancelled(set_out: _SetOut, attempt: _Attempt) -> Document:
-    """Who cancels looks for an intent afterwards, so one of the two sees the other; what is seen here wins."""
-    cancelled = attempt.read("cancelled.json")
+def _delete_unless_ended(set_out: _SetOut, attempt: _Attempt) -> Document:
+    """Step 11 looks once more: who ends it looks for an intent before, so one of the two sees the other."""
+    cancelled = _cancelled_meanwhile(attempt)
     if cancelled is not None:
         return end_as_cancelled(attempt, cancelled, intent=set_out.intent)
     return _delete(set_out, attempt)
+
+
+def _cancelled_meanwhile(attempt: _Attempt) -> StoredObject | None:
+    """Its cancellation, by a fresh list.
+
+    Raises:
+        AttemptInterrupted: an attempt alongside has ended it otherwise, perhaps before it could see the intent.
+    """
+    record = attempt.record()
+    if record.cancelled is None and record.receipt is not None:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    return record.cancelled
 
 
 def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
@@ -570,7 +581,7 @@ def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
 
 def _end_before(send: int, set_out: _SetOut, attempt: _Attempt) -> Callable[[], Document] | None:
     """How to end instead of sending: it was cancelled since the last send, or a day has begun that is full."""
-    if send > 1 and (cancelled := attempt.read("cancelled.json")) is not None:
+    if send > 1 and (cancelled := _cancelled_meanwhile(attempt)) is not None:
         return partial(end_as_cancelled, attempt, cancelled, intent=set_out.intent)
     if attempt.ports.clock.now().date() != set_out.counted_on and (limit := _count(attempt)) is not None:
         return partial(_refuse, attempt, limit, intent=set_out.intent, grounds=set_out.intent.grounds)
