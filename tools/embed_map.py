@@ -22,9 +22,10 @@ from botocore.exceptions import BotoCoreError
 from retirement.aws.embed_map import parse_embed_map
 from retirement.aws.service_token import ServiceToken
 from retirement.canonical import Document
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import NO_DATAMART, Embed, EmbedMap
 from retirement.databrain.ports import DatabrainApi, Metric
+from retirement.databrain.transport import http_client
 from retirement.environment import base_url
 from retirement.errors import ConfigurationError, RetirementError
 from retirement.timestamps import format_timestamp

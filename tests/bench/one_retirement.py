@@ -10,8 +10,9 @@ import sys
 from dataclasses import replace
 
 from local.databrain.estate import SERVICE_TOKEN
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
 from retirement.databrain.ports import DatabrainApi
+from retirement.databrain.transport import http_client
 from retirement.delivery.answering import answer
 from retirement.requests import Delivery
 from retirement.retiring.ports import RetirePorts

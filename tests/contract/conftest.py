@@ -11,8 +11,9 @@ from local.databrain.state import Databrain
 from local.emulator import Emulator, run_emulator
 from local.stack import EmbeddedStack
 from retirement.clock import Clock
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
 from retirement.databrain.ports import DatabrainApi
+from retirement.databrain.transport import http_client
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.seeds import SERVICE_TOKEN, seed
 from tests.fakes import LogicalClock, RecordingTelemetry

@@ -210,7 +210,7 @@ class TestListDatamarts:
         """Names that do not fit into one answer are read page by page, until two walks agree."""
         databrain.organisation = organisation_of(seed(*numbered(95), honoursExpandDetails=False))
         whole = len(json.dumps([expanded(databrain.organisation, name, DatabrainApi.LEGACY) for name in numbered(95)]))
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", whole // 2)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", whole // 2)
         assert names_in(client.list_datamarts()) == numbered(95)
         assert telemetry.counts[Metric.DATABRAIN_WALKS] == 2
 
@@ -401,7 +401,7 @@ class TestListEmbeds:
         """Embeds that do not fit into one answer are read page by page, until two walks agree."""
         embeds = [{"embedId": f"board-{number:02d}", "datamart": None} for number in range(25)]
         databrain.organisation = organisation_of(seed(apps=(data_app("Portal", *embeds),)))
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 8 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 8 * 1024)
         listing, failures = client.list_embeds()
         assert sorted(embed.embed_id for embed in listing.embeds) == [f"board-{number:02d}" for number in range(25)]
         assert all(embed.item is not None for embed in listing.embeds)

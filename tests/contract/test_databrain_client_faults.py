@@ -18,9 +18,10 @@ from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
 from local.databrain.server import serve
 from local.databrain.state import Databrain
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
 from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric
 from retirement.databrain.snapshot import Snapshot
+from retirement.databrain.transport import http_client
 from retirement.errors import (
     BodyTooLarge,
     DatabrainError,
@@ -381,7 +382,7 @@ class TestReads:
     ) -> None:
         """A server that ignores pages cannot be walked: its whole list would be read again and again."""
         databrain.organisation = organisation_of(seed(*numbered(95)))
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 8 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 8 * 1024)
         eleven = {"data": [{"name": name} for name in numbered(11)], "error": None}
         fail(databrain, RouteId.LIST_DATAMARTS, "wrong_shape", skip=1, body=eleven)
         with pytest.raises(DatabrainUnexpected, match="at most 10 entries in a page"):
@@ -392,7 +393,7 @@ class TestReads:
     ) -> None:
         """Pages shift when a datamart goes: a list that changes with every walk is no list to decide by."""
         databrain.organisation = organisation_of(seed(*numbered(95)))
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 8 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 8 * 1024)
 
         class Busy(RecordingTelemetry):
             """Before each walk somebody deletes a datamart."""
@@ -412,7 +413,7 @@ class TestReads:
     ) -> None:
         """A server whose pages are always full is not walked for ever."""
         databrain.organisation = organisation_of(seed(*numbered(95)))
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 8 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 8 * 1024)
         monkeypatch.setattr("retirement.databrain.client.MOST_PAGES", 8)
         full = {"data": [{"name": name} for name in numbered(10)], "error": None}
         fail(databrain, RouteId.LIST_DATAMARTS, "wrong_shape", skip=1, body=full)
@@ -430,7 +431,7 @@ class TestReads:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """An answer is read up to its limit and not further; a list is then tried by pages, at most eight, in vain."""
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 256 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 256 * 1024)
         fail(databrain, route, "endless")
         assert isinstance(error_of(client, route), BodyTooLarge)
         sent = len(requests_to(databrain, api, route))
@@ -616,7 +617,7 @@ class TestServiceToken:
     ) -> None:
         """Requests side by side that are all refused renew the token once between them."""
         databrain.organisation = organisation_of(seed(*numbered(75)))
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 4 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 4 * 1024)
 
         class Rotating(RecordingTelemetry):
             """Rotates the token before the pages are read."""
@@ -770,7 +771,7 @@ class TestDelete:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """An endless answer to a delete is cut, and tells nothing."""
-        monkeypatch.setattr("retirement.databrain.client.BODY_LIMIT", 256 * 1024)
+        monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 256 * 1024)
         fail(databrain, RouteId.DELETE_DATAMART, "endless")
         answer = client.delete(permit_for("sales"))
         assert answer.effect is DeleteEffect.UNKNOWN

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trustme
 
-from retirement.databrain.client import http_client
+from retirement.databrain.transport import http_client
 
 
 class Answering(BaseHTTPRequestHandler):

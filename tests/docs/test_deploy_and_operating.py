@@ -14,7 +14,7 @@ from local.emulator import CHECKOUT
 from local.stack import SAM
 from retirement import environment
 from retirement.aws import embed_map
-from retirement.databrain import client
+from retirement.databrain import client, transport
 from retirement.databrain.ports import Metric
 from retirement.delivery import intake
 from tests.docs.pages import Page, plain
@@ -174,8 +174,8 @@ def test_limits() -> None:
     limits = {what: f"{by} {note}" for what, by, note in OPERATING.table("Raise limits", "limit")}
     mib = 1024 * 1024
     assert f"{client.MOST_DATA_APPS:,}, fixed" in limits["data apps"]
-    assert f"{client.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
-    assert f"{client.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
+    assert f"{transport.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
+    assert f"{transport.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
     assert f"{embed_map.SIZE_LIMIT // mib} MiB, fixed" in limits["an embed map"]
     assert f"{intake.FARTHEST_AHEAD.days} days, fixed" in limits["how far ahead a date may be"]
     assert f"{environment.LONGEST_DELAY:,} seconds" in limits["how long an outage is ridden out"]

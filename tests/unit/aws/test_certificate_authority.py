@@ -13,7 +13,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from retirement.aws.certificate_authority import SIZE_LIMIT, read_authority
-from retirement.databrain.client import http_client
+from retirement.databrain.transport import http_client
 from retirement.environment import S3Location
 from retirement.errors import ConfigurationError
 from tests.fakes import START

@@ -15,8 +15,9 @@ from botocore.session import get_session
 
 from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
 from retirement.databrain.ports import DatabrainApi
+from retirement.databrain.transport import http_client
 from retirement.errors import DatabrainError
 from tests.fakes import LogicalClock, RecordingTelemetry
 from tests.unit.entry_points import LAMBDA, Context, load
@@ -115,7 +116,8 @@ def holders() -> Iterator[tuple[str, object]]:
     """Everything that has a secret in it, or in what it has."""
     databrain = client(lambda _: httpx.Response(200, content=iter([b'{"data": [{"key": "%s"}]}' % KEY.encode()])))
     route = databrain._routes.list_api_tokens  # noqa: SLF001  # there is no other way to it
-    answer = databrain._exchange(route, {}, TOKEN)  # noqa: SLF001  # the same
+    transport = databrain._transport  # noqa: SLF001  # the same
+    answer = transport._exchange(route, {}, TOKEN, whole=False)  # noqa: SLF001  # the same
     assert parse_json(answer.body) == {"data": [{"key": KEY}]}
     wiring = load("retire").wiring
     ports = wiring.ports(Context())
@@ -123,7 +125,8 @@ def holders() -> Iterator[tuple[str, object]]:
     yield from {
         "token": service_token(),
         "client": databrain,
-        "HTTP client": databrain._http,  # noqa: SLF001  # the same
+        "transport": transport,
+        "HTTP client": transport._http,  # noqa: SLF001  # the same
         "headers": httpx.Request("GET", "https://databrain.test", headers={"Authorization": f"Bearer {TOKEN}"}).headers,
         "answer": answer,
         "wiring": wiring,

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import httpx
 import pytest
 
-from retirement.databrain import client
+from retirement.databrain import client, transport
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import Embed
 from retirement.databrain.permits import NoBackupAsked
@@ -47,7 +47,7 @@ Answer: TypeAlias = Callable[[httpx.Request], httpx.Response]
 
 def test_headers() -> None:
     """Databrain's logs tell who asks, and an error page is asked for as JSON, too."""
-    with client.http_client("https://databrain.test") as http:
+    with transport.http_client("https://databrain.test") as http:
         sent = http.build_request("GET", "/api/v2/data-app").headers
 
     assert (sent["User-Agent"], sent["Accept"]) == ("datamart-retirement", "application/json")
@@ -353,7 +353,7 @@ def test_uncompressed_answer(api: Api, encoding: str) -> None:
 
 def test_endless_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body is read up to its limit and no further."""
-    monkeypatch.setattr(client, "PAGE_LIMIT", 1_000)
+    monkeypatch.setattr(transport, "PAGE_LIMIT", 1_000)
     sent = []
 
     def chunks() -> Iterator[bytes]:
@@ -374,7 +374,7 @@ def test_endless_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_many_values(api: Api, monkeypatch: pytest.MonkeyPatch, route: str, status: int, content: str) -> None:
     """An answer of many small values is not parsed: they would take many times its size in memory."""
-    monkeypatch.setattr(client, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(transport, "MOST_VALUES", 1_000)
     api.answers[route] = [body(f'{{"data":[{content * 1_000}', status)]
 
     assert isinstance(error_of(api, route), BodyTooLarge)
@@ -382,7 +382,7 @@ def test_many_values(api: Api, monkeypatch: pytest.MonkeyPatch, route: str, stat
 
 def test_many_values_in_one_object(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The values of one object count as those of many."""
-    monkeypatch.setattr(client, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(transport, "MOST_VALUES", 1_000)
     api.answers[LAYER] = [answer({"data": {"datamartName": "sales", **{str(number): 0 for number in range(1_000)}}})]
 
     assert isinstance(error_of(api, LAYER), BodyTooLarge)
@@ -390,7 +390,7 @@ def test_many_values_in_one_object(api: Api, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_many_values_are_read_by_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list with more values than one answer may have is read page by page, and commas in texts are no values."""
-    monkeypatch.setattr(client, "MOST_VALUES", 1_200)
+    monkeypatch.setattr(transport, "MOST_VALUES", 1_200)
     names = [f"datamart {number:03}{',' * 200}" for number in range(103)]
     api.answers[LIST] = [listed(*names)]
 
@@ -400,7 +400,7 @@ def test_many_values_are_read_by_pages(api: Api, monkeypatch: pytest.MonkeyPatch
 
 def test_embeds_of_many_values(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stays in memory of all embeds is bounded together."""
-    monkeypatch.setattr(client, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(transport, "MOST_VALUES", 1_000)
     api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(5)))]
     api.answers[EMBEDS] = [data({"embedId": "e", "many": [0] * 400})]
 
@@ -412,7 +412,7 @@ def test_embeds_of_many_values(api: Api, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_whole_list_may_be_larger_than_a_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole list has a limit of its own: only what passes that is walked."""
-    monkeypatch.setattr(client, "PAGE_LIMIT", 1_000)
+    monkeypatch.setattr(transport, "PAGE_LIMIT", 1_000)
     api.answers[LIST] = [listed(*(f"datamart {number}" for number in range(30)))]
 
     assert len(api.client().list_datamarts().created_at) == 30
@@ -829,7 +829,7 @@ NAMES = [f"datamart {number:02}" for number in range(23)]
 @pytest.fixture
 def small_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list of a page fits, one of all does not."""
-    monkeypatch.setattr(client, "BODY_LIMIT", 5_000)
+    monkeypatch.setattr(transport, "BODY_LIMIT", 5_000)
 
 
 def paged(*turns: list[str]) -> Answer:
@@ -1160,7 +1160,7 @@ def test_data_apps_that_are_asked(api: Api, count: int, is_too_many: bool) -> No
 
 def test_embeds_that_fill_the_memory(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """All embeds together have a limit, however many data apps they come from."""
-    monkeypatch.setattr(client, "EMBEDS_LIMIT", 10_000)
+    monkeypatch.setattr(transport, "EMBEDS_LIMIT", 10_000)
     api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(20)))]
     api.answers[EMBEDS] = [data({"embedId": "e", "name": "x" * 1_000})]
 

@@ -14,7 +14,8 @@ from retirement.aws.message_queue import SqsQueue
 from retirement.aws.results_topic import SnsResultsTopic
 from retirement.aws.service_token import ServiceToken
 from retirement.aws.telemetry import PowertoolsTelemetry
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
+from retirement.databrain.transport import http_client
 from retirement.environment import read_settings
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import RetireSettings

@@ -14,7 +14,8 @@ from retirement.aws.reports_topic import SnsReportsTopic
 from retirement.aws.service_token import ServiceToken
 from retirement.aws.sweep_policy_file import S3SweepPolicy
 from retirement.aws.telemetry import PowertoolsTelemetry
-from retirement.databrain.client import DatabrainClient, http_client
+from retirement.databrain.client import DatabrainClient
+from retirement.databrain.transport import http_client
 from retirement.environment import read_settings
 from retirement.sweeping.ports import SweepPorts
 from retirement.sweeping.settings import SweepSettings
