@@ -14,7 +14,7 @@ from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain as Server
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import EmbedListing
-from retirement.databrain.ports import Databrain, DatabrainApi, DatamartLists, DeleteEffect
+from retirement.databrain.ports import Databrain, DatabrainApi, DatabrainLists, DeleteEffect
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainUnexpected
 from retirement.timestamps import parse_timestamp
@@ -38,7 +38,7 @@ LATER = datetime(2024, 5, 1, tzinfo=UTC)
 LAYER: JsonObject = {"tables": [], "feedback": None, "completionScore": 0, "lastUpdated": CREATED_AT}
 
 
-class Port(Databrain, DatamartLists, Protocol):
+class Port(Databrain, DatabrainLists, Protocol):
     """All that one client does."""
 
 

@@ -76,7 +76,7 @@ class Databrain(Protocol):
         """
 
 
-class DatamartLists(Protocol):
+class DatabrainLists(Protocol):
     """What a sweep reads of the API, and nothing that changes anything there."""
 
     def list_datamarts_with_updates(self) -> Listing:

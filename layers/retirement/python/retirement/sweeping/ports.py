@@ -6,7 +6,7 @@ from typing import Protocol
 
 from retirement.canonical import Document
 from retirement.clock import Clock
-from retirement.databrain.ports import Counter, DatamartLists, EmbedMapSource
+from retirement.databrain.ports import Counter, DatabrainLists, EmbedMapSource
 from retirement.delivery.ports import EventBus, ResultsTopic
 from retirement.record.ports import Evidence
 from retirement.stored_object import OwnersFile
@@ -42,7 +42,7 @@ class SweepPorts:
     """Everything that a sweep talks to, wired for one invocation."""
 
     policy: SweepPolicySource
-    databrain: DatamartLists
+    databrain: DatabrainLists
     embed_map: EmbedMapSource
     evidence: Evidence
     event_bus: EventBus
