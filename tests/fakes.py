@@ -25,6 +25,7 @@ from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.environment import S3Location
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
+from retirement.globs import NO_LISTS, DatamartLists
 from retirement.outcomes import Reason
 from retirement.record.keys import retirement_key
 from retirement.requests import Asked, Delivery, Request
@@ -56,6 +57,7 @@ SETTINGS = RetireSettings(
     embed_map_uri=None,
     retirable_datamarts=("*",),
     protected_datamarts=(),
+    datamart_lists_uri=None,
     max_retirements_per_day=25,
     retry_delays=(60, 300, 900, 2700, 7200),
     requests_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
@@ -73,6 +75,7 @@ SWEEP_SETTINGS = SweepSettings(
     embed_map_uri=None,
     retirable_datamarts=("*",),
     protected_datamarts=(),
+    datamart_lists_uri=None,
     sweep_policy_uri=S3Location("policies", "sweep.json"),
     max_per_sweep=25,
     max_sweep_percent=100,
@@ -257,6 +260,16 @@ class FakeEmbedMap:
 
     def read(self) -> EmbedMap | None:
         return self.embed_map
+
+
+class FakeDatamartLists:
+    """The lists, if there are any."""
+
+    def __init__(self, lists: DatamartLists = NO_LISTS) -> None:
+        self.lists = lists
+
+    def read(self) -> DatamartLists:
+        return self.lists
 
 
 class FakeSweepPolicy:
@@ -572,6 +585,7 @@ class World:
     clock: LogicalClock = field(default_factory=LogicalClock)
     databrain: FakeDatabrain = field(default_factory=FakeDatabrain)
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
+    datamart_lists: FakeDatamartLists = field(default_factory=FakeDatamartLists)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
     timers: FakeTimers = field(default_factory=FakeTimers)
@@ -608,6 +622,7 @@ class World:
         return RetirePorts(
             databrain=self.databrain,
             embed_map=self.embed_map,
+            datamart_lists=self.datamart_lists,
             evidence=self.evidence,
             coordination=self.coordination,
             inbox=self.inbox,

@@ -19,6 +19,7 @@ from tests.fakes import (
     SWEEP_SETTINGS,
     Call,
     FakeDatabrain,
+    FakeDatamartLists,
     FakeEmbedMap,
     FakeEventBus,
     FakeEvidence,
@@ -63,6 +64,7 @@ class SweepWorld:
     policy: FakeSweepPolicy = field(default_factory=FakeSweepPolicy)
     databrain: FakeDatabrain = field(default_factory=FakeDatabrain)
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
+    datamart_lists: FakeDatamartLists = field(default_factory=FakeDatamartLists)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     event_bus: FakeEventBus = field(default_factory=FakeEventBus)
     reports_topic: FakeReportsTopic = field(default_factory=FakeReportsTopic)
@@ -97,6 +99,7 @@ class SweepWorld:
             policy=self.policy,
             databrain=self.databrain,
             embed_map=self.embed_map,
+            datamart_lists=self.datamart_lists,
             evidence=self.evidence,
             event_bus=self.event_bus,
             reports_topic=self.reports_topic,

@@ -38,6 +38,7 @@ FUNCTION_ENVIRONMENT = {
     "COORDINATION_TABLE_NAME": "coordination",
     "DATABRAIN_API": "current",
     "DATABRAIN_BASE_URL": "https://api.usedatabrain.com",
+    "DATAMART_LISTS_URI": "",
     "EMBED_MAP_URI": "",
     "ENVIRONMENT_NAME": "bench",
     "EVIDENCE_BUCKET_NAME": "evidence",

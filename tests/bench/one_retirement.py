@@ -22,6 +22,7 @@ from tests.fakes import (
     SETTINGS,
     START,
     FakeCoordination,
+    FakeDatamartLists,
     FakeEmbedMap,
     FakeEvidence,
     FakeQueue,
@@ -51,6 +52,7 @@ def main() -> None:
         ports = RetirePorts(
             databrain=databrain,
             embed_map=FakeEmbedMap(),
+            datamart_lists=FakeDatamartLists(),
             evidence=FakeEvidence(),
             coordination=FakeCoordination(),
             inbox=FakeQueue(),

@@ -187,6 +187,7 @@ def test_a_retirement(costs: Costs) -> None:
         "evidence.read",
         "results_topic.publish",
         "embed_map.read",
+        "datamart_lists.read",
     }
     assert {name for name in calls if not name.startswith("databrain.")} == known
     counts = costs.counts

@@ -13,10 +13,11 @@ from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no ty
 from local.emulator import CHECKOUT
 from local.stack import SAM
 from retirement import environment
-from retirement.aws import embed_map
+from retirement.aws import datamart_lists, embed_map
 from retirement.databrain import client, transport
 from retirement.databrain.ports import Metric
 from retirement.delivery import intake
+from retirement.globs import DatamartLists
 from tests.docs.pages import Page, plain
 
 DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
@@ -78,6 +79,16 @@ def test_how_to_write_a_value() -> None:
         {"ProtectedDatamarts": "core-*,"},
     ]
     assert sam_makes_of("ReminderLeadTime=") is None
+
+
+def test_long_lists() -> None:
+    """The file that the page shows is one, and has a name that no parameter could hold."""
+    (shown,) = (block.text for block in DEPLOY.blocks if block.text.startswith('{"protected"'))
+    assert datamart_lists.parse_datamart_lists("s3://your-bucket/datamart-lists.json", shown.encode()) == DatamartLists(
+        "s3://your-bucket/datamart-lists.json (DatamartListsUri)",
+        protected=("core-*", "Marketing, EU"),
+        retirable=("tenant-*", "trial-*"),
+    )
 
 
 def sam_makes_of(typed: str) -> dict[str, str] | None:
@@ -177,6 +188,9 @@ def test_limits() -> None:
     assert f"{transport.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
     assert f"{transport.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
     assert f"{embed_map.SIZE_LIMIT // mib} MiB, fixed" in limits["an embed map"]
+    names = limits["a list of names"]
+    assert f"{datamart_lists.SIZE_LIMIT // mib} MiB {datamart_lists.MAX_GLOBS:,} globs of" in names
+    assert f"of {datamart_lists.MAX_GLOB_LENGTH} characters, fixed" in names
     assert f"{intake.FARTHEST_AHEAD.days} days, fixed" in limits["how far ahead a date may be"]
     assert f"{environment.LONGEST_DELAY:,} seconds" in limits["how long an outage is ridden out"]
 

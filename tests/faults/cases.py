@@ -10,6 +10,7 @@ from typing import Any
 
 from local.databrain.faults import RouteId
 from retirement.databrain.ports import DatabrainApi
+from retirement.globs import DatamartLists
 from retirement.requests import MOST_RECEIVES
 from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
@@ -107,6 +108,10 @@ class Scenario:
 DUE = format_timestamp(START + timedelta(seconds=55))
 
 
+def _list(stage: Stage, **globs: tuple[str, ...]) -> None:
+    stage.datamart_lists.lists = DatamartLists("s3://lists/datamarts.json", **globs)
+
+
 _LEGACY = replace(SETTINGS, databrain_api=DatabrainApi.LEGACY)
 
 SCENARIOS = {
@@ -163,6 +168,16 @@ SCENARIOS = {
         Scenario("it was cancelled", prepare=lambda stage: stage.schedule(cancelled()), is_forbidden=True),
         Scenario("protected", settings=replace(SETTINGS, protected_datamarts=("SAL*",)), is_forbidden=True),
         Scenario("not retirable", settings=replace(SETTINGS, retirable_datamarts=("tenant-*",)), is_forbidden=True),
+        Scenario(
+            "protected by the owner's file",
+            prepare=lambda stage: _list(stage, protected=("hr", "SAL*")),
+            is_forbidden=True,
+        ),
+        Scenario(
+            "not retirable by the owner's file",
+            prepare=lambda stage: _list(stage, retirable=("tenant-*",)),
+            is_forbidden=True,
+        ),
         Scenario("limit reached", settings=replace(SETTINGS, max_retirements_per_day=0), is_forbidden=True),
         Scenario(
             "limit of one",

@@ -16,6 +16,13 @@ from tests.faults.cases import Case, Crashes, Order, has_result, played
 from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of
 from tests.faults.wire import SECRETS, Reach
 
+GUARDED_BY_NAME = {
+    "protected",
+    "not retirable",
+    "protected by the owner's file",
+    "not retirable by the owner's file",
+}
+
 # None: the case has nothing to say on it.
 Invariant: TypeAlias = Callable[[Case, Stage], bool | None]
 
@@ -87,13 +94,13 @@ def _alike(case: Case, stage: Stage) -> bool | None:
 
 
 def _protected(case: Case, stage: Stage) -> bool | None:
-    if case.scenario.name not in {"protected", "not retirable"}:
+    if case.scenario.name not in GUARDED_BY_NAME:
         return None
     return not stage.sent and "sales" in stage.organisation.datamarts
 
 
 def _unasked(case: Case, stage: Stage) -> bool | None:
-    return stage.requests == 0 if case.scenario.name in {"protected", "not retirable", "limit reached"} else None
+    return stage.requests == 0 if case.scenario.name in {*GUARDED_BY_NAME, "limit reached"} else None
 
 
 def _forbidden(case: Case, stage: Stage) -> bool | None:

@@ -53,6 +53,7 @@ from tests.fakes import (
     Call,
     Crash,
     FakeCoordination,
+    FakeDatamartLists,
     FakeEmbedMap,
     FakeEvidence,
     FakeQueue,
@@ -93,6 +94,7 @@ READS = frozenset(
         "coordination.used_today",
         "coordination.last_failure",
         "embed_map.read",
+        "datamart_lists.read",
         SECRET_CALL,
     }
 )
@@ -271,6 +273,7 @@ class Stage:
     organisation: Organisation = field(default_factory=lambda: organisation())  # noqa: PLW0108  # it is defined below
     clock: LogicalClock = field(default_factory=LogicalClock)
     embed_map: FakeEmbedMap = field(default_factory=FakeEmbedMap)
+    datamart_lists: FakeDatamartLists = field(default_factory=FakeDatamartLists)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
     inbox: FakeQueue = field(default_factory=FakeQueue)
@@ -312,6 +315,7 @@ class Stage:
                 telemetry=self.telemetry,
             ),
             embed_map=self.embed_map,
+            datamart_lists=self.datamart_lists,
             evidence=self.evidence,
             coordination=self.coordination,
             inbox=self.inbox,

@@ -151,17 +151,17 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "rule: a later datamart is another one": (
         ENDS,
         _without(rules, "is_later_generation", lambda *_: False),
-        " / 19 coordination.record_failure / ",
+        " / 20 coordination.record_failure / ",
     ),
     "rule: what is listed is recognised": (
         SEEN,
         _without(workflow, "recognise", lambda *_: rules.Recognition.SAME),
-        "no createdAt / 19 coordination.record_failure / ",
+        "no createdAt / 20 coordination.record_failure / ",
     ),
     "a failure to list embeds fails the attempt": (
         DEPENDENTS,
         _without(DatabrainClient, "list_embeds", lambda client: (_LIST_EMBEDS(client)[0], ())),
-        "undetermined ones are reported / 8 list_data_apps / ",
+        "undetermined ones are reported / 9 list_data_apps / ",
     ),
     "the day's count": (LIMIT, _without(FakeCoordination, "reserve", lambda *_: True), "limit of one / "),
     "the dry run's gate": (
@@ -174,12 +174,12 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "the receipt is read first": (
         GIVEN_UP,
         _without(Record, "receipt", None),
-        "no createdAt / 8 list_data_apps / ",
+        "no createdAt / 9 list_data_apps / ",
     ),
     "nothing is overwritten": (
         PUBLISHED,
         _without(FakeEvidence, "create", _overwriting),
-        "a backup is asked for / 20 delete_datamart / ",
+        "a backup is asked for / 21 delete_datamart / ",
     ),
     "the intent is written before the delete": (
         SEEN,
@@ -187,26 +187,26 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
         "a backup is asked for / ",
     ),
     # the write of another intent stops it even so, each time anew
-    "the intent is read": (ENDS, _without(Record, "intent", None), "a backup is asked for / 15 "),
+    "the intent is read": (ENDS, _without(Record, "intent", None), "a backup is asked for / 16 "),
     "another attempt's intent or receipt stops this one": (
         SEEN,
         _unheeded_attempts,
-        "a backup is asked for / 10 list_embeds / ",
+        "a backup is asked for / 11 list_embeds / ",
     ),
     "an intent written meanwhile is seen at the end": (
         HONEST,
         _without(workflow, "finish", _heedless),
-        "a backup is asked for / 5 list_datamarts / ",
+        "a backup is asked for / 6 list_datamarts / ",
     ),
     "the intent keeps createdAt": (
         ENDS,
         _without(Intent, "to_json", _undated),
-        "a backup is asked for / 19 coordination.record_failure / ",
+        "a backup is asked for / 20 coordination.record_failure / ",
     ),
     "a doubt is kept before a delete": (
         HONEST,
         _without(FakeCoordination, "record_failure", _undoubted),
-        "no createdAt / 20 delete_datamart / ",
+        "no createdAt / 21 delete_datamart / ",
     ),
     "the reason is kept": (
         GIVEN_UP,
@@ -223,13 +223,13 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "only a clear no is a no": (
         HONEST,
         _without(DatabrainClient, "delete", _clear),
-        "no createdAt / 20 delete_datamart / ",
+        "no createdAt / 21 delete_datamart / ",
     ),
-    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 20 delete_datamart / "),
+    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 21 delete_datamart / "),
     "the time that is left": (
         IN_TIME,
         _without(workflow, "_require_time_to_delete", _nothing),
-        " / 8 list_data_apps / ",
+        " / 9 list_data_apps / ",
     ),
 }
 

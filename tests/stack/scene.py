@@ -33,9 +33,11 @@ AT_WORK = 5  # seconds; longer than any attempt that nothing holds up
 SCHEDULE = "ScheduleFunctionName"
 CANCELLED = "Datamart Retirement Cancelled"
 MAPS_BUCKET, MAP_KEY, POLICY_KEY = "embed-maps-of-the-stack-tests", "embeds.json", "sweep.json"
+LISTS_KEY = "datamarts.json"
 PARAMETERS = {
     "Mode": "retire",
     "EmbedMapUri": f"s3://{MAPS_BUCKET}/{MAP_KEY}",  # its permission is there only where the parameter is
+    "DatamartListsUri": f"s3://{MAPS_BUCKET}/{LISTS_KEY}",  # the same
     "SweepPolicyUri": f"s3://{MAPS_BUCKET}/{POLICY_KEY}",  # and so is the function
     "SweepSchedule": "rate(365 days)",
     "MaxSweepPercent": "100",
@@ -48,7 +50,7 @@ check_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart
 class Scene:
     """One test's view of the stack: it begins with empty queues, an organisation without datamarts, and no faults.
 
-    The map of embeds is empty, no retirement of the day is counted, and no timer is set.
+    The map of embeds is empty, the lists allow everything, no retirement of the day is counted, and no timer is set.
     """
 
     def __init__(self, stack: EmbeddedStack, databrain: Databrain) -> None:
@@ -59,6 +61,7 @@ class Scene:
         self.stack = stack
         self.databrain = databrain
         self.map_embeds({})
+        self.list_names({"retirable": ["*"]})
         self.uncount()
         for name in stack.timers():
             stack.scheduler.delete_schedule(Name=name, GroupName=stack.outputs["ScheduleGroupName"])
@@ -92,11 +95,18 @@ class Scene:
 
     def map_embeds(self, embed_map: object) -> None:
         """Put the owner's map of embeds: JSON, or bytes that are none; None takes it away."""
-        if embed_map is None:
-            self.stack.s3.delete_object(Bucket=MAPS_BUCKET, Key=MAP_KEY)
+        self._put(MAP_KEY, embed_map)
+
+    def list_names(self, lists: object) -> None:
+        """Put the owner's lists of names, in the same way."""
+        self._put(LISTS_KEY, lists)
+
+    def _put(self, key: str, content: object) -> None:
+        if content is None:
+            self.stack.s3.delete_object(Bucket=MAPS_BUCKET, Key=key)
             return
-        body = embed_map if isinstance(embed_map, bytes) else json.dumps(embed_map).encode()
-        self.stack.s3.put_object(Bucket=MAPS_BUCKET, Key=MAP_KEY, Body=body)
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.stack.s3.put_object(Bucket=MAPS_BUCKET, Key=key, Body=body)
 
     # ---- Requests --------------------------------------------------------------------------------------------------
 

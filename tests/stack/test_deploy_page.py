@@ -212,6 +212,7 @@ def first_retirement(account: Account) -> None:
 
 def settings(account: Account) -> None:
     """Everything else that is set, beside and after the first retirement."""
+    (long_lists,) = DEPLOY.commands("Long lists")
     bus, let_in = DEPLOY.commands("Who may ask")
     (boundary,) = DEPLOY.commands("A permissions boundary")
     (key,) = DEPLOY.commands("A key of your own")
@@ -222,8 +223,10 @@ def settings(account: Account) -> None:
     policies = [block.text for block in DEPLOY.blocks if '"Statement"' in block.text]
     (account.folder / "bus-policy.json").write_text(policies[1])
     (account.folder / "boundary.json").write_text(policies[2])
+    (lists,) = (block.text for block in DEPLOY.blocks if block.text.startswith('{"protected"'))
+    (account.folder / "datamart-lists.json").write_text(lists)
 
-    account.set(bus, boundary, key, wake, raise_limits)
+    account.set(long_lists, bus, boundary, key, wake, raise_limits)
     account.run(let_in)
     rules = account.stack.events.list_rules(EventBusName="lifecycle")["Rules"]
     sources = [json.loads(rule["EventPattern"])["source"][:2] for rule in rules]
@@ -240,6 +243,8 @@ def settings(account: Account) -> None:
     mappings = account.stack.lambda_.list_event_source_mappings()["EventSourceMappings"]
     assert {mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings} == {20}
     assert (parameters["MaxRetirementsPerDay"], parameters["Mode"]) == ("100", "retire")
+    assert account.stack.s3.head_object(Bucket="your-bucket", Key="datamart-lists.json")
+    assert parameters["DatamartListsUri"] == "s3://your-bucket/datamart-lists.json"
 
     account.run(update)
     assert account.parameters() == parameters

@@ -1,4 +1,4 @@
-"""What the stack's owner guards, on the deployed stack: by name, by count, by plan and by the map of embeds."""
+"""What the stack's owner guards, on the deployed stack: by name, by count, by plan and by the files on S3."""
 
 import time
 from collections import Counter
@@ -131,6 +131,39 @@ def test_plan_drifted(scene: Scene) -> None:
     for change in ('table added: "refunds"', 'table removed: "orders"', 'option changed: "backup"'):
         assert change in result["message"]
     assert scene.deletions() == []
+
+
+class TestDatamartLists:
+    """The lists of protected and of retirable names, which their owner keeps on S3."""
+
+    @pytest.mark.parametrize(
+        ("lists", "reason"),
+        [
+            ({"protected": ["hr", 'Finance, "EU"-*']}, "protected"),
+            ({"retirable": ["tenant-*"], "protected": ["hr"]}, "not_retirable"),
+        ],
+    )
+    def test_they_guard(self, scene: Scene, lists: dict[str, list[str]], reason: str) -> None:
+        """A name that the file guards is refused without one request to Databrain; the next request reads it anew."""
+        name = scene.datamart(f'finance, "eu"-{uuid4()}')
+        scene.list_names(lists)
+        result = scene.result(scene.ask(name, dependents="ignore")).document
+        assert (result["outcome"], result["reason"]) == ("blocked", reason)
+        assert f"{PARAMETERS['DatamartListsUri']} (DatamartListsUri)" in result["message"]
+        assert scene.databrain.requests == []
+
+        scene.list_names({"protected": ["hr"], "retirable": ["Finance, *"]})
+        assert scene.result(scene.ask(name)).document["outcome"] == "deleted"
+
+    @pytest.mark.parametrize("broken", [None, b"{", {"protected": []}, {"retirable": ["core-["]}])
+    def test_they_are_broken(self, scene: Scene, broken: object) -> None:
+        """A file that is missing or broken fails the request, and deletes nothing."""
+        scene.list_names(broken)
+        invocation = scene.stack.invoke(scene.event(scene.datamart()))
+        assert invocation.error
+        assert f"DatamartListsUri: {PARAMETERS['DatamartListsUri']}" in invocation.payload["errorMessage"]
+        assert scene.databrain.requests == []
+        assert scene.new_objects() == []
 
 
 class TestEmbedMap:

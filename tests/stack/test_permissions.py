@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from local.stack import RETIRE
 from tests.stack.role import Role, assert_denied
-from tests.stack.scene import MAP_KEY, PARAMETERS, JsonObject, Scene
+from tests.stack.scene import LISTS_KEY, MAP_KEY, PARAMETERS, JsonObject, Scene
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ SHOWN_BY_FAILURES = {
     "dynamodb:GetItem": (interrupted_retirement, "DynamoDB GetItem failed"),
     "dynamodb:PutItem": (request, "DynamoDB PutItem failed"),
     "dynamodb:UpdateItem": (retirement, "DynamoDB TransactWriteItems failed"),
+    f"s3:GetObject {LISTS_KEY}": (request, f"DatamartListsUri: {PARAMETERS['DatamartListsUri']} cannot be read"),
     f"s3:GetObject {MAP_KEY}": (retirement, f"EmbedMapUri: {PARAMETERS['EmbedMapUri']} cannot be read"),
     "s3:GetObject plans/*": (request_with_known_plan, "S3 GetObject s3://[^/]+/plans/"),
     "s3:GetObject rejected/*": (known_bad_event, "S3 GetObject s3://[^/]+/rejected/"),

@@ -9,7 +9,7 @@ import pytest
 
 from local.stack import SWEEP
 from tests.stack.role import Role, assert_denied
-from tests.stack.scene import MAP_KEY, MAPS_BUCKET, POLICY_KEY, Scene
+from tests.stack.scene import LISTS_KEY, MAP_KEY, MAPS_BUCKET, POLICY_KEY, Scene
 from tests.stack.sweeps import Sweeps
 
 
@@ -45,6 +45,7 @@ def one_asked_for(sweeps: Sweeps) -> None:
 # The permissions that a failing invocation shows: what there is, and how its error begins (a regular expression).
 SHOWN_BY_FAILURES: dict[str, tuple[Callable[[Sweeps], None], str]] = {
     "events:PutEvents": (one, "EventBridge PutEvents on default failed"),
+    f"s3:GetObject {LISTS_KEY}": (empty, f"DatamartListsUri: s3://{MAPS_BUCKET}/{LISTS_KEY} cannot be read"),
     f"s3:GetObject {MAP_KEY}": (one_without_embeds, f"EmbedMapUri: s3://{MAPS_BUCKET}/{MAP_KEY} cannot be read"),
     f"s3:GetObject {POLICY_KEY}": (empty, f"SweepPolicyUri: s3://{MAPS_BUCKET}/{POLICY_KEY} cannot be read"),
     "s3:GetObject retirements/*": (one_asked_for, "S3 GetObject s3://[^/]+/retirements/"),

@@ -27,6 +27,7 @@ DEFAULTS = {
     "BackupByDefault": "true",
     "RetirableDatamarts": "*",
     "ProtectedDatamarts": "",
+    "DatamartListsUri": "",
     "UndeterminedEmbeds": "block",
     "EmbedMapUri": "",
     "MaxRetirementsPerDay": 25,
@@ -71,6 +72,7 @@ VARIABLES: Variables = {
     "EMBED_MAP_URI": {"Ref": "EmbedMapUri"},
     "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},
     "PROTECTED_DATAMARTS": {"Ref": "ProtectedDatamarts"},
+    "DATAMART_LISTS_URI": {"Ref": "DatamartListsUri"},
     "MAX_RETIREMENTS_PER_DAY": {"Ref": "MaxRetirementsPerDay"},
     "RETRY_DELAYS": {"Ref": "RetryDelays"},
     "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
@@ -203,6 +205,8 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("EmbedMapUri", ""),
         ("EmbedMapUri", "s3://maps/embeds.json"),
         ("EmbedMapUri", "s3://our.maps-2026/databrain/prod/Umsätze_(1).json"),
+        ("DatamartListsUri", ""),
+        ("DatamartListsUri", "s3://our.lists-2026/databrain/prod/Umsätze_(1).json"),
         ("RetryDelays", "0,0,0,0,0"),
         ("RetryDelays", "42780,9999,39999,41999,42699"),
         ("ReminderLeadTime", ""),
@@ -275,6 +279,9 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
         ("EmbedMapUri", "s3://maps/*"),
         ("EmbedMapUri", "s3://maps/embeds?.json"),
         ("EmbedMapUri", "s3://maps/two words.json"),
+        ("DatamartListsUri", "lists/datamarts.json"),
+        ("DatamartListsUri", "s3://lists"),
+        ("DatamartListsUri", "s3://lists/*"),
         ("RetryDelays", "60,300,900,2700,42781"),
         ("RetryDelays", "42800,0,0,0,0"),
         ("RetryDelays", "43000,0,0,0,0"),
@@ -384,6 +391,12 @@ def test_a_bound_is_told(written: Node) -> None:
         assert str(parameter.get("MaxLength", "")) in parameter.get("ConstraintDescription", ""), name
 
 
+@pytest.mark.parametrize("name", ["RetirableDatamarts", "ProtectedDatamarts"])
+def test_where_long_lists_go(written: Node, name: str) -> None:
+    """Whoever's list does not fit into a parameter is told of the file that takes it."""
+    assert "DatamartListsUri" in written["Parameters"][name]["ConstraintDescription"]
+
+
 def test_defaults_are_settings(written: Node) -> None:
     """A stack with nothing but defaults and a secret has settings that the function accepts."""
     resources = {
@@ -401,6 +414,6 @@ def test_defaults_are_settings(written: Node) -> None:
     settings = read_settings(RetireSettings, environment)
     assert settings.mode == "plan"
     assert settings.backup_by_default
-    assert settings.embed_map_uri is None
+    assert (settings.embed_map_uri, settings.datamart_lists_uri) == (None, None)
     assert (settings.retirable_datamarts, settings.protected_datamarts) == (("*",), ())
     assert settings.max_retirements_per_day == 25

@@ -24,7 +24,7 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
-        "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "DatabrainCaUri", "EmbedMapUri"],
+        "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "DatabrainCaUri", "EmbedMapUri", "DatamartListsUri"],
         "dynamodb:PutItem": ["CoordinationTable"],
         "dynamodb:DeleteItem": ["CoordinationTable"],
         "dynamodb:GetItem": ["CoordinationTable"],
@@ -54,7 +54,14 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["sweeps/*"],
-        "s3:GetObject": ["SweepPolicyUri", "DatabrainCaUri", "EmbedMapUri", "sweeps/*", "retirements/*"],
+        "s3:GetObject": [
+            "SweepPolicyUri",
+            "DatabrainCaUri",
+            "EmbedMapUri",
+            "DatamartListsUri",
+            "sweeps/*",
+            "retirements/*",
+        ],
         "events:PutEvents": ["EventBusName"],
         "sns:Publish": ["ResultsTopic"],
     },
@@ -236,7 +243,8 @@ def test_the_key_is_for_the_secret_only(deployed: Node, role: str) -> None:
 
 @pytest.mark.parametrize("role", ["RetireFunctionRole", "SweepFunctionRole"])
 @pytest.mark.parametrize(
-    ("condition", "parameter"), [("HasEmbedMap", "EmbedMapUri"), ("HasDatabrainCa", "DatabrainCaUri")]
+    ("condition", "parameter"),
+    [("HasEmbedMap", "EmbedMapUri"), ("HasDatabrainCa", "DatabrainCaUri"), ("HasDatamartLists", "DatamartListsUri")],
 )
 def test_a_file_is_for_who_has_one(deployed: Node, role: str, condition: str, parameter: str) -> None:
     """A function may read a file of the owner's only where one is named, and that object alone."""

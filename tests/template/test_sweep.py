@@ -35,6 +35,7 @@ VARIABLES: dict[str, str | dict[str, str]] = {
     "EMBED_MAP_URI": {"Ref": "EmbedMapUri"},
     "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},
     "PROTECTED_DATAMARTS": {"Ref": "ProtectedDatamarts"},
+    "DATAMART_LISTS_URI": {"Ref": "DatamartListsUri"},
     "SWEEP_POLICY_URI": {"Ref": "SweepPolicyUri"},
     "MAX_PER_SWEEP": {"Ref": "MaxPerSweep"},
     "MAX_SWEEP_PERCENT": {"Ref": "MaxSweepPercent"},

@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "EMBED_MAP_URI": "s3://maps/databrain/embeds.json",
     "RETIRABLE_DATAMARTS": "tenant-*, s?les",
     "PROTECTED_DATAMARTS": "finance*",
+    "DATAMART_LISTS_URI": "s3://lists/databrain/datamarts.json",
     "MAX_RETIREMENTS_PER_DAY": "25",
     "RETRY_DELAYS": "60, 300,900,2700,7200",
     "REQUESTS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
@@ -24,7 +25,7 @@ ENVIRONMENT = {
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
-MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
+MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS", "DATAMART_LISTS_URI"}
 
 
 def test_read() -> None:
@@ -43,6 +44,7 @@ def test_read() -> None:
         embed_map_uri=S3Location("maps", "databrain/embeds.json"),
         retirable_datamarts=("tenant-*", "s?les"),
         protected_datamarts=("finance*",),
+        datamart_lists_uri=S3Location("lists", "databrain/datamarts.json"),
         max_retirements_per_day=25,
         retry_delays=(60, 300, 900, 2700, 7200),
         requests_queue_url=ENVIRONMENT["REQUESTS_QUEUE_URL"],
@@ -90,7 +92,7 @@ def test_nothing_is_protected(value: str) -> None:
     assert read_settings(RetireSettings, ENVIRONMENT | {"PROTECTED_DATAMARTS": value}).protected_datamarts == ()
 
 
-@pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"])
+@pytest.mark.parametrize("name", ["RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS", "DATAMART_LISTS_URI"])
 def test_globs_are_missing(name: str) -> None:
     """A guard that is not there at all is a wrong deployment and not an empty guard."""
     with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
@@ -106,6 +108,12 @@ def test_no_embed_map(value: str | None) -> None:
         read_settings(RetireSettings, environment | ({} if value is None else {"EMBED_MAP_URI": value})).embed_map_uri
         is None
     )
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_no_lists(value: str) -> None:
+    """A stack need not have a file of lists."""
+    assert read_settings(RetireSettings, ENVIRONMENT | {"DATAMART_LISTS_URI": value}).datamart_lists_uri is None
 
 
 @pytest.mark.parametrize(("value", "limit"), [("0", 0), ("1", 1), ("10000", 10_000)])
@@ -154,6 +162,7 @@ WRONG = {
     "UNDETERMINED_EMBEDS": ["ignore", "Block"],
     "DATABRAIN_CA_URI": ["authority.pem", "https://maps/authority.pem"],
     "EMBED_MAP_URI": ["maps/embeds.json", "https://maps/embeds.json", "s3://", "s3://maps", "s3://maps/", "s3:///key"],
+    "DATAMART_LISTS_URI": ["lists/datamarts.json", "https://lists/datamarts.json", "s3://lists"],
     "MAX_RETIREMENTS_PER_DAY": ["-1", "2.5", "many", "\u00b2", "\u0665", "1e3"],
     "RETRY_DELAYS": ["60", "1,2,3,4", "1,2,3,4,5,6", "1,2,,4,5", "1,2,3,4,-5", "1,2,3,4,5.0", "1,2,3,4,42781"],
     "RESULTS_TOPIC_ARN": ["results"],

@@ -26,7 +26,7 @@ def deployed(
 ) -> Iterator[Deployed[World]]:
     """With one datamart, `sales`."""
     world.databrain.datamarts["sales"] = entry_of()
-    ports = ("databrain", "embed_map", "evidence", "coordination", "inbox", "results_topic")
+    ports = ("databrain", "embed_map", "datamart_lists", "evidence", "coordination", "inbox", "results_topic")
     with deploy("retire", world, capsys, monkeypatch, *ports) as deployed:
         yield deployed
 
@@ -138,7 +138,15 @@ def test_wired() -> None:
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings.mode is Mode.RETIRE
-    assert kept(first, second) == {"embed_map", "evidence", "coordination", "inbox", "results_topic", "telemetry"}
+    assert kept(first, second) == {
+        "embed_map",
+        "datamart_lists",
+        "evidence",
+        "coordination",
+        "inbox",
+        "results_topic",
+        "telemetry",
+    }
     assert second.clock.remaining() == 1.5
 
 
@@ -151,6 +159,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._token._secret._secrets_manager,  # noqa: SLF001  # the same
         wiring._evidence._s3,  # noqa: SLF001  # the same
         wiring._embed_map._s3,  # noqa: SLF001  # the same
+        wiring._datamart_lists._s3,  # noqa: SLF001  # the same
         wiring._coordination._dynamodb,  # noqa: SLF001  # the same
         wiring._inbox._sqs,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same

@@ -5,6 +5,7 @@ import pytest
 
 from retirement.databrain.dependents import Dependents, EmbedListing
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
+from retirement.globs import NO_LISTS, DatamartLists
 from retirement.outcomes import Reason
 from retirement.record.plans import Plan
 from retirement.requests import DependentsPolicy, Request
@@ -25,14 +26,16 @@ from tests.unit.samples import CREATED_AT, INTENT, ORGANISATION, REQUEST, SNAPSH
 NOBODY = listing_of()
 
 
-def refused_by_name(name: str, *, retirable: str = "*", protected: str = "") -> Reason | None:
-    """The reason, under these globs, each list separated by a vertical bar."""
+def refused_by_name(
+    name: str, *, retirable: str = "*", protected: str = "", lists: DatamartLists = NO_LISTS
+) -> Reason | None:
+    """The reason, under these globs of the parameters, each list separated by a vertical bar, and those of the file."""
     settings = replace(
         SETTINGS,
         retirable_datamarts=tuple(filter(None, retirable.split("|"))),
         protected_datamarts=tuple(filter(None, protected.split("|"))),
     )
-    refusal = refuse_by_name(replace(REQUEST, datamart_name=name), settings)
+    refusal = refuse_by_name(replace(REQUEST, datamart_name=name), settings, lists)
     return None if refusal is None else refusal.reason
 
 
@@ -123,13 +126,56 @@ def test_protected_goes_first() -> None:
 def test_messages_by_name() -> None:
     """A refusal by name says which glob protects, or which parameter would have to change."""
     request = replace(REQUEST, datamart_name="Finance 2026")
-    protected = refuse_by_name(request, replace(SETTINGS, protected_datamarts=("hr", "finance*", "*")))
-    not_retirable = refuse_by_name(request, replace(SETTINGS, retirable_datamarts=("tenant-*",)))
+    protected = refuse_by_name(request, replace(SETTINGS, protected_datamarts=("hr", "finance*", "*")), NO_LISTS)
+    not_retirable = refuse_by_name(request, replace(SETTINGS, retirable_datamarts=("tenant-*",)), NO_LISTS)
 
     assert protected is not None
     assert 'protected by "finance*" in the stack\'s ProtectedDatamarts' in protected.message
     assert not_retirable is not None
     assert "RetirableDatamarts" in not_retirable.message
+    assert "new retirementId" in not_retirable.message
+
+
+WHERE = "s3://lists/datamarts.json (DatamartListsUri)"
+
+
+@pytest.mark.parametrize("parameter", [None, Reason.PROTECTED, Reason.NOT_RETIRABLE])
+@pytest.mark.parametrize("file", [None, Reason.PROTECTED, Reason.NOT_RETIRABLE])
+def test_parameters_and_file(parameter: Reason | None, file: Reason | None) -> None:
+    """A name may go only where both allow it, and neither protects it; a protection of either is told first."""
+    refused = refused_by_name(
+        "sales",
+        protected="hr|s*" if parameter is Reason.PROTECTED else "hr",
+        retirable="tenant-*" if parameter is Reason.NOT_RETIRABLE else "sales",
+        lists=DatamartLists(
+            WHERE,
+            protected=("fin*", "SALES") if file is Reason.PROTECTED else ("fin*",),
+            retirable=("tenant-*",) if file is Reason.NOT_RETIRABLE else ("fin*", "sa*"),
+        ),
+    )
+
+    assert refused is (Reason.PROTECTED if Reason.PROTECTED in {parameter, file} else parameter or file)
+
+
+def test_the_file_lifts_no_parameter() -> None:
+    """What the file allows the parameters may still protect or not allow; a file without a list changes nothing."""
+    allowing = DatamartLists(WHERE, retirable=("*", "sales"))
+
+    assert refused_by_name("sales", protected="sales", lists=allowing) is Reason.PROTECTED
+    assert refused_by_name("sales", retirable="hr", lists=allowing) is Reason.NOT_RETIRABLE
+    assert refused_by_name("sales", lists=DatamartLists(WHERE, protected=("hr",))) is None
+    assert refused_by_name("sales", lists=DatamartLists(WHERE, retirable=("sales",))) is None
+
+
+def test_messages_of_the_file() -> None:
+    """A refusal by the file names it, and the glob that protects."""
+    protected = refuse_by_name(REQUEST, SETTINGS, DatamartLists(WHERE, protected=("hr", "sales, EU", "S*", "*")))
+    not_retirable = refuse_by_name(REQUEST, SETTINGS, DatamartLists(WHERE, retirable=("hr",)))
+
+    assert protected is not None
+    assert f'protected by "S*" in {WHERE}, and no request lifts that' in protected.message
+    assert not_retirable is not None
+    assert not_retirable.message.startswith(f"The list retirable in {WHERE} does not allow a datamart of this name")
     assert "new retirementId" in not_retirable.message
 
 

@@ -14,6 +14,7 @@ import pytest
 from retirement.databrain.snapshot import Listing
 from retirement.delivery.intake import carried_by, parse_request
 from retirement.errors import InvalidRequest
+from retirement.globs import NO_LISTS
 from retirement.outcomes import Reason
 from retirement.requests import Delivery
 from retirement.retiring.rules import close_names, refuse_by_name
@@ -51,7 +52,7 @@ def globs() -> None:
         "[" * 4_000,
         "[!" * 2_000,
     ):
-        refusal = refuse_by_name(request, replace(SETTINGS, retirable_datamarts=(glob,)))
+        refusal = refuse_by_name(request, replace(SETTINGS, retirable_datamarts=(glob,)), NO_LISTS)
         assert refusal is not None
         assert refusal.reason is Reason.NOT_RETIRABLE
 
@@ -89,7 +90,7 @@ def policies() -> None:
     nothing = EmbedUse({}, (), ())
     for number in range(100):
         datamart = Datamart("a" * 250 + f"{number:05}", None, None)
-        assert judge(datamart, policy.rules, SWEEP_SETTINGS, nothing, START) == Finding(datamart, (), ())
+        assert judge(datamart, policy.rules, SWEEP_SETTINGS, NO_LISTS, nothing, START) == Finding(datamart, (), ())
 
 
 WORK: Mapping[str, Callable[[], None]] = {

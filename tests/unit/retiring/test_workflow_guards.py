@@ -1,4 +1,4 @@
-"""What the stack's owner guards, on the way of a request: by name, by count, by plan and by the map of embeds."""
+"""What the stack's owner guards, on the way of a request: by name, by count, by plan, and by the files on S3."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +8,7 @@ import pytest
 
 from retirement.databrain.dependents import NO_DATAMART, EmbedMap
 from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp, NotConfirmed, RetirementError
+from retirement.globs import DatamartLists
 from retirement.outcomes import Reason
 from retirement.record.keys import retirement_key
 from retirement.retiring.settings import Mode
@@ -27,7 +28,7 @@ from tests.fakes import (
 from tests.unit.samples import REQUEST
 
 INTENT = retirement_key("sales", "offboard-1", "intent.json")
-INTENT_WRITTEN = 10  # of the calls of a run
+INTENT_WRITTEN = 11  # of the calls of a run
 LOCK_EXPIRY = 61
 DAY = 86_400
 
@@ -35,12 +36,13 @@ DAY = 86_400
 REFUSED_BY_NAME = [
     "coordination.acquire",
     "evidence.list",
+    "datamart_lists.read",
     "evidence.read",
     "evidence.create",
     "results_topic.publish",
     "coordination.release",
 ]
-REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:2], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[2:]]
+REFUSED_BY_COUNT = [*REFUSED_BY_NAME[:3], "coordination.used_today", "coordination.is_counted", *REFUSED_BY_NAME[3:]]
 
 
 @pytest.fixture
@@ -143,6 +145,84 @@ def test_guarded_and_changed_since_the_intent(world: World) -> None:
     world.databrain.datamarts["sales"] = entry_of(label="Orders of 2026")
 
     assert world.deliver(requested())["reason"] == "changed"
+
+
+# ---- By the owner's file of lists ----------------------------------------------------------------------------------
+
+LISTS = "s3://lists/datamarts.json (DatamartListsUri)"
+BY_FILE = [
+    (DatamartLists(LISTS, protected=("hr", "S?LES")), "protected"),
+    (DatamartLists(LISTS, retirable=("tenant-*",)), "not_retirable"),
+]
+BROKEN = [ConfigurationError("DatamartListsUri: it is not valid JSON"), AwsCallFailed("DatamartListsUri: S3")]
+
+
+@pytest.mark.parametrize(("lists", "reason"), BY_FILE)
+@pytest.mark.parametrize("asked", [{}, {"dryRun": True}, {"dependents": "ignore", "backup": False}])
+def test_refused_by_the_file(world: World, lists: DatamartLists, reason: str, asked: dict[str, Any]) -> None:
+    """A name that the file guards is refused before any request to Databrain, as one that a parameter guards."""
+    world.datamart_lists.lists = lists
+
+    result = world.deliver(requested(**asked))
+
+    assert (result["outcome"], result["reason"]) == ("blocked", reason)
+    assert LISTS in result["message"]
+    assert world.calls == REFUSED_BY_NAME
+
+
+@pytest.mark.parametrize(("settings", "reason"), GUARDS)
+def test_the_file_lifts_no_parameter(world: World, settings: dict[str, Any], reason: str) -> None:
+    """What a parameter guards stays guarded, whatever the file allows."""
+    world.settings = replace(world.settings, **settings)
+    world.datamart_lists.lists = DatamartLists(LISTS, retirable=("*", "sales"))
+
+    assert world.deliver(requested())["reason"] == reason
+    assert world.databrain.permits == []
+
+
+@pytest.mark.parametrize(("lists", "reason"), BY_FILE)
+def test_guarded_by_the_file_since_the_intent(world: World, lists: DatamartLists, reason: str) -> None:
+    """An attempt that goes on from an intent obeys the file as it is by then."""
+    interrupted(world)
+    world.datamart_lists.lists = lists
+
+    result = world.deliver(requested())
+
+    assert (result["outcome"], result["reason"]) == ("blocked", reason)
+    assert world.databrain.permits == []
+
+
+@pytest.mark.parametrize("error", BROKEN)
+@pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
+def test_the_file_cannot_be_read(world: World, error: RetirementError, resumed: bool) -> None:  # noqa: FBT001  # a parameter
+    """With a file that cannot be read, or is broken, nothing is deleted, and nothing looked at before an intent."""
+    if resumed:
+        interrupted(world)
+    before = dict(world.evidence.objects)
+
+    with pytest.raises(type(error), match="DatamartListsUri"):
+        world.deliver(requested(), FailAt("datamart_lists.read", error))
+
+    assert world.evidence.objects == before
+    assert resumed or not [call for call in world.calls if call.startswith("databrain.")]
+    assert world.databrain.permits == []
+    world.clock.advance(LOCK_EXPIRY)
+    assert world.deliver(requested())["outcome"] == "deleted"
+
+
+def test_a_deletion_is_told_whatever_the_file_is(world: World) -> None:
+    """What was deleted, and not confirmed yet, is recovered without the file."""
+    interrupted(world)
+    world.databrain.datamarts.clear()
+
+    assert world.deliver(requested(), FailAt("datamart_lists.read", BROKEN[0]))["outcome"] == "deleted"
+
+
+def test_the_file_is_not_read_in_vain(world: World) -> None:
+    """What has ended is published again whatever has become of the file."""
+    ended = world.deliver(requested())
+
+    assert world.deliver(requested(), FailAt("datamart_lists.read", BROKEN[0])) == ended
 
 
 # ---- By count ------------------------------------------------------------------------------------------------------

@@ -148,6 +148,7 @@ def test_way_of_a_request(world: World) -> None:
     assert world.calls == [
         "coordination.acquire",
         "evidence.list",
+        "datamart_lists.read",
         "coordination.used_today",
         "databrain.find",
         "databrain.list_embeds",

@@ -37,7 +37,7 @@ from tests.fakes import (
 CREATED_AT = START - timedelta(days=1)
 INTENT = retirement_key("sales", "offboard-1", "intent.json")
 RECEIPT = retirement_key("sales", "offboard-1", "receipt.json")
-CALLS_OF_A_RUN = 18
+CALLS_OF_A_RUN = 19
 LOCK_EXPIRY = 61
 
 

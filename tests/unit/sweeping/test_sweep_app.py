@@ -27,7 +27,7 @@ def deployed(
     world = SweepWorld()
     world.rules(RULE | {"names": ["tenant-*"]})
     world.datamarts("tenant-1", "sales")
-    ports = ("policy", "databrain", "embed_map", "evidence", "event_bus", "reports_topic")
+    ports = ("policy", "databrain", "embed_map", "datamart_lists", "evidence", "event_bus", "reports_topic")
     with deploy("sweep", world, capsys, monkeypatch, *ports) as deployed:
         yield deployed
 
@@ -93,7 +93,15 @@ def test_wired() -> None:
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings.sweep_policy_uri == S3Location("policies", "databrain/sweep.json")
-    assert kept(first, second) == {"policy", "embed_map", "evidence", "event_bus", "reports_topic", "telemetry"}
+    assert kept(first, second) == {
+        "policy",
+        "embed_map",
+        "datamart_lists",
+        "evidence",
+        "event_bus",
+        "reports_topic",
+        "telemetry",
+    }
     assert second.clock.remaining() == 1.5
 
 
@@ -105,6 +113,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._token._secret._secrets_manager,  # noqa: SLF001  # there is no other way to see it
         wiring._policy._s3,  # noqa: SLF001  # the same
         wiring._embed_map._s3,  # noqa: SLF001  # the same
+        wiring._datamart_lists._s3,  # noqa: SLF001  # the same
         wiring._evidence._s3,  # noqa: SLF001  # the same
         wiring._event_bus._events,  # noqa: SLF001  # the same
         wiring._reports_topic._sns,  # noqa: SLF001  # the same

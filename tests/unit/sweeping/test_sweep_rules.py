@@ -10,6 +10,7 @@ import pytest
 
 from retirement.databrain.dependents import NO_DATAMART, EmbedListing
 from retirement.delivery.intake import schema
+from retirement.globs import NO_LISTS, DatamartLists
 from retirement.sweeping.ids import Subject
 from retirement.sweeping.policy import SweepRule
 from retirement.sweeping.rules import (
@@ -56,10 +57,11 @@ def finding_of(
     created_at: datetime | None = None,
     updated_at: datetime | None = None,
     use: EmbedUse = NO_EMBEDS,
+    lists: DatamartLists = NO_LISTS,
     **settings: Any,  # noqa: ANN401  # any setting
 ) -> Finding:
     """What these rules say of a datamart."""
-    return judge(Datamart(name, created_at, updated_at), rules, replace(SWEEP_SETTINGS, **settings), use, NOW)
+    return judge(Datamart(name, created_at, updated_at), rules, replace(SWEEP_SETTINGS, **settings), lists, use, NOW)
 
 
 def why_not(finding: Finding) -> str:
@@ -132,6 +134,21 @@ def test_guards_of_the_stack() -> None:
     )
     assert why_not(finding_of(RULE, retirable_datamarts=("hr",))) == "not allowed by the stack's RetirableDatamarts"
     assert finding_of(RULE, retirable_datamarts=("trial*",), protected_datamarts=("hr",)).matches
+
+
+def test_the_owners_file() -> None:
+    """No rule matches what the file protects or does not allow, and the file is named; it lifts no parameter."""
+    where = "s3://lists/datamarts.json (DatamartListsUri)"
+    protecting = DatamartLists(where, protected=("hr", "TRIAL*"))
+    allowing = DatamartLists(where, protected=("hr",), retirable=("trial*",))
+
+    assert why_not(finding_of(RULE, lists=protecting)) == f'protected by "TRIAL*" in {where}'
+    assert why_not(finding_of(RULE, lists=DatamartLists(where, retirable=("hr",)))) == (
+        f"not allowed by the list retirable in {where}"
+    )
+    assert finding_of(RULE, lists=allowing).matches
+    assert "ProtectedDatamarts" in why_not(finding_of(RULE, lists=allowing, protected_datamarts=("trial*",)))
+    assert "RetirableDatamarts" in why_not(finding_of(RULE, lists=allowing, retirable_datamarts=("hr",)))
 
 
 @pytest.mark.parametrize("name", ["\x00", "a\nb", "\x7f", "\x9f", "\ud800", "n" * 257, "\U0001f642" * 257])

@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "EMBED_MAP_URI": "s3://maps/databrain/embeds.json",
     "RETIRABLE_DATAMARTS": "tenant-*, s?les",
     "PROTECTED_DATAMARTS": "finance*",
+    "DATAMART_LISTS_URI": "s3://lists/databrain/datamarts.json",
     "SWEEP_POLICY_URI": "s3://policies/databrain/sweep.json",
     "MAX_PER_SWEEP": "25",
     "MAX_SWEEP_PERCENT": "10",
@@ -21,7 +22,7 @@ ENVIRONMENT = {
     "EVIDENCE_BUCKET_NAME": "evidence",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
 }
-MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS"}
+MAY_BE_EMPTY = {"DATABRAIN_CA_URI", "EMBED_MAP_URI", "PROTECTED_DATAMARTS", "DATAMART_LISTS_URI"}
 
 
 def test_read() -> None:
@@ -37,6 +38,7 @@ def test_read() -> None:
         embed_map_uri=S3Location("maps", "databrain/embeds.json"),
         retirable_datamarts=("tenant-*", "s?les"),
         protected_datamarts=("finance*",),
+        datamart_lists_uri=S3Location("lists", "databrain/datamarts.json"),
         sweep_policy_uri=S3Location("policies", "databrain/sweep.json"),
         max_per_sweep=25,
         max_sweep_percent=10,
@@ -61,9 +63,9 @@ def test_missing(name: str, value: str | None) -> None:
 def test_what_may_be_empty() -> None:
     """A stack may have no map and protect nothing; globs that are not there at all are a wrong deployment."""
     settings = read_settings(SweepSettings, ENVIRONMENT | dict.fromkeys(MAY_BE_EMPTY, ""))
-    assert (settings.embed_map_uri, settings.protected_datamarts) == (None, ())
+    assert (settings.embed_map_uri, settings.protected_datamarts, settings.datamart_lists_uri) == (None, (), None)
 
-    for name in ("RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS"):
+    for name in ("RETIRABLE_DATAMARTS", "PROTECTED_DATAMARTS", "DATAMART_LISTS_URI"):
         with pytest.raises(ConfigurationError, match=f"^{name} is missing"):
             read_settings(SweepSettings, {other: text for other, text in ENVIRONMENT.items() if other != name})
 
@@ -80,6 +82,7 @@ WRONG = {
     "SERVICE_TOKEN_SECRET_ARN": ["databrain-token"],
     "DATABRAIN_CA_URI": ["authority.pem", "https://maps/authority.pem"],
     "EMBED_MAP_URI": ["maps/embeds.json"],
+    "DATAMART_LISTS_URI": ["lists/datamarts.json"],
     "SWEEP_POLICY_URI": ["policies/sweep.json", "https://policies/sweep.json", "s3://", "s3://policies", "s3:///key"],
     "RETIRABLE_DATAMARTS": ["*,", '["*"]'],
     "PROTECTED_DATAMARTS": ["core-*,", '["core-*"]'],

@@ -21,6 +21,7 @@ from retirement.errors import (
     DatabrainUnavailable,
     DatabrainUnexpected,
 )
+from retirement.globs import DatamartLists
 from retirement.requests import Cancellation, Delivery, Request
 from retirement.sweeping.ids import Subject
 from tests.contract.hostile_names import HOSTILE_NAMES
@@ -163,6 +164,33 @@ def test_guards(world: SweepWorld) -> None:
         "trial-1": 'trials: protected by "trial-1" in the stack\'s ProtectedDatamarts',
         "trial-2": "trials: not allowed by the stack's RetirableDatamarts",
     }
+
+
+def test_guarded_by_the_owners_file(world: SweepWorld) -> None:
+    """What the file protects by now is not asked for, and what was asked for is taken back; each sweep reads it."""
+    where = "s3://lists/datamarts.json (DatamartListsUri)"
+    world.datamart_lists.lists = DatamartLists(where, protected=("trial-1",))
+    report = world.sweep()
+
+    assert world.calls.index("datamart_lists.read") < world.calls.index("databrain.list_datamarts_with_updates")
+    assert states(report) == {"trial-2": "asked"}
+    assert whys(report) == {"trial-1": f'trials: protected by "trial-1" in {where}'}
+
+    world.datamart_lists.lists = DatamartLists(where, retirable=("hr",))
+    report = world.sweep()
+    assert set(whys(report).values()) == {f"trials: not allowed by the list retirable in {where}"}
+    assert [event.detail["datamartName"] for event in world.cancellations] == ["trial-2"]
+
+
+def test_a_broken_file_of_lists(world: SweepWorld) -> None:
+    """A file that cannot be read, or is broken, is a refusal: Databrain is not asked, and nothing asked for."""
+    broken = ConfigurationError("DatamartListsUri: s3://lists/datamarts.json is not valid JSON")
+    with pytest.raises(ConfigurationError, match="DatamartListsUri"):
+        world.sweep(FailAt("datamart_lists.read", broken))
+
+    assert world.reports[-1]["refusal"] == str(broken)
+    assert world.events == []
+    assert not [call for call in world.calls if call.startswith("databrain.")]
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

@@ -25,14 +25,11 @@ _Settings = TypeVar("_Settings")
 LONGEST_DELAY = 42_780
 
 
-# What a shell, JSON or YAML puts around lists, and what is between lines: in a glob no owner can have meant it. Nor a
-# set that has no end, for a comma cut it in two, nor one that is the whole glob: it matches names of one character.
-_REFUSED = r"\x00-\x1f\x7f-\x9f\u2028\u2029;{}\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a"
+# What is between lines, and what a shell, JSON or YAML puts around lists: in a glob no owner can have meant it.
+_LINE_ENDS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 
 
-_GLOB = re.compile(
-    rf"(?!\s*\Z)(?!\s*\[[^\]]{{2,}}\]\s*\Z)(?:[^\[{_REFUSED}]|\[(?:![^{_REFUSED}]|[^!{_REFUSED}])[^\]{_REFUSED}]*\])+"
-)
+_QUOTES = r";{}\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a"
 
 
 # Hours: a year. No retirement is scheduled farther ahead.
@@ -85,6 +82,17 @@ def base_url(name: str, value: str) -> str:
     return value.rstrip("/")
 
 
+def is_glob(text: str, refused: str = rf"{_LINE_ENDS}\ud800-\udfff") -> bool:
+    """Whether an owner can have meant it: `refused` are characters, by default those that no list in JSON needs.
+
+    Nor is a set meant that has no end, for a comma cut it in two, nor one that is the whole glob: it matches names of
+    one character.
+    """
+    one, first = f"[^\\[{refused}]", f"(?:![^{refused}]|[^!{refused}])"
+    pattern = rf"(?!\s*\Z)(?!\s*\[[^\]]{{2,}}\]\s*\Z)(?:{one}|\[{first}[^\]{refused}]*\])+"
+    return re.fullmatch(pattern, text) is not None
+
+
 def text(environment: Mapping[str, str], name: str) -> str:
     """Not empty."""
     value = environment.get(name, "").strip()
@@ -131,7 +139,7 @@ def globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     value = _given(environment, name).strip()
     globs = value.split(",") if value else []
     for glob in globs:
-        if not _GLOB.fullmatch(glob):
+        if not is_glob(glob, refused=_LINE_ENDS + _QUOTES):
             raise ConfigurationError(
                 f"{name} is {value!r}, and {glob!r} is no glob: expected globs with commas in between, none empty, "
                 "without quotes, semicolons, braces, line breaks and outer brackets; in a name `?` matches them"
@@ -179,6 +187,12 @@ def optional_s3_location(environment: Mapping[str, str], name: str) -> S3Locatio
     """Empty is none."""
     value = environment.get(name, "").strip()
     return _location(name, value) if value else None
+
+
+def given_s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
+    """The same of a guard, whose variable has to be there."""
+    _given(environment, name)
+    return optional_s3_location(environment, name)
 
 
 def _location(name: str, value: str) -> S3Location:

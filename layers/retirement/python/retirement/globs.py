@@ -6,6 +6,7 @@ and character by character. What protects holds in any reading, what allows only
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 from unicodedata import combining, normalize
@@ -14,7 +15,23 @@ from unicodedata import combining, normalize
 _END = "\0"
 _ANY = f"[^{_END}]*+{_END}"
 _NOTHING = "(?!)"
-_MOST_KEPT = 4_096  # globs, and lists of them; a policy has at most 1,000
+_MOST_KEPT = 4_096  # globs, and lists of them; a policy has at most 1,000, each of the owner's lists too
+
+
+@dataclass(frozen=True, slots=True)
+class DatamartLists:
+    """The globs that the owner's file adds to the stack's parameters, from which they can only take away.
+
+    A name that `protected` shields is never deleted, one that `retirable` does not allow is not either. `where` names
+    the file for a message.
+    """
+
+    where: str
+    protected: tuple[str, ...] = ()
+    retirable: tuple[str, ...] = ("*",)
+
+
+NO_LISTS = DatamartLists(where="")
 
 
 def shields(name: str, globs: Sequence[str]) -> str | None:

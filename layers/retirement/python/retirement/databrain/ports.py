@@ -11,6 +11,7 @@ from retirement.databrain.dependents import EmbedListing, EmbedMap
 from retirement.databrain.permits import DeletePermit
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainError
+from retirement.globs import DatamartLists
 
 
 class DeleteEffect(Enum):
@@ -87,6 +88,18 @@ class DatabrainLists(Protocol):
 
     def place_of_secret(self, document: Json) -> str | None:
         """As `Databrain` does."""
+
+
+class DatamartListsSource(Protocol):
+    """The lists of protected and of retirable names that the owner keeps."""
+
+    def read(self) -> DatamartLists:
+        """Read the lists as they are now; `NO_LISTS` where the stack has none.
+
+        Raises:
+            ConfigurationError: the file is missing, broken or of another shape.
+            AwsCallFailed: it could not be read.
+        """
 
 
 class EmbedMapSource(Protocol):

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 from retirement.databrain.ports import DatabrainApi
-from retirement.environment import S3Location, arn, choice, globs, optional_s3_location, some_globs, url, variable
+from retirement.environment import (
+    S3Location,
+    arn,
+    choice,
+    given_s3_location,
+    globs,
+    optional_s3_location,
+    some_globs,
+    url,
+    variable,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +27,4 @@ class DatabrainSettings:
     embed_map_uri: S3Location | None = variable(optional_s3_location)
     retirable_datamarts: tuple[str, ...] = variable(some_globs)
     protected_datamarts: tuple[str, ...] = variable(globs)
+    datamart_lists_uri: S3Location | None = variable(given_s3_location)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from retirement.databrain.ports import Databrain, EmbedMapSource
+from retirement.databrain.ports import Databrain, DatamartListsSource, EmbedMapSource
 from retirement.delivery.ports import AnsweringPorts
 from retirement.outcomes import Reason
 from retirement.requests import Request
@@ -47,4 +47,5 @@ class RetirePorts(AnsweringPorts):
 
     databrain: Databrain
     embed_map: EmbedMapSource
+    datamart_lists: DatamartListsSource
     coordination: Coordination

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from retirement.canonical import Document
 from retirement.databrain.dependents import Dependents, Verdict
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
-from retirement.globs import allows, folded, shields
+from retirement.globs import DatamartLists, allows, folded, shields
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.record.plans import Plan
@@ -74,9 +74,9 @@ def is_later_generation(created_at: datetime | None, intent: Intent) -> bool:
     return created_at is not None and intent.created_at is not None and created_at > intent.created_at
 
 
-def refuse_by_name(request: Request, settings: RetireSettings) -> Refusal | None:
-    """What no look at Databrain can change; nothing that a request says lifts it."""
-    return _protected(request, settings) or _not_retirable(request, settings)
+def refuse_by_name(request: Request, settings: RetireSettings, lists: DatamartLists) -> Refusal | None:
+    """What no look at Databrain can change; nothing that a request says lifts it, nor the owner's file a parameter."""
+    return _protected(request, settings, lists) or _not_retirable(request, settings, lists)
 
 
 def refuse_by_count(used: int, settings: RetireSettings, now: datetime) -> Refusal | None:
@@ -126,24 +126,31 @@ def close_names(name: str, listing: Listing) -> list[str]:
     return [listed for match in close for listed in by_folded[match]][:MOST_CLOSE]
 
 
-def _protected(request: Request, settings: RetireSettings) -> Refusal | None:
-    glob = shields(request.datamart_name, settings.protected_datamarts)
-    if glob is None:
-        return None
-    return Refusal(
-        Reason.PROTECTED,
-        f'The datamart is protected by "{glob}" in the stack\'s ProtectedDatamarts, and no request lifts that.',
-    )
+def _protected(request: Request, settings: RetireSettings, lists: DatamartLists) -> Refusal | None:
+    for globs, where in (
+        (settings.protected_datamarts, "the stack's ProtectedDatamarts"),
+        (lists.protected, lists.where),
+    ):
+        glob = shields(request.datamart_name, globs)
+        if glob is not None:
+            return Refusal(
+                Reason.PROTECTED, f'The datamart is protected by "{glob}" in {where}, and no request lifts that.'
+            )
+    return None
 
 
-def _not_retirable(request: Request, settings: RetireSettings) -> Refusal | None:
-    if allows(request.datamart_name, settings.retirable_datamarts) is not None:
-        return None
-    return Refusal(
-        Reason.NOT_RETIRABLE,
-        "The stack's RetirableDatamarts does not allow a datamart of this name to be deleted. If it should, have the "
-        f"parameter changed, {ASK_AGAIN}.",
-    )
+def _not_retirable(request: Request, settings: RetireSettings, lists: DatamartLists) -> Refusal | None:
+    for globs, what in (
+        (settings.retirable_datamarts, "The stack's RetirableDatamarts"),
+        (lists.retirable, f"The list retirable in {lists.where}"),
+    ):
+        if allows(request.datamart_name, globs) is None:
+            return Refusal(
+                Reason.NOT_RETIRABLE,
+                f"{what} does not allow a datamart of this name to be deleted. If it should, have that changed, "
+                f"{ASK_AGAIN}.",
+            )
+    return None
 
 
 def ambiguous_name(snapshot: Snapshot) -> Refusal | None:

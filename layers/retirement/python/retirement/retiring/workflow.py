@@ -138,7 +138,7 @@ def _carry_out(attempt: _Attempt) -> Document:
     request, ports = attempt.request, attempt.ports
 
     # 4. refuse what needs no look at Databrain
-    refusal = refuse_by_name(request, attempt.settings) or _refuse_by_count(attempt)
+    refusal = refuse_by_name(request, attempt.settings, ports.datamart_lists.read()) or _refuse_by_count(attempt)
     if refusal is not None:
         return _refuse(attempt, refusal, intent=None)
 
@@ -180,7 +180,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
     ended = _end_of(intent, sighting, attempt)
     if ended is not None or isinstance(sighting, Absent):
         return cast("Document", ended)
-    refusal = refuse_by_name(request, attempt.settings)
+    refusal = refuse_by_name(request, attempt.settings, ports.datamart_lists.read())
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     if _is_dry_run(attempt):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from retirement.canonical import Document
 from retirement.clock import Clock
-from retirement.databrain.ports import Counter, DatabrainLists, EmbedMapSource
+from retirement.databrain.ports import Counter, DatabrainLists, DatamartListsSource, EmbedMapSource
 from retirement.delivery.ports import EventBus, ResultsTopic
 from retirement.record.ports import Evidence
 from retirement.stored_object import OwnersFile
@@ -44,6 +44,7 @@ class SweepPorts:
     policy: SweepPolicySource
     databrain: DatabrainLists
     embed_map: EmbedMapSource
+    datamart_lists: DatamartListsSource
     evidence: Evidence
     event_bus: EventBus
     reports_topic: ResultsTopic

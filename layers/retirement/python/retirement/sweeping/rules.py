@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from retirement.canonical import Document
 from retirement.databrain.dependents import NO_DATAMART, EmbedListing
-from retirement.globs import allows, folded, shields
+from retirement.globs import DatamartLists, allows, folded, shields
 from retirement.sweeping.ids import Subject
 from retirement.sweeping.policy import SweepRule
 from retirement.sweeping.settings import SweepSettings
@@ -103,7 +103,12 @@ class Finding:
 
 
 def judge(
-    datamart: Datamart, rules: Sequence[SweepRule], settings: SweepSettings, use: EmbedUse, now: datetime
+    datamart: Datamart,
+    rules: Sequence[SweepRule],
+    settings: SweepSettings,
+    lists: DatamartLists,
+    use: EmbedUse,
+    now: datetime,
 ) -> Finding:
     """Hold one datamart against all rules."""
     matches: list[Match] = []
@@ -112,7 +117,7 @@ def judge(
         glob = allows(datamart.name, rule.names)
         if glob is None:
             continue
-        why_not = _refused_to_all(datamart.name, settings) or _why_not(datamart, rule, use, now)
+        why_not = _refused_to_all(datamart.name, settings, lists) or _why_not(datamart, rule, use, now)
         if why_not is None:
             matches.append(Match(rule, _why(datamart, rule, glob)))
         else:
@@ -120,14 +125,18 @@ def judge(
     return Finding(datamart, tuple(matches), tuple(misses))
 
 
-def _refused_to_all(name: str, settings: SweepSettings) -> str | None:
+def _refused_to_all(name: str, settings: SweepSettings, lists: DatamartLists) -> str | None:
     """What no rule can ask for: the retirement would be rejected or blocked."""
     if not REQUESTABLE.fullmatch(name):
         return "its name does not fit a request (1 to 256 characters, no control characters)"
     if glob := shields(name, settings.protected_datamarts):
         return f'protected by "{shortened(glob)}" in the stack\'s ProtectedDatamarts'
+    if glob := shields(name, lists.protected):
+        return f'protected by "{shortened(glob)}" in {lists.where}'
     if allows(name, settings.retirable_datamarts) is None:
         return "not allowed by the stack's RetirableDatamarts"
+    if allows(name, lists.retirable) is None:
+        return f"not allowed by the list retirable in {lists.where}"
     return None
 
 

@@ -102,7 +102,8 @@ def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Doc
         The report as it was published.
 
     Raises:
-        ConfigurationError: the policy, the map of embeds or the secret is missing or wrong. It is reported, too.
+        ConfigurationError: the policy, another file of the owner's or the secret is missing or wrong, which is
+            reported, too.
         RetirementError: Databrain or AWS did not answer. The next sweep makes good what this one did not do.
     """
     with ports.telemetry.sweep():
@@ -119,7 +120,8 @@ def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Doc
 
 def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Document:
     """Steps 2 to 7."""
-    # 2. read the organisation, once
+    # 2. read the owner's lists, and then the organisation, once
+    lists = this.ports.datamart_lists.read()
     listing = this.ports.databrain.list_datamarts_with_updates()
     datamarts = [
         Datamart(name, created_at, listing.updated_at.get(name)) for name, created_at in listing.created_at.items()
@@ -130,7 +132,7 @@ def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Docume
 
     # 3. match
     now = this.started_at
-    findings = [judge(datamart, policy.rules, this.settings, use, now) for datamart in datamarts]
+    findings = [judge(datamart, policy.rules, this.settings, lists, use, now) for datamart in datamarts]
 
     # 4. look up what was asked for before, and what has come of it
     earlier = _asked_before(this, datamarts)

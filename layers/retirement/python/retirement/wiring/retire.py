@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from retirement.aws.certificate_authority import read_authority
 from retirement.aws.coordination import CoordinationTable
+from retirement.aws.datamart_lists import S3DatamartLists
 from retirement.aws.embed_map import S3EmbedMap
 from retirement.aws.evidence import S3Evidence
 from retirement.aws.message_queue import SqsQueue
@@ -39,6 +40,7 @@ class Wiring:
         self._http = http_client(self.settings.databrain_base_url, authority)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
         self._embed_map = S3EmbedMap(s3, self.settings.embed_map_uri)
+        self._datamart_lists = S3DatamartLists(s3, self.settings.datamart_lists_uri)
         self._coordination = CoordinationTable(
             session.client("dynamodb", config=AWS), self.settings.coordination_table_name
         )
@@ -58,6 +60,7 @@ class Wiring:
                 telemetry=self._telemetry,
             ),
             embed_map=self._embed_map,
+            datamart_lists=self._datamart_lists,
             evidence=self._evidence,
             coordination=self._coordination,
             inbox=self._inbox,

@@ -7,6 +7,7 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 
 from retirement.aws.certificate_authority import read_authority
+from retirement.aws.datamart_lists import S3DatamartLists
 from retirement.aws.embed_map import S3EmbedMap
 from retirement.aws.event_bus import EventBridgeBus
 from retirement.aws.evidence import S3Evidence
@@ -39,6 +40,7 @@ class Wiring:
         self._http = http_client(self.settings.databrain_base_url, authority)
         self._policy = S3SweepPolicy(s3, self.settings.sweep_policy_uri)
         self._embed_map = S3EmbedMap(s3, self.settings.embed_map_uri)
+        self._datamart_lists = S3DatamartLists(s3, self.settings.datamart_lists_uri)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
         self._event_bus = EventBridgeBus(session.client("events", config=AWS), self.settings.event_bus_name)
         self._reports_topic = SnsReportsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)
@@ -57,6 +59,7 @@ class Wiring:
                 telemetry=self._telemetry,
             ),
             embed_map=self._embed_map,
+            datamart_lists=self._datamart_lists,
             evidence=self._evidence,
             event_bus=self._event_bus,
             reports_topic=self._reports_topic,
