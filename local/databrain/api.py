@@ -1,4 +1,4 @@
-"""Databrain's routes, in the current and the legacy form, with the envelopes that each of them really has.
+"""What the routes of datamarts and data apps do, with the envelopes that each of them really has.
 
 The answers differ from route to route in what looks like accidents: that is how the pages at
 docs.usedatabrain.com/developer-docs/helpers/api-reference describe them. Where no page says what happens, the choice
@@ -7,22 +7,14 @@ made here is marked "undocumented".
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from local.databrain.faults import RouteId, spoilt
 from local.databrain.listing import api_token_item, data_app_item, datamart_item, embed_item, page
-from local.databrain.organisation import Organisation, TokenKind
+from local.databrain.organisation import Organisation
 from local.databrain.refusals import ApiError, invalid_request
-from local.databrain.state import Databrain
 from local.databrain.validation import JsonObject
 
-CURRENT = "/api/v2/data-app"
-LEGACY = "/api/v2/dataApp"
 PAGE_NUMBER = re.compile("[1-9][0-9]{0,8}")
 
 
@@ -45,7 +37,7 @@ def list_datamarts(call: Call) -> JsonObject:
     organisation = call.organisation
     options = organisation.options
     expanded = call.query.get("expandDetails", "true") == "true" or not options.honours_expand_details
-    shown = page([*organisation.datamarts.values()], _page_of_query(call))
+    shown = page([*organisation.datamarts.values()], page_of_query(call))
     return {
         "data": [datamart_item(datamart, expanded=expanded, dated=options.lists_created_at) for datamart in shown],
         "error": None,
@@ -54,7 +46,7 @@ def list_datamarts(call: Call) -> JsonObject:
 
 def list_datamarts_legacy(call: Call) -> JsonObject:
     """List Datamarts, legacy form: always expanded, never dated."""
-    shown = page([*call.organisation.datamarts.values()], _page_of_body(call))
+    shown = page([*call.organisation.datamarts.values()], page_of_body(call))
     return {"data": [datamart_item(datamart, expanded=True, dated=False) for datamart in shown], "error": None}
 
 
@@ -65,12 +57,12 @@ def delete_datamart(call: Call) -> JsonObject:
 
 def delete_datamart_legacy(call: Call) -> JsonObject:
     """Delete Datamart, legacy form, with the message of its time."""
-    return _deleted(call, _object(call).get("datamartName"), "Invalid datamart name")
+    return _deleted(call, object_of(call).get("datamartName"), "Invalid datamart name")
 
 
 def create_datamart(call: Call) -> JsonObject:
     """Create Datamart, in both forms."""
-    return {"id": call.organisation.create_datamart(_object(call)), "error": None}
+    return {"id": call.organisation.create_datamart(object_of(call)), "error": None}
 
 
 def get_semantic_layer(call: Call) -> JsonObject:
@@ -86,7 +78,7 @@ def get_semantic_layer(call: Call) -> JsonObject:
 
 def create_semantic_layer(call: Call) -> JsonObject:
     """Create Semantic Layer."""
-    return {"id": call.organisation.create_semantic_layer(_object(call))}
+    return {"id": call.organisation.create_semantic_layer(object_of(call))}
 
 
 def list_data_apps(call: Call) -> JsonObject:
@@ -94,7 +86,7 @@ def list_data_apps(call: Call) -> JsonObject:
     if not call.organisation.options.has_data_apps:
         raise ApiError(404, None, "Not Found")
     apps = [app for app in call.organisation.data_apps.values() if app.type == "embedded"]
-    return {"data": [data_app_item(app) for app in page(apps, _page_of_query(call))]}
+    return {"data": [data_app_item(app) for app in page(apps, page_of_query(call))]}
 
 
 def list_api_tokens(call: Call) -> JsonObject:
@@ -102,17 +94,17 @@ def list_api_tokens(call: Call) -> JsonObject:
     app = call.organisation.data_apps.get(call.query.get("dataAppName", ""))
     if app is None:
         raise ApiError(400, "DATA_APP_NOT_FOUND", "Data app not found")  # undocumented here: Create API Token's answer
-    return {"data": [api_token_item(token) for token in page(app.tokens, _page_of_query(call))]}
+    return {"data": [api_token_item(token) for token in page(app.tokens, page_of_query(call))]}
 
 
 def list_embeds(call: Call) -> JsonObject:
     """List Embeds of the key's data app, current form."""
-    return _embeds(call, _page_of_query(call), legacy=False)
+    return _embeds(call, page_of_query(call), legacy=False)
 
 
 def list_embeds_legacy(call: Call) -> JsonObject:
     """List Embeds of the key's data app, legacy form."""
-    return _embeds(call, _page_of_body(call), legacy=True)
+    return _embeds(call, page_of_body(call), legacy=True)
 
 
 def _deleted(call: Call, name: object, not_found: str) -> JsonObject:
@@ -131,7 +123,8 @@ def _embeds(call: Call, number: int | None, *, legacy: bool) -> JsonObject:
     return {"data": [embed_item(embed, app, told, legacy=legacy) for embed in shown], "error": None}
 
 
-def _page_of_query(call: Call) -> int | None:
+def page_of_query(call: Call) -> int | None:
+    """Return the number of the page that a query asks for, None for everything; raises `ApiError`."""
     if call.query.get("isPagination") != "true":
         return None
     number = call.query.get("pageNumber", "1")
@@ -140,85 +133,17 @@ def _page_of_query(call: Call) -> int | None:
     return int(number)
 
 
-def _page_of_body(call: Call) -> int | None:
-    body = {} if call.body is None else _object(call)
+def page_of_body(call: Call) -> int | None:
+    """Return the number of the page that a legacy body asks for, None for everything; raises `ApiError`."""
+    body = {} if call.body is None else object_of(call)
     is_paged, number = body.get("isPagination", False), body.get("pageNumber", 1)
     if type(is_paged) is not bool or type(number) is not int or number < 1:
         raise invalid_request()  # undocumented
     return number if is_paged else None
 
 
-def _object(call: Call) -> JsonObject:
+def object_of(call: Call) -> JsonObject:
+    """Return the body; raises `ApiError` where it is not an object."""
     if not isinstance(call.body, dict):
         raise invalid_request()
     return call.body
-
-
-def _for_datamarts(kind: TokenKind) -> None:
-    if kind is not TokenKind.SERVICE:
-        raise ApiError(401, None, "Invalid or expired token")
-
-
-def _for_data_apps(kind: TokenKind) -> None:
-    if kind is not TokenKind.SERVICE:
-        raise ApiError(401, "AUTHENTICATION_ERROR", "Invalid or expired token")
-
-
-def _for_semantic_layers(kind: TokenKind) -> None:
-    if kind is TokenKind.DATA_APP:
-        raise ApiError(403, "AUTHENTICATION_ERROR", "A service token is required")
-    _for_data_apps(kind)
-
-
-def _for_embeds(kind: TokenKind) -> None:
-    # A token of the wrong kind is the action's to refuse: it finds no data app for it.
-    if kind is TokenKind.NONE:
-        raise ApiError(401, None, "Invalid or expired token")
-
-
-def _route(method: str, path: str, route: RouteId, refuse: Callable[[TokenKind], None], action: Action) -> Route:
-    """Return a Starlette route; `refuse` raises `ApiError` for a token of the wrong kind."""
-
-    async def endpoint(request: Request) -> Response:
-        databrain: Databrain = request.app.state.databrain
-        is_json = request.headers.get("Content-Type", "").startswith("application/json")
-        call = Call(
-            organisation=databrain.organisation,
-            token=request.state.token,
-            query=request.query_params,
-            body=request.state.body if is_json else None,
-        )
-
-        def act(organisation: Organisation) -> Response:
-            try:
-                refuse(organisation.token_kind(call.token))
-                return JSONResponse(action(replace(call, organisation=organisation)))
-            except ApiError as error:
-                return JSONResponse(error.envelope(), error.status)
-
-        rule = databrain.faults.rule_for(route)
-        return act(databrain.organisation) if rule is None else spoilt(rule, act, databrain.organisation)
-
-    return Route(path, endpoint, methods=[method])
-
-
-ROUTES = [
-    _route("GET", f"{CURRENT}/datamarts", RouteId.LIST_DATAMARTS, _for_datamarts, list_datamarts),
-    _route("POST", f"{LEGACY}/datamart/list", RouteId.LIST_DATAMARTS, _for_datamarts, list_datamarts_legacy),
-    _route("DELETE", f"{CURRENT}/datamart", RouteId.DELETE_DATAMART, _for_datamarts, delete_datamart),
-    _route("POST", f"{LEGACY}/datamart/delete", RouteId.DELETE_DATAMART, _for_datamarts, delete_datamart_legacy),
-    _route("POST", f"{CURRENT}/datamarts", RouteId.CREATE_DATAMART, _for_datamarts, create_datamart),
-    _route("POST", f"{LEGACY}/datamart/create", RouteId.CREATE_DATAMART, _for_datamarts, create_datamart),
-    *(
-        _route(method, f"{prefix}/datamarts/semantic-layer", route, _for_semantic_layers, action)
-        for prefix in (CURRENT, LEGACY)
-        for method, route, action in (
-            ("GET", RouteId.GET_SEMANTIC_LAYER, get_semantic_layer),
-            ("POST", RouteId.CREATE_SEMANTIC_LAYER, create_semantic_layer),
-        )
-    ),
-    _route("GET", CURRENT, RouteId.LIST_DATA_APPS, _for_data_apps, list_data_apps),
-    _route("GET", f"{CURRENT}/api-tokens", RouteId.LIST_API_TOKENS, _for_data_apps, list_api_tokens),
-    _route("GET", f"{CURRENT}/embeds", RouteId.LIST_EMBEDS, _for_embeds, list_embeds),
-    _route("POST", f"{LEGACY}/embed/list", RouteId.LIST_EMBEDS, _for_embeds, list_embeds_legacy),
-]

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from local.databrain import api, control
+from local.databrain import control, routes
 from local.databrain.reception import Reception
 from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
@@ -38,7 +38,7 @@ class CuttableConnection(H11Protocol):
 def build_app(databrain: Databrain) -> Starlette:
     """Return the ASGI application for a state, which the caller may look at and change meanwhile."""
     app = Starlette(
-        routes=[*api.ROUTES, control.ROUTES],
+        routes=[*routes.ROUTES, control.ROUTES],
         middleware=[Middleware(Reception, databrain=databrain)],
         exception_handlers={InvalidInputError: control.invalid_input},
     )

@@ -1,0 +1,88 @@
+"""Databrain's routes, in the current and the legacy form, and which token each of them takes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.databrain import api
+from local.databrain.api import Action, Call
+from local.databrain.faults import RouteId, spoilt
+from local.databrain.organisation import Organisation, TokenKind
+from local.databrain.refusals import ApiError
+from local.databrain.state import Databrain
+
+CURRENT = "/api/v2/data-app"
+LEGACY = "/api/v2/dataApp"
+
+
+def _for_datamarts(kind: TokenKind) -> None:
+    if kind is not TokenKind.SERVICE:
+        raise ApiError(401, None, "Invalid or expired token")
+
+
+def _for_data_apps(kind: TokenKind) -> None:
+    if kind is not TokenKind.SERVICE:
+        raise ApiError(401, "AUTHENTICATION_ERROR", "Invalid or expired token")
+
+
+def _for_semantic_layers(kind: TokenKind) -> None:
+    if kind is TokenKind.DATA_APP:
+        raise ApiError(403, "AUTHENTICATION_ERROR", "A service token is required")
+    _for_data_apps(kind)
+
+
+def _for_embeds(kind: TokenKind) -> None:
+    # A token of the wrong kind is the action's to refuse: it finds no data app for it.
+    if kind is TokenKind.NONE:
+        raise ApiError(401, None, "Invalid or expired token")
+
+
+def _route(method: str, path: str, route: RouteId, refuse: Callable[[TokenKind], None], action: Action) -> Route:
+    """Return a Starlette route; `refuse` raises `ApiError` for a token of the wrong kind."""
+
+    async def endpoint(request: Request) -> Response:
+        databrain: Databrain = request.app.state.databrain
+        is_json = request.headers.get("Content-Type", "").startswith("application/json")
+        call = Call(
+            organisation=databrain.organisation,
+            token=request.state.token,
+            query=request.query_params,
+            body=request.state.body if is_json else None,
+        )
+
+        def act(organisation: Organisation) -> Response:
+            try:
+                refuse(organisation.token_kind(call.token))
+                return JSONResponse(action(replace(call, organisation=organisation)))
+            except ApiError as error:
+                return JSONResponse(error.envelope(), error.status)
+
+        rule = databrain.faults.rule_for(route)
+        return act(databrain.organisation) if rule is None else spoilt(rule, act, databrain.organisation)
+
+    return Route(path, endpoint, methods=[method])
+
+
+ROUTES = [
+    _route("GET", f"{CURRENT}/datamarts", RouteId.LIST_DATAMARTS, _for_datamarts, api.list_datamarts),
+    _route("POST", f"{LEGACY}/datamart/list", RouteId.LIST_DATAMARTS, _for_datamarts, api.list_datamarts_legacy),
+    _route("DELETE", f"{CURRENT}/datamart", RouteId.DELETE_DATAMART, _for_datamarts, api.delete_datamart),
+    _route("POST", f"{LEGACY}/datamart/delete", RouteId.DELETE_DATAMART, _for_datamarts, api.delete_datamart_legacy),
+    _route("POST", f"{CURRENT}/datamarts", RouteId.CREATE_DATAMART, _for_datamarts, api.create_datamart),
+    _route("POST", f"{LEGACY}/datamart/create", RouteId.CREATE_DATAMART, _for_datamarts, api.create_datamart),
+    *(
+        _route(method, f"{prefix}/datamarts/semantic-layer", route, _for_semantic_layers, action)
+        for prefix in (CURRENT, LEGACY)
+        for method, route, action in (
+            ("GET", RouteId.GET_SEMANTIC_LAYER, api.get_semantic_layer),
+            ("POST", RouteId.CREATE_SEMANTIC_LAYER, api.create_semantic_layer),
+        )
+    ),
+    _route("GET", CURRENT, RouteId.LIST_DATA_APPS, _for_data_apps, api.list_data_apps),
+    _route("GET", f"{CURRENT}/api-tokens", RouteId.LIST_API_TOKENS, _for_data_apps, api.list_api_tokens),
+    _route("GET", f"{CURRENT}/embeds", RouteId.LIST_EMBEDS, _for_embeds, api.list_embeds),
+    _route("POST", f"{LEGACY}/embed/list", RouteId.LIST_EMBEDS, _for_embeds, api.list_embeds_legacy),
+]
