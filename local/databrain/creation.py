@@ -1,4 +1,4 @@
-"""What Databrain makes of the bodies of Create Datamart and Create Semantic Layer.
+"""What Databrain makes of the bodies of requests that create and change things.
 
 A create request carries less than the list shows: the datasource knows the rest.
 """
@@ -18,6 +18,7 @@ UNKNOWN_DATATYPE = "varchar"
 
 _validate_datamart = fastjsonschema.compile(schema("create-datamart"))
 _validate_semantic_layer = fastjsonschema.compile(schema("create-semantic-layer"))
+_validate_workspace = fastjsonschema.compile(schema("update-workspace"))
 
 
 def checked_datamart(body: JsonObject) -> JsonObject:
@@ -41,6 +42,15 @@ def checked_semantic_layer(body: JsonObject) -> JsonObject:
     """Return the body of a Create Semantic Layer with its defaults; raises `ApiError`."""
     try:
         request: JsonObject = _validate_semantic_layer(body)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise invalid_request() from error
+    return request
+
+
+def checked_workspace(body: JsonObject) -> JsonObject:
+    """Return the body of an Update Workspace with its defaults; raises `ApiError`."""
+    try:
+        request: JsonObject = _validate_workspace(body)
     except fastjsonschema.JsonSchemaValueException as error:
         raise invalid_request() from error
     return request

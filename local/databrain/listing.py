@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from local.databrain.organisation import ApiToken, DataApp, Datamart, Embed, EmbedsTell
+from local.databrain.organisation import ApiToken, Dashboard, DataApp, Datamart, Embed, EmbedsTell
 from local.databrain.validation import JsonObject
 
 PAGE_SIZE = 10
@@ -50,6 +50,11 @@ def data_app_item(app: DataApp) -> JsonObject:
 def api_token_item(token: ApiToken) -> JsonObject:
     """Return an item of List API Tokens, with the live key."""
     return {"key": token.key, "name": token.name, "description": token.description, "createdAt": token.created_at}
+
+
+def dashboard_item(dashboard: Dashboard) -> JsonObject:
+    """Return an item of the list of a workspace's dashboards."""
+    return {"name": dashboard.name, "externalDashboardId": dashboard.dashboard_id}
 
 
 def embed_item(embed: Embed, app: DataApp, told: EmbedsTell, *, legacy: bool) -> JsonObject:

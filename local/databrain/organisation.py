@@ -8,6 +8,7 @@ from local.databrain.creation import (
     UNKNOWN_DATATYPE,
     checked_datamart,
     checked_semantic_layer,
+    checked_workspace,
     configuration,
     semantic_layer,
 )
@@ -41,6 +42,7 @@ class ServerOptions:
     honours_expand_details: bool
     has_data_apps: bool
     embeds_tell_datamart: EmbedsTell
+    has_workspaces: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,35 @@ class DataApp:
     embeds: tuple[Embed, ...]
 
 
+class ConnectionType(StrEnum):
+    """What the metrics of a workspace read from."""
+
+    DATASOURCE = "DATASOURCE"
+    DATAMART = "DATAMART"
+    MULTI_DATASOURCE = "MULTI_DATASOURCE"
+    MULTI_DATAMART = "MULTI_DATAMART"
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One dashboard; `data` is what an export holds of it: `layout`, `filters`, `metrics` and whatever else."""
+
+    dashboard_id: str
+    name: str
+    data: JsonObject
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One workspace with its dashboards, and with the one datasource or datamart that it is connected to, if any."""
+
+    name: str
+    connection_type: ConnectionType
+    datasource: str | None
+    datamart: str | None
+    dashboards: tuple[Dashboard, ...]
+
+
 def timestamp() -> str:
     """Return the time in the API's form: RFC 3339, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -98,13 +129,14 @@ def timestamp() -> str:
 
 @dataclass
 class Organisation:
-    """The whole state. Datamarts and data apps are in the order in which they are listed."""
+    """The whole state. Datamarts, data apps and workspaces are in the order in which they are listed."""
 
     options: ServerOptions
     service_token: str
     datasources: frozenset[str]
     datamarts: dict[str, Datamart] = field(default_factory=dict)
     data_apps: dict[str, DataApp] = field(default_factory=dict)
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
     _source_tables: dict[str, dict[tuple[str | None, str], dict[str, str]]] = field(default_factory=dict)
 
     def tokens(self) -> list[str]:
@@ -154,11 +186,18 @@ class Organisation:
         return name
 
     def delete_datamart(self, name: str) -> None:
-        """Remove a datamart, its semantic layer and the embeds that use it; raises KeyError where there is none."""
+        """Remove a datamart, its semantic layer and the embeds that use it; raises KeyError where there is none.
+
+        A workspace that was connected to it stays, with its dashboards, and is connected to nothing (undocumented). A
+        later datamart of that name does not bring the connection back.
+        """
         del self.datamarts[name]
         for app in self.data_apps.values():
             left = tuple(embed for embed in app.embeds if embed.datamart != name)
             self.data_apps[app.name] = replace(app, embeds=left)
+        for workspace in self.workspaces.values():
+            if workspace.datamart == name:
+                self.workspaces[workspace.name] = replace(workspace, datamart=None)
 
     def create_semantic_layer(self, body: JsonObject) -> str:
         """Carry out Create Semantic Layer and return the datamart's name; raises `ApiError`."""
@@ -172,3 +211,21 @@ class Organisation:
         layer = semantic_layer(request, datamart.configuration, timestamp())
         self.datamarts[name] = replace(datamart, semantic_layer=layer)
         return name
+
+    def update_workspace(self, body: JsonObject) -> str:
+        """Carry out Update Workspace and return the name; raises `ApiError`."""
+        request = checked_workspace(body)
+        workspace = self.workspaces.get(request["name"])
+        if workspace is None:
+            raise ApiError(400, "WORKSPACE_DOES_NOT_EXIST", "Workspace does not exist")
+        connection_type = ConnectionType(request["connectionType"])
+        datasource = request["datasourceName"] if connection_type is ConnectionType.DATASOURCE else None
+        datamart = request["datamartName"] if connection_type is ConnectionType.DATAMART else None
+        if connection_type is ConnectionType.DATASOURCE and datasource not in self.datasources:
+            raise ApiError(400, "INVALID_DATASOURCE_NAME", "Datasource not found")
+        if connection_type is ConnectionType.DATAMART and datamart not in self.datamarts:
+            raise ApiError(400, "INVALID_DATAMART_NAME", "Datamart not found")
+        self.workspaces[workspace.name] = replace(
+            workspace, connection_type=connection_type, datasource=datasource, datamart=datamart
+        )
+        return workspace.name

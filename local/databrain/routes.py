@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.databrain import api
+from local.databrain import api, workspaces
 from local.databrain.api import Action, Call
 from local.databrain.faults import RouteId, spoilt
 from local.databrain.organisation import Organisation, TokenKind
@@ -16,6 +16,8 @@ from local.databrain.state import Databrain
 
 CURRENT = "/api/v2/data-app"
 LEGACY = "/api/v2/dataApp"
+DATASOURCE = "/api/v2/datasource"
+WORKSPACE = "/api/v2/workspace"
 
 
 def _for_datamarts(kind: TokenKind) -> None:
@@ -32,6 +34,12 @@ def _for_semantic_layers(kind: TokenKind) -> None:
     if kind is TokenKind.DATA_APP:
         raise ApiError(403, "AUTHENTICATION_ERROR", "A service token is required")
     _for_data_apps(kind)
+
+
+def _for_workspaces(kind: TokenKind) -> None:
+    # The pages kept the code of the time when a data-app key was wanted here.
+    if kind is not TokenKind.SERVICE:
+        raise ApiError(401, "INVALID_DATA_APP_API_KEY", "Invalid Data App API key")
 
 
 def _for_embeds(kind: TokenKind) -> None:
@@ -85,4 +93,14 @@ ROUTES = [
     _route("GET", f"{CURRENT}/api-tokens", RouteId.LIST_API_TOKENS, _for_data_apps, api.list_api_tokens),
     _route("GET", f"{CURRENT}/embeds", RouteId.LIST_EMBEDS, _for_embeds, api.list_embeds),
     _route("POST", f"{LEGACY}/embed/list", RouteId.LIST_EMBEDS, _for_embeds, api.list_embeds_legacy),
+    _route("GET", DATASOURCE, RouteId.LIST_DATASOURCES, _for_data_apps, workspaces.list_datasources),
+    _route("GET", WORKSPACE, RouteId.LIST_WORKSPACES, _for_workspaces, workspaces.list_workspaces),
+    _route("PUT", WORKSPACE, RouteId.UPDATE_WORKSPACE, _for_workspaces, workspaces.update_workspace),
+    _route(
+        "POST",
+        f"{WORKSPACE}/dashboards",
+        RouteId.LIST_WORKSPACE_DASHBOARDS,
+        _for_workspaces,
+        workspaces.list_workspace_dashboards,
+    ),
 ]

@@ -7,12 +7,15 @@ from typing import Any
 
 from local.databrain.organisation import (
     ApiToken,
+    ConnectionType,
+    Dashboard,
     DataApp,
     Datamart,
     Embed,
     EmbedsTell,
     Organisation,
     ServerOptions,
+    Workspace,
     timestamp,
 )
 from local.databrain.validation import Checker, InvalidInputError, JsonObject, schema
@@ -45,6 +48,7 @@ def organisation_of(seed: Any) -> Organisation:  # noqa: ANN401 - any JSON, whic
             honours_expand_details=server["honoursExpandDetails"],
             has_data_apps=server["hasDataApps"],
             embeds_tell_datamart=EmbedsTell(server["embedsTellDatamart"]),
+            has_workspaces=server["hasWorkspaces"],
         ),
         service_token=seed["serviceToken"],
         datasources=frozenset(seed["datasources"]),
@@ -54,6 +58,8 @@ def organisation_of(seed: Any) -> Organisation:  # noqa: ANN401 - any JSON, whic
         organisation.put_datamart(_datamart(datamart, now))
     for app in seed["dataApps"]:
         organisation.data_apps[app["name"]] = _data_app(app, now)
+    for workspace in seed["workspaces"]:
+        organisation.workspaces[workspace["name"]] = _workspace(workspace)
     return organisation
 
 
@@ -77,9 +83,23 @@ def _check_references(seed: JsonObject) -> None:
     for number, datamart in enumerate(seed["datamarts"]):
         _check_datasource(datamart, seed["datasources"], f"seed.datamarts[{number}]")
     names = {datamart["name"] for datamart in seed["datamarts"]}
+    _check_workspaces(seed, names)
     for where, embed in embeds:
         if embed["datamart"] is not None and embed["datamart"] not in names:
             raise InvalidInputError(f"{where}.datamart is {embed['datamart']!r}, which is none of the seed's datamarts")
+
+
+def _check_workspaces(seed: JsonObject, datamarts: Iterable[str]) -> None:
+    workspaces = [(f"seed.workspaces[{number}]", workspace) for number, workspace in enumerate(seed["workspaces"])]
+    _check_distinct((f"{where}.name", workspace["name"]) for where, workspace in workspaces)
+    for where, workspace in workspaces:
+        _check_distinct(
+            (f"{where}.dashboards[{n}].dashboardId", dashboard["dashboardId"])
+            for n, dashboard in enumerate(workspace["dashboards"])
+        )
+        for key, known in (("datasourceName", seed["datasources"]), ("datamartName", datamarts)):
+            if key in workspace and workspace[key] not in known:
+                raise InvalidInputError(f"{where}.{key} is {workspace[key]!r}, which the seed does not have")
 
 
 def _check_distinct(values: Iterable[tuple[str, str]], *, show: bool = True) -> None:
@@ -153,4 +173,19 @@ def _embed(embed: JsonObject, now: str) -> Embed:
         hidden=embed["hidden"],
         created_at=created_at,
         updated_at=embed.get("updatedAt") or created_at,
+    )
+
+
+def _workspace(workspace: JsonObject) -> Workspace:
+    datasource, datamart = workspace.get("datasourceName"), workspace.get("datamartName")
+    implied = "DATAMART" if datamart else "DATASOURCE" if datasource else "MULTI_DATAMART"
+    return Workspace(
+        name=workspace["name"],
+        connection_type=ConnectionType(workspace.get("connectionType", implied)),
+        datasource=datasource,
+        datamart=datamart,
+        dashboards=tuple(
+            Dashboard(dashboard["dashboardId"], dashboard.get("name") or dashboard["dashboardId"], dashboard["data"])
+            for dashboard in workspace["dashboards"]
+        ),
     )

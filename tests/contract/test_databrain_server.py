@@ -22,6 +22,7 @@ from local.databrain.seed import SAMPLE, organisation_of, read_seed
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.databrain.validation import InvalidInputError
+from tests.contract.databrain_calls import bearer, error_of, names_in, put_faults
 from tests.contract.hostile_names import HOSTILE_NAMES
 
 JsonObject = dict[str, Any]
@@ -73,11 +74,6 @@ def databrain(running: Databrain) -> Databrain:
     running.faults.clear()
     running.requests.clear()
     return running
-
-
-def bearer(token: str) -> dict[str, str]:
-    """Return the header that carries a token."""
-    return {"Authorization": f"Bearer {token}"}
 
 
 def column(name: str, datatype: str, **more: object) -> JsonObject:
@@ -192,24 +188,6 @@ def seed(**server: object) -> JsonObject:
             {"name": "Not for embedding", "type": "internal"},
         ],
     }
-
-
-def error_of(answer: httpx.Response) -> tuple[int, str | None, str]:
-    """Return status, code and message of an error answer."""
-    error = answer.json()["error"]
-    assert error["status"] == answer.status_code
-    return answer.status_code, error.get("code"), error["message"]
-
-
-def names_in(answer: httpx.Response) -> list[str]:
-    """Return the names of a list that was answered with 200."""
-    assert answer.status_code == 200, answer.text
-    return [item["name"] for item in answer.json()["data"]]
-
-
-def put_faults(client: httpx.Client, *rules: JsonObject) -> None:
-    """Put fault rules in force."""
-    assert client.put("/_control/faults", json=rules).status_code == 204
 
 
 def delete_sales(client: httpx.Client) -> httpx.Response:

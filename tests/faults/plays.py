@@ -357,6 +357,16 @@ KEY_CALLS = (
     "secret.read",
 )
 AFTER_DELETE = "the one after the first delete"
+RETIREMENT_ROUTES = (
+    RouteId.LIST_DATAMARTS,
+    RouteId.DELETE_DATAMART,
+    RouteId.CREATE_DATAMART,
+    RouteId.GET_SEMANTIC_LAYER,
+    RouteId.CREATE_SEMANTIC_LAYER,
+    RouteId.LIST_DATA_APPS,
+    RouteId.LIST_API_TOKENS,
+    RouteId.LIST_EMBEDS,
+)
 SCHEDULING_CALLS = ("timers.set", "timers.clear", "outbox.send", "results_topic.publish")
 # What a delete can end in, and nothing tells what came of it, or what was said is not so.
 LEFT_OPEN = (
@@ -593,7 +603,8 @@ class _Author:
     def _outage(self) -> None:
         """So long that requests are given up, and sent again days later."""
         random = self._random
-        calls = random.choice((*RouteId, RouteId.DELETE_DATAMART, RouteId.DELETE_DATAMART, "evidence", "results_topic"))
+        deletes = (RouteId.DELETE_DATAMART, RouteId.DELETE_DATAMART)
+        calls = random.choice((*RETIREMENT_ROUTES, *deletes, "evidence", "results_topic"))
         fault = random.choice((Fault.STATUS_503, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.STATUS_401))
         self._add(At(random.choice((0.0, *self._dates))), Outage(calls, fault, random.choice((HOUR, 6 * HOUR))))
         self._wear()
