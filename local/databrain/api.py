@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from local.databrain.listing import api_token_item, data_app_item, datamart_item, embed_item, page
-from local.databrain.organisation import Organisation
+from local.databrain.organisation import DataApp, Organisation
 from local.databrain.refusals import ApiError, invalid_request
 from local.databrain.validation import JsonObject
 
@@ -115,12 +115,19 @@ def _deleted(call: Call, name: object, not_found: str) -> JsonObject:
 
 
 def _embeds(call: Call, number: int | None, *, legacy: bool) -> JsonObject:
+    app, organisation = data_app_of(call), call.organisation
+    told = organisation.options.embeds_tell_datamart
+    shown = page([embed for embed in app.embeds if not embed.hidden], number)
+    items = [embed_item(embed, app, organisation.title_of(embed), told, legacy=legacy) for embed in shown]
+    return {"data": items, "error": None}
+
+
+def data_app_of(call: Call) -> DataApp:
+    """Return the data app whose key was sent; raises `ApiError` where it is none."""
     app = call.organisation.data_app_of(call.token)
     if app is None:
         raise ApiError(400, "INVALID_DATA_APP_API_KEY", "Missing or invalid data app")
-    told = call.organisation.options.embeds_tell_datamart
-    shown = page([embed for embed in app.embeds if not embed.hidden], number)
-    return {"data": [embed_item(embed, app, told, legacy=legacy) for embed in shown], "error": None}
+    return app
 
 
 def page_of_query(call: Call) -> int | None:

@@ -3,6 +3,7 @@
     GET, DELETE        /_control/requests          the requests to the API so far, in order; forget them
     GET                /_control/datamarts         the datamarts, as the expanded list shows them
     PUT, DELETE        /_control/datamarts/{name}  somebody else (re-)creates one, or is faster to delete it
+    GET                /_control/embeds            all embeds, as a seed writes them, with `dataAppName`
     PUT                /_control/seed              start over with another organisation
     GET, PUT, DELETE   /_control/faults            the fault rules in force; put others in their place; none
 
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from local.databrain.listing import datamart_item
+from local.databrain.listing import datamart_item, embed_in_full
 from local.databrain.reception import CONTROL
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain
@@ -62,6 +63,12 @@ async def delete_datamart(request: Request) -> Response:
     return Response(status_code=DONE)
 
 
+async def get_embeds(request: Request) -> Response:
+    """Return all that there is of each embed, also what no route of the API tells."""
+    apps = _databrain(request).organisation.data_apps.values()
+    return JSONResponse([embed_in_full(embed, app) for app in apps for embed in app.embeds])
+
+
 async def put_seed(request: Request) -> Response:
     """Replace the whole organisation; the record of requests and the fault rules stay."""
     _databrain(request).organisation = organisation_of(request.state.body)
@@ -103,6 +110,7 @@ ROUTES = Mount(
         Route("/datamarts", get_datamarts, methods=["GET"]),
         Route("/datamarts/{name:path}", put_datamart, methods=["PUT"]),
         Route("/datamarts/{name:path}", delete_datamart, methods=["DELETE"]),
+        Route("/embeds", get_embeds, methods=["GET"]),
         Route("/seed", put_seed, methods=["PUT"]),
         Route("/faults", get_faults, methods=["GET"]),
         Route("/faults", put_faults, methods=["PUT"]),

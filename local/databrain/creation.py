@@ -3,22 +3,41 @@
 A create request carries less than the list shows: the datasource knows the rest.
 """
 
-from collections.abc import Mapping
-from typing import TypeAlias
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import fastjsonschema
 
 from local.databrain.refusals import ApiError, invalid_request
-from local.databrain.validation import JsonObject, schema
+from local.databrain.validation import JsonObject, compiled, schema
 
 SourceTables: TypeAlias = Mapping[tuple[str | None, str], Mapping[str, str]]
 """The tables of one datasource: (schema, table) -> column -> datatype."""
 
 UNKNOWN_DATATYPE = "varchar"
 
-_validate_datamart = fastjsonschema.compile(schema("create-datamart"))
-_validate_semantic_layer = fastjsonschema.compile(schema("create-semantic-layer"))
-_validate_workspace = fastjsonschema.compile(schema("update-workspace"))
+# What Create Embed's legacy form calls a thing, and its current form calls otherwise.
+NEW_SPELLINGS = {"isAllowAipilot": "isAllowAiPilot", "tableList": "tableTenancySettings"}
+
+_validate_datamart = compiled(schema("create-datamart"))
+_validate_semantic_layer = compiled(schema("create-semantic-layer"))
+_validate_workspace = compiled(schema("update-workspace"))
+_validate_embed = compiled(schema("create-embed"))
+_validate_access_settings = compiled(schema("access-settings"))
+
+
+@dataclass(frozen=True)
+class EmbedRequest:
+    """A Create Embed whose body is in order; `target` is the ID of the dashboard or metric to show."""
+
+    embed_type: str
+    target: str
+    workspace: str
+    name: str | None
+    datamart: str | None
+    access_settings: JsonObject
 
 
 def checked_datamart(body: JsonObject) -> JsonObject:
@@ -40,20 +59,33 @@ def checked_datamart(body: JsonObject) -> JsonObject:
 
 def checked_semantic_layer(body: JsonObject) -> JsonObject:
     """Return the body of a Create Semantic Layer with its defaults; raises `ApiError`."""
-    try:
-        request: JsonObject = _validate_semantic_layer(body)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise invalid_request() from error
-    return request
+    return _checked(body, _validate_semantic_layer)
 
 
 def checked_workspace(body: JsonObject) -> JsonObject:
     """Return the body of an Update Workspace with its defaults; raises `ApiError`."""
-    try:
-        request: JsonObject = _validate_workspace(body)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise invalid_request() from error
-    return request
+    return _checked(body, _validate_workspace)
+
+
+def checked_embed(body: JsonObject, *, legacy: bool) -> EmbedRequest:
+    """Return what a Create Embed asks for; raises `ApiError`."""
+    request = _checked(_in_new_terms(body) if legacy else body, _validate_embed)
+    settings = request["accessSettings"]
+    return EmbedRequest(
+        embed_type=request["embedType"],
+        target=request["dashboardId"] if request["embedType"] == "dashboard" else request["metricId"],
+        workspace=request["workspaceName"],
+        name=request["name"],
+        datamart=settings.get("datamartName"),
+        access_settings=_checked(
+            {key: value for key, value in settings.items() if key != "datamartName"}, _validate_access_settings
+        ),
+    )
+
+
+def default_access_settings() -> JsonObject:
+    """Return the access settings of an embed for which none were given: nothing is allowed (undocumented)."""
+    return _checked({}, _validate_access_settings)
 
 
 def configuration(request: JsonObject, source: SourceTables) -> JsonObject:
@@ -131,3 +163,24 @@ def _column(column: JsonObject, source: Mapping[str, str]) -> JsonObject:
         "sql": column.get("sql", ""),
         "isApplyTimezone": datatype.startswith("timestamp"),
     }
+
+
+def _checked(body: JsonObject, validate: Callable[..., Any]) -> JsonObject:
+    try:
+        request: JsonObject = validate(copy.deepcopy(body))
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise invalid_request() from error
+    return request
+
+
+def _in_new_terms(body: JsonObject) -> JsonObject:
+    """Return the body of a legacy Create Embed as the current form has it; raises `ApiError`.
+
+    The legacy form wants `accessSettings` with a datamart for metrics, too, and has neither `name` nor `joinModel`.
+    """
+    settings = body.get("accessSettings")
+    if "name" in body or not isinstance(settings, dict) or "datamartName" not in settings:
+        raise invalid_request()
+    if {"joinModel", *NEW_SPELLINGS.values()} & settings.keys():
+        raise invalid_request()
+    return body | {"accessSettings": {NEW_SPELLINGS.get(key, key): value for key, value in settings.items()}}

@@ -49,6 +49,8 @@ class RouteId(StrEnum):
     LIST_DATA_APPS = "list_data_apps"
     LIST_API_TOKENS = "list_api_tokens"
     LIST_EMBEDS = "list_embeds"
+    EXPORT_EMBED = "export_embed"
+    CREATE_EMBED = "create_embed"
     LIST_DATASOURCES = "list_datasources"
     LIST_WORKSPACES = "list_workspaces"
     LIST_WORKSPACE_DASHBOARDS = "list_workspace_dashboards"

@@ -7,6 +7,18 @@ from local.databrain.organisation import ApiToken, Dashboard, DataApp, Datamart,
 from local.databrain.validation import JsonObject
 
 PAGE_SIZE = 10
+# The access settings that can be read at all.
+SHOWN_SETTINGS = (
+    "isAllowEmailReports",
+    "isAllowManageMetrics",
+    "isAllowCreateDashboardView",
+    "isAllowMetricCreation",
+    "isAllowMetricDeletion",
+    "isAllowMetricLayoutChange",
+    "isAllowMetricUpdate",
+    "isAllowUnderlyingData",
+    "metricCreationMode",
+)
 LEFT_OUT_WHEN_COLLAPSED = ("datamartTables", "datamartRelationships")
 
 Item = TypeVar("Item")
@@ -57,12 +69,14 @@ def dashboard_item(dashboard: Dashboard) -> JsonObject:
     return {"name": dashboard.name, "externalDashboardId": dashboard.dashboard_id}
 
 
-def embed_item(embed: Embed, app: DataApp, told: EmbedsTell, *, legacy: bool) -> JsonObject:
-    """Return an item of List Embeds, which says which datamart it uses only where `told` says so."""
+def embed_item(embed: Embed, app: DataApp, title: str, told: EmbedsTell, *, legacy: bool) -> JsonObject:
+    """Return an item of List Embeds, which says which datamart it uses only where `told` says so.
+
+    `title` is the name of the dashboard or metric that it shows.
+    """
     times = {"createdAt": embed.created_at, "updatedAt": embed.updated_at}
     datamart = {} if embed.datamart is None else {"datamartName": embed.datamart}
-    dashboard_id = f"dashboard-of-{embed.embed_id}" if embed.embed_type == "dashboard" else None
-    metric_id = f"metric-of-{embed.embed_id}" if embed.embed_type == "metric" else None
+    dashboard_id, metric_id = _dashboard_and_metric_id(embed)
     item: JsonObject = {
         "embedId": embed.embed_id,
         "embedType": embed.embed_type,
@@ -74,12 +88,17 @@ def embed_item(embed: Embed, app: DataApp, told: EmbedsTell, *, legacy: bool) ->
         item["externalDashboard"] = {
             "externalDashboardId": dashboard_id,
             "metadata": times | (datamart if told is EmbedsTell.METADATA else {}) | embed.metadata,
-            "name": embed.name,
+            "name": title,
         }
     if metric_id is not None:
-        item["externalMetric"] = {"metricId": metric_id, "name": embed.name}
+        item["externalMetric"] = {"metricId": metric_id, "name": title}
     if legacy:
-        item["embedDataAppAccessSetting"] = {"isAllowManageMetrics": False, "tableList": []}
+        settings = embed.access_settings
+        item["embedDataAppAccessSetting"] = {
+            "isAllowAipilot": settings["isAllowAiPilot"],
+            **{key: settings[key] for key in SHOWN_SETTINGS if key != "isAllowCreateDashboardView"},
+            "tableList": settings["tableTenancySettings"],
+        }
     else:
         item["embedMetadata"] = {
             "embedId": embed.embed_id,
@@ -95,3 +114,44 @@ def embed_item(embed: Embed, app: DataApp, told: EmbedsTell, *, legacy: bool) ->
     if told is EmbedsTell.OLD_SPELLING:
         item["embedDataAppAccessSetting"] = item.get("embedDataAppAccessSetting", {}) | datamart
     return item
+
+
+def embed_in_full(embed: Embed, app: DataApp) -> JsonObject:
+    """Return all that there is of an embed, as a seed writes it, and its data app's name."""
+    return {
+        "dataAppName": app.name,
+        "embedId": embed.embed_id,
+        "embedType": embed.embed_type,
+        "name": embed.name,
+        "datamart": embed.datamart,
+        **({f"{embed.embed_type}Id": embed.target} if embed.target else {}),
+        **({} if embed.workspace is None else {"workspaceName": embed.workspace}),
+        "accessSettings": embed.access_settings,
+        "metadata": embed.metadata,
+        "hidden": embed.hidden,
+        "createdAt": embed.created_at,
+        "updatedAt": embed.updated_at,
+    }
+
+
+def embed_export(embed: Embed, data: JsonObject, exported_at: str) -> JsonObject:
+    """Return the file that Export Embed answers: it names no datamart, workspace, datasource or tenancy."""
+    settings = embed.access_settings
+    return {
+        "_meta": {
+            "exportedAt": exported_at,
+            "embedId": embed.embed_id,
+            "name": embed.name,
+            "embedType": embed.embed_type,
+            "dashboardId": _dashboard_and_metric_id(embed)[0],
+            "embedDataAppAccessSetting": {
+                **{key: settings[key] for key in SHOWN_SETTINGS},
+                "isIncrementalJoin": settings["joinModel"] == "multi",  # undocumented
+            },
+        },
+        "data": data,
+    }
+
+
+def _dashboard_and_metric_id(embed: Embed) -> tuple[str | None, str | None]:
+    return (embed.target_id, None) if embed.embed_type == "dashboard" else (None, embed.target_id)

@@ -1,15 +1,20 @@
 """A Databrain organisation: its state, and the rules by which the API changes it. No HTTP here."""
 
+import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from local.databrain.creation import (
     UNKNOWN_DATATYPE,
+    EmbedRequest,
     checked_datamart,
+    checked_embed,
     checked_semantic_layer,
     checked_workspace,
     configuration,
+    default_access_settings,
     semantic_layer,
 )
 from local.databrain.refusals import ApiError, invalid_request
@@ -43,6 +48,9 @@ class ServerOptions:
     has_data_apps: bool
     embeds_tell_datamart: EmbedsTell
     has_workspaces: bool = True
+    has_export_embed: bool = True
+    keeps_embeds: bool = False
+    embed_ids_of_dashboards: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,11 @@ class ApiToken:
 
 @dataclass(frozen=True)
 class Embed:
-    """One embed, with the datamart that it really uses. A hidden one is missing from List Embeds."""
+    """One embed, with the datamart that it really uses. A hidden one is missing from List Embeds.
+
+    `target` is the ID of the dashboard or metric that it shows; where it is empty, one that is in no workspace.
+    `workspace` is the one that it was made in, if that is known. `access_settings` are all of them but the datamart.
+    """
 
     embed_id: str
     embed_type: str
@@ -79,6 +91,14 @@ class Embed:
     hidden: bool
     created_at: str
     updated_at: str
+    target: str = ""
+    workspace: str | None = None
+    access_settings: JsonObject = field(default_factory=default_access_settings)
+
+    @property
+    def target_id(self) -> str:
+        """The ID of what it shows."""
+        return self.target or f"{self.embed_type}-of-{self.embed_id}"
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,19 @@ class Workspace:
     datamart: str | None
     dashboards: tuple[Dashboard, ...]
 
+    def dashboard(self, dashboard_id: str) -> Dashboard | None:
+        """Return the dashboard of that ID, if it has one."""
+        return next((each for each in self.dashboards if each.dashboard_id == dashboard_id), None)
+
+    def metric(self, metric_id: str) -> JsonObject | None:
+        """Return the metric of that ID, if one of its dashboards has it."""
+        metrics = (metric for dashboard in self.dashboards for metric in dashboard.data["metrics"])
+        return next((metric for metric in metrics if metric["metricId"] == metric_id), None)
+
+    def has(self, embed_type: str, target: str) -> bool:
+        """Tell whether it has a dashboard, or a metric, of that ID."""
+        return (self.dashboard(target) if embed_type == "dashboard" else self.metric(target)) is not None
+
 
 def timestamp() -> str:
     """Return the time in the API's form: RFC 3339, UTC, milliseconds."""
@@ -158,6 +191,29 @@ class Organisation:
                 return app
         return None
 
+    def dashboard_of(self, embed: Embed) -> Dashboard | None:
+        """Return the dashboard that an embed shows, if a workspace has it."""
+        found = (workspace.dashboard(embed.target_id) for workspace in self._workspaces_of(embed))
+        return next(filter(None, found), None) if embed.embed_type == "dashboard" else None
+
+    def metrics_of(self, embed: Embed) -> list[JsonObject]:
+        """Return the metrics that an embed shows, as an export has them."""
+        if embed.embed_type == "metric":
+            found = (workspace.metric(embed.target_id) for workspace in self._workspaces_of(embed))
+            return [metric for metric in found if metric is not None][:1]
+        dashboard = self.dashboard_of(embed)
+        return [] if dashboard is None else dashboard.data["metrics"]
+
+    def title_of(self, embed: Embed) -> str:
+        """Return the name of the dashboard or metric that an embed shows; the embed's own where that is not known."""
+        if embed.embed_type == "metric":
+            return next((metric["name"] for metric in self.metrics_of(embed)), embed.name)
+        dashboard = self.dashboard_of(embed)
+        return embed.name if dashboard is None else dashboard.name
+
+    def _workspaces_of(self, embed: Embed) -> Iterator[Workspace]:
+        return (each for each in self.workspaces.values() if embed.workspace in {None, each.name})
+
     def put_datamart(self, datamart: Datamart) -> None:
         """Add a datamart at the end of the list, instead of any other of its name.
 
@@ -188,11 +244,13 @@ class Organisation:
     def delete_datamart(self, name: str) -> None:
         """Remove a datamart, its semantic layer and the embeds that use it; raises KeyError where there is none.
 
+        With the option `keeps_embeds` the embeds stay, and use what is not there.
+
         A workspace that was connected to it stays, with its dashboards, and is connected to nothing (undocumented). A
         later datamart of that name does not bring the connection back.
         """
         del self.datamarts[name]
-        for app in self.data_apps.values():
+        for app in () if self.options.keeps_embeds else self.data_apps.values():
             left = tuple(embed for embed in app.embeds if embed.datamart != name)
             self.data_apps[app.name] = replace(app, embeds=left)
         for workspace in self.workspaces.values():
@@ -212,6 +270,54 @@ class Organisation:
         self.datamarts[name] = replace(datamart, semantic_layer=layer)
         return name
 
+    def create_embed(self, app: DataApp, body: JsonObject, *, legacy: bool) -> str:
+        """Carry out Create Embed in a data app and return the new ID; raises `ApiError`."""
+        request = checked_embed(body, legacy=legacy)
+        not_found = 400 if legacy else 404
+        workspace = self.workspaces.get(request.workspace)
+        if workspace is None:
+            raise ApiError(not_found, "INVALID_WORKSPACE_NAME", "Workspace not found")
+        if not workspace.has(request.embed_type, request.target):
+            what = request.embed_type
+            raise ApiError(not_found, f"INVALID_{what.upper()}_ID", f"{what.capitalize()} not found")
+        self._check_datamart_of(request, workspace)
+        embed_id, created_at = self._new_embed_id(request.target), timestamp()
+        embed = Embed(
+            embed_id=embed_id,
+            embed_type=request.embed_type,
+            name=request.name or embed_id,
+            datamart=request.datamart,
+            metadata={},
+            hidden=False,
+            created_at=created_at,
+            updated_at=created_at,
+            target=request.target,
+            workspace=workspace.name,
+            access_settings=request.access_settings,
+        )
+        self.data_apps[app.name] = replace(app, embeds=(*app.embeds, embed))
+        return embed_id
+
+    def _check_datamart_of(self, request: EmbedRequest, workspace: Workspace) -> None:
+        if request.datamart is None:
+            return
+        datamart = self.datamarts.get(request.datamart)
+        if datamart is None:
+            raise ApiError(400, "INVALID_DATAMART", "Invalid datamart")
+        level = _tenancy_level(datamart)
+        if workspace.datamart is not None and _tenancy_level(self.datamarts[workspace.datamart]) != level:
+            raise ApiError(400, "INVALID_DATAMART", "Invalid datamart tenancy level")
+        if level == "TABLE":
+            named = {setting["name"] for setting in request.access_settings["tableTenancySettings"]}
+            if not named or not named <= {table["tableName"] for table in datamart.configuration["datamartTables"]}:
+                raise ApiError(400, "DATAMART_TABLE_NOT_FOUND", "Datamart table not found")
+
+    def _new_embed_id(self, target: str) -> str:
+        if not self.options.embed_ids_of_dashboards:
+            return f"embed_{secrets.token_hex(6)}"
+        taken = {embed.embed_id for app in self.data_apps.values() for embed in app.embeds}
+        return f"{target}__{secrets.token_hex(4)}" if target in taken else target
+
     def update_workspace(self, body: JsonObject) -> str:
         """Carry out Update Workspace and return the name; raises `ApiError`."""
         request = checked_workspace(body)
@@ -229,3 +335,8 @@ class Organisation:
             workspace, connection_type=connection_type, datasource=datasource, datamart=datamart
         )
         return workspace.name
+
+
+def _tenancy_level(datamart: Datamart) -> str | None:
+    tenancy: JsonObject = datamart.configuration["datamartOrganization"] or {}
+    return tenancy.get("tenancyLevel")

@@ -1,13 +1,13 @@
 """Databrain's routes, in the current and the legacy form, and which token each of them takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.databrain import api, workspaces
+from local.databrain import api, embedding, workspaces
 from local.databrain.api import Action, Call
 from local.databrain.faults import RouteId, spoilt
 from local.databrain.organisation import Organisation, TokenKind
@@ -48,8 +48,24 @@ def _for_embeds(kind: TokenKind) -> None:
         raise ApiError(401, None, "Invalid or expired token")
 
 
-def _route(method: str, path: str, route: RouteId, refuse: Callable[[TokenKind], None], action: Action) -> Route:
-    """Return a Starlette route; `refuse` raises `ApiError` for a token of the wrong kind."""
+def _for_new_embeds(kind: TokenKind) -> None:
+    if kind is not TokenKind.DATA_APP:
+        raise ApiError(401, "INVALID_DATA_APP_API_KEY", "Missing or invalid data app")
+
+
+def _no_headers(_call: Call) -> Mapping[str, str]:
+    return {}
+
+
+def _route(
+    method: str,
+    path: str,
+    route: RouteId,
+    refuse: Callable[[TokenKind], None],
+    action: Action,
+    headers: Callable[[Call], Mapping[str, str]] = _no_headers,
+) -> Route:
+    """Return a Starlette route; `refuse` raises `ApiError` for a token of the wrong kind, `headers` go with a 200."""
 
     async def endpoint(request: Request) -> Response:
         databrain: Databrain = request.app.state.databrain
@@ -64,7 +80,7 @@ def _route(method: str, path: str, route: RouteId, refuse: Callable[[TokenKind],
         def act(organisation: Organisation) -> Response:
             try:
                 refuse(organisation.token_kind(call.token))
-                return JSONResponse(action(replace(call, organisation=organisation)))
+                return JSONResponse(action(replace(call, organisation=organisation)), headers=headers(call))
             except ApiError as error:
                 return JSONResponse(error.envelope(), error.status)
 
@@ -93,6 +109,16 @@ ROUTES = [
     _route("GET", f"{CURRENT}/api-tokens", RouteId.LIST_API_TOKENS, _for_data_apps, api.list_api_tokens),
     _route("GET", f"{CURRENT}/embeds", RouteId.LIST_EMBEDS, _for_embeds, api.list_embeds),
     _route("POST", f"{LEGACY}/embed/list", RouteId.LIST_EMBEDS, _for_embeds, api.list_embeds_legacy),
+    _route(
+        "GET",
+        f"{CURRENT}/embeds/export",
+        RouteId.EXPORT_EMBED,
+        _for_embeds,
+        embedding.export_embed,
+        embedding.export_headers,
+    ),
+    _route("POST", f"{CURRENT}/embeds", RouteId.CREATE_EMBED, _for_new_embeds, embedding.create_embed),
+    _route("POST", f"{LEGACY}/embed/create", RouteId.CREATE_EMBED, _for_embeds, embedding.create_embed_legacy),
     _route("GET", DATASOURCE, RouteId.LIST_DATASOURCES, _for_data_apps, workspaces.list_datasources),
     _route("GET", WORKSPACE, RouteId.LIST_WORKSPACES, _for_workspaces, workspaces.list_workspaces),
     _route("PUT", WORKSPACE, RouteId.UPDATE_WORKSPACE, _for_workspaces, workspaces.update_workspace),

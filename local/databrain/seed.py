@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from local.databrain.creation import default_access_settings
 from local.databrain.organisation import (
     ApiToken,
     ConnectionType,
@@ -49,6 +51,9 @@ def organisation_of(seed: Any) -> Organisation:  # noqa: ANN401 - any JSON, whic
             has_data_apps=server["hasDataApps"],
             embeds_tell_datamart=EmbedsTell(server["embedsTellDatamart"]),
             has_workspaces=server["hasWorkspaces"],
+            has_export_embed=server["hasExportEmbed"],
+            keeps_embeds=server["keepsEmbeds"],
+            embed_ids_of_dashboards=server["embedIdsOfDashboards"],
         ),
         service_token=seed["serviceToken"],
         datasources=frozenset(seed["datasources"]),
@@ -56,10 +61,11 @@ def organisation_of(seed: Any) -> Organisation:  # noqa: ANN401 - any JSON, whic
     now = timestamp()
     for datamart in seed["datamarts"]:
         organisation.put_datamart(_datamart(datamart, now))
-    for app in seed["dataApps"]:
-        organisation.data_apps[app["name"]] = _data_app(app, now)
     for workspace in seed["workspaces"]:
         organisation.workspaces[workspace["name"]] = _workspace(workspace)
+    for number, app in enumerate(seed["dataApps"]):
+        placed = _placed(_data_app(app, now), organisation, f"seed.dataApps[{number}]")
+        organisation.data_apps[app["name"]] = placed
     return organisation
 
 
@@ -68,6 +74,25 @@ def datamart_of(given: Any, organisation: Organisation) -> Datamart:  # noqa: AN
     datamart = _check_datamart(given, "datamart")
     _check_datasource(datamart, organisation.datasources, "datamart")
     return _datamart(datamart, timestamp())
+
+
+def _placed(app: DataApp, organisation: Organisation, where: str) -> DataApp:
+    """Return a data app whose embeds have the workspace of what they show; raises `InvalidInputError`."""
+    embeds = [
+        replace(embed, workspace=_workspace_of(embed, organisation, f"{where}.embeds[{n}]"))
+        for n, embed in enumerate(app.embeds)
+    ]
+    return replace(app, embeds=tuple(embeds))
+
+
+def _workspace_of(embed: Embed, organisation: Organisation, where: str) -> str | None:
+    if not embed.target and embed.workspace is None:
+        return None
+    for workspace in organisation.workspaces.values():
+        if workspace.has(embed.embed_type, embed.target_id) and embed.workspace in {None, workspace.name}:
+            return workspace.name
+    place = "in no workspace of the seed" if embed.workspace is None else f"not in {embed.workspace!r}"
+    raise InvalidInputError(f"{where} shows the {embed.embed_type} {embed.target_id!r}, which is {place}")
 
 
 def _check_references(seed: JsonObject) -> None:
@@ -87,6 +112,9 @@ def _check_references(seed: JsonObject) -> None:
     for where, embed in embeds:
         if embed["datamart"] is not None and embed["datamart"] not in names:
             raise InvalidInputError(f"{where}.datamart is {embed['datamart']!r}, which is none of the seed's datamarts")
+        other = "metricId" if embed["embedType"] == "dashboard" else "dashboardId"
+        if other in embed:
+            raise InvalidInputError(f"{where}.{other} is there, but its type is {embed['embedType']}")
 
 
 def _check_workspaces(seed: JsonObject, datamarts: Iterable[str]) -> None:
@@ -173,6 +201,9 @@ def _embed(embed: JsonObject, now: str) -> Embed:
         hidden=embed["hidden"],
         created_at=created_at,
         updated_at=embed.get("updatedAt") or created_at,
+        target=embed.get(f"{embed['embedType']}Id", ""),
+        workspace=embed.get("workspaceName"),
+        access_settings=embed.get("accessSettings") or default_access_settings(),
     )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,11 +23,19 @@ def schema(name: str) -> JsonObject:
     return loaded
 
 
+def compiled(rules: JsonObject) -> Callable[..., Any]:
+    """Return fastjsonschema's validator for a schema, which may refer to another one of this folder by its file."""
+    validate: Callable[..., Any] = fastjsonschema.compile(
+        rules, handlers={"": lambda file: schema(file.removesuffix(".json"))}
+    )
+    return validate
+
+
 class Checker:
     """Checks values against one schema."""
 
     def __init__(self, rules: JsonObject) -> None:
-        self._validate = fastjsonschema.compile(rules)
+        self._validate = compiled(rules)
 
     def __call__(self, given: Any, called: str) -> Any:  # noqa: ANN401 - any JSON
         """Return a copy of `given` with the schema's defaults; raises `InvalidInputError`, which names it `called`."""

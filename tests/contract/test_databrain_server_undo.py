@@ -1,7 +1,9 @@
 """What the local Databrain server has for bringing a datamart and its embeds back."""
 
 import copy
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -21,10 +23,24 @@ PORTAL_KEY = "key-of-the-portal"
 EXPIRED_KEY = "old-key-of-the-portal"
 INTRANET_KEY = "key-of-the-intranet"
 
+DATAMARTS = "/api/v2/data-app/datamarts"
 DATAMART = "/api/v2/data-app/datamart"
+EMBEDS = "/api/v2/data-app/embeds"
+EXPORT = "/api/v2/data-app/embeds/export"
+LEGACY_CREATE_EMBED = "/api/v2/dataApp/embed/create"
+LEGACY_LIST_EMBEDS = "/api/v2/dataApp/embed/list"
 DATASOURCES = "/api/v2/datasource"
 WORKSPACES = "/api/v2/workspace"
 DASHBOARDS = "/api/v2/workspace/dashboards"
+
+# What an export holds of the dashboard `overview`.
+REVENUE = {"metricId": "revenue", "name": "Revenue", "query": "SELECT sum(total) FROM public.orders"}
+OVERVIEW = {
+    "layout": [{"i": "revenue", "x": 0, "y": 0, "w": 6, "h": 4}],
+    "filters": [{"name": "Month", "applyOnTables": [{"tableName": "public.orders", "columnName": "ordered_at"}]}],
+    "metrics": [REVENUE],
+    "theme": {"palette": ["#0af"]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +115,45 @@ def seed(**server: object) -> JsonObject:
             {
                 "name": "Portal & more",
                 "tokens": [{"key": EXPIRED_KEY, "expired": True}, {"key": PORTAL_KEY}],
+                "embeds": [
+                    {
+                        "embedId": "board",
+                        "name": "Sales board",
+                        "datamart": "sales",
+                        "dashboardId": "overview",
+                        "metadata": {"owner": "growth"},
+                        "accessSettings": {
+                            "isAllowManageMetrics": True,
+                            "isAllowAiPilot": True,
+                            "joinModel": "multi",
+                            "metricCreationMode": "CHAT",
+                            "tableTenancySettings": [{"name": "orders", "clientColumn": "tenant_id"}],
+                        },
+                    },
+                    {"embedId": "figure", "embedType": "metric", "datamart": None, "metricId": "revenue"},
+                    {"embedId": "stocks", "datamart": "stock", "dashboardId": "shared", "workspaceName": "Warehouse"},
+                ],
             },
-            {"name": "Intranet", "tokens": [{"key": INTRANET_KEY}]},
+            {
+                "name": "Intranet",
+                "tokens": [{"key": INTRANET_KEY}],
+                "embeds": [{"embedId": "loose", "datamart": "returns", "hidden": True}],
+            },
         ],
         "workspaces": [
             {
                 "name": "Sales & more",
                 "datamartName": "sales",
-                "dashboards": [{"dashboardId": "overview", "name": "Overview"}, {"dashboardId": "shared"}],
+                "dashboards": [
+                    {"dashboardId": "overview", "name": "Overview", "data": OVERVIEW},
+                    {"dashboardId": "shared"},
+                ],
             },
-            {"name": "Warehouse", "datasourceName": "warehouse", "dashboards": [{"dashboardId": "shared"}]},
+            {
+                "name": "Warehouse",
+                "datasourceName": "warehouse",
+                "dashboards": [{"dashboardId": "shared", "name": "Shared"}],
+            },
             {"name": "Empty"},
         ],
     }
@@ -165,7 +210,7 @@ class TestWorkspaces:
     def test_its_pages(self, databrain: Databrain, client: httpx.Client) -> None:
         """The list has pages of ten, and is empty past the end."""
         workspaces = [{"name": f"workspace-{number:02d}"} for number in range(11)]
-        databrain.organisation = organisation_of(seed() | {"workspaces": workspaces})
+        databrain.organisation = organisation_of(seed() | {"workspaces": workspaces, "dataApps": []})
         pages = [
             names_in(client.get(WORKSPACES, params={"isPagination": "true", "pageNumber": number}))
             for number in (1, 2, 3)
@@ -182,14 +227,14 @@ class TestWorkspaces:
             ],
             "error": None,
         }
-        assert names_in(client.post(DASHBOARDS, json={"workspaceName": "Warehouse"})) == ["shared"]
+        assert names_in(client.post(DASHBOARDS, json={"workspaceName": "Warehouse"})) == ["Shared"]
         assert names_in(client.post(DASHBOARDS, json={"workspaceName": "Empty"})) == []
 
     def test_the_pages_of_dashboards(self, databrain: Databrain, client: httpx.Client) -> None:
         """Dashboards have pages of ten, which are asked for by a boolean and a number."""
         dashboards = [{"dashboardId": f"dashboard-{number:02d}"} for number in range(11)]
         workspaces = [{"name": "Full", "dashboards": dashboards}]
-        databrain.organisation = organisation_of(seed() | {"workspaces": workspaces})
+        databrain.organisation = organisation_of(seed() | {"workspaces": workspaces, "dataApps": []})
         body = {"workspaceName": "Full", "isPagination": True}
         pages = [names_in(client.post(DASHBOARDS, json=body | {"pageNumber": number})) for number in (1, 2, 3)]
         assert [len(names) for names in pages] == [10, 1, 0]
@@ -271,6 +316,312 @@ class TestWorkspaces:
         assert databrain.organisation.workspaces == before
 
 
+class TestExportEmbed:
+    """GET /api/v2/data-app/embeds/export."""
+
+    def test_a_dashboard_is_exported_as_a_file(self, client: httpx.Client) -> None:
+        """The file holds ten settings and all of the dashboard, without an `error`, and names no datamart."""
+        answer = client.get(EXPORT, params={"embedId": "board"}, headers=bearer(PORTAL_KEY))
+        assert answer.status_code == 200
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="dashboard-board.json"'
+        exported = answer.json()
+        assert datetime.fromisoformat(exported["_meta"].pop("exportedAt")).tzinfo == UTC
+        assert exported == {
+            "_meta": {
+                "embedId": "board",
+                "name": "Sales board",
+                "embedType": "dashboard",
+                "dashboardId": "overview",
+                "embedDataAppAccessSetting": {
+                    "isAllowEmailReports": False,
+                    "isAllowManageMetrics": True,
+                    "isAllowCreateDashboardView": False,
+                    "isAllowMetricCreation": False,
+                    "isAllowMetricDeletion": False,
+                    "isAllowMetricLayoutChange": False,
+                    "isAllowMetricUpdate": False,
+                    "isAllowUnderlyingData": False,
+                    "metricCreationMode": "CHAT",
+                    "isIncrementalJoin": True,
+                },
+            },
+            "data": OVERVIEW,
+        }
+
+    def test_a_metric_is_exported_with_itself_alone(self, client: httpx.Client) -> None:
+        """The export of a metric has no dashboard, and the one metric."""
+        exported = client.get(EXPORT, params={"embedId": "figure"}, headers=bearer(PORTAL_KEY)).json()
+        assert (exported["_meta"]["embedType"], exported["_meta"]["dashboardId"]) == ("metric", None)
+        assert exported["data"] == {"layout": [], "filters": [], "metrics": [REVENUE]}
+
+    def test_what_is_in_no_workspace_is_exported_empty(self, client: httpx.Client) -> None:
+        """An embed whose dashboard no workspace has, and that List Embeds hides, is exported without content."""
+        exported = client.get(EXPORT, params={"embedId": "loose"}, headers=bearer(INTRANET_KEY)).json()
+        assert exported["_meta"]["dashboardId"] == "dashboard-of-loose"
+        assert exported["data"] == {"layout": [], "filters": [], "metrics": []}
+
+    def test_an_id_that_no_header_can_carry(self, databrain: Databrain, client: httpx.Client) -> None:
+        """The file's name is percent-encoded, and the rest is as ever."""
+        name = 'Größe "1"\r\n'
+        embed = {"embedId": name, "datamart": None}
+        app = {"name": "Portal", "tokens": [{"key": PORTAL_KEY}], "embeds": [embed]}
+        databrain.organisation = organisation_of(seed() | {"dataApps": [app]})
+        answer = client.get(EXPORT, params={"embedId": name}, headers=bearer(PORTAL_KEY))
+        expected = 'attachment; filename="dashboard-Gr%C3%B6%C3%9Fe %221%22%0D%0A.json"'
+        assert answer.headers["Content-Disposition"] == expected
+        assert answer.json()["_meta"]["embedId"] == name
+
+    @pytest.mark.parametrize(
+        ("query", "token", "error"),
+        [
+            ({}, PORTAL_KEY, (400, "INVALID_REQUEST_BODY", "Request validation failed")),
+            ({"embedId": ""}, PORTAL_KEY, (400, "INVALID_REQUEST_BODY", "Request validation failed")),
+            ({"embedId": "absent"}, PORTAL_KEY, (400, "INVALID_EMBED_ID", "Embed not found")),
+            ({"embedId": "board"}, INTRANET_KEY, (400, "INVALID_EMBED_ID", "Embed not found")),
+            ({"embedId": "board"}, SERVICE, (400, "INVALID_DATA_APP_API_KEY", "Missing or invalid data app")),
+            ({"embedId": "board"}, EXPIRED_KEY, (400, "INVALID_DATA_APP_API_KEY", "Missing or invalid data app")),
+        ],
+    )
+    def test_what_it_refuses(
+        self, client: httpx.Client, query: dict[str, str], token: str, error: tuple[int, str, str]
+    ) -> None:
+        """A request is refused without an ID, with one of no embed of the key's data app, and without such a key."""
+        assert error_of(client.get(EXPORT, params=query, headers=bearer(token))) == error
+
+    def test_an_old_server_has_none(self, databrain: Databrain, client: httpx.Client) -> None:
+        """With `hasExportEmbed` false there is no such route, and the list of embeds is there."""
+        databrain.organisation = organisation_of(seed(hasExportEmbed=False))
+        answer = client.get(EXPORT, params={"embedId": "board"}, headers=bearer(PORTAL_KEY))
+        assert answer.status_code == 404
+        assert client.get(EMBEDS, headers=bearer(PORTAL_KEY)).status_code == 200
+
+
+def dashboard_request(**settings: object) -> JsonObject:
+    """A Create Embed that makes `board` again."""
+    return {
+        "embedType": "dashboard",
+        "dashboardId": "overview",
+        "workspaceName": "Sales & more",
+        "name": "Sales board",
+        "accessSettings": {
+            "datamartName": "sales",
+            "isAllowManageMetrics": True,
+            "isAllowAiPilot": True,
+            "joinModel": "multi",
+            "metricCreationMode": "CHAT",
+            "tableTenancySettings": [{"name": "orders", "clientColumn": "tenant_id"}],
+            **settings,
+        },
+    }
+
+
+def legacy_request(**changes: object) -> JsonObject:
+    """A Create Embed in the form of its time."""
+    settings = {
+        "datamartName": "sales",
+        "isAllowAipilot": True,
+        "tableList": [{"name": "orders", "clientColumn": "tenant_id"}],
+    }
+    request = {"embedType": "dashboard", "dashboardId": "overview", "workspaceName": "Sales & more"}
+    return request | {"accessSettings": settings} | changes
+
+
+def embeds_of(client: httpx.Client, app: str = "Portal & more") -> dict[str, JsonObject]:
+    """All that there is of the embeds of a data app, by ID."""
+    embeds = client.get("/_control/embeds").json()
+    return {embed["embedId"]: embed for embed in embeds if embed["dataAppName"] == app}
+
+
+def made_by(client: httpx.Client, request: JsonObject, path: str = EMBEDS) -> JsonObject:
+    """All that there is of the embed that a request makes."""
+    answer = client.post(path, json=request, headers=bearer(PORTAL_KEY))
+    assert answer.status_code == 200, answer.text
+    return embeds_of(client)[answer.json()["id"]]
+
+
+class TestCreateEmbed:
+    """POST /api/v2/data-app/embeds and POST /api/v2/dataApp/embed/create."""
+
+    def test_what_was_there_can_be_made_again(self, client: httpx.Client) -> None:
+        """A request with every setting gives an equal embed with a new ID and new times, but without metadata."""
+        before = embeds_of(client)["board"]
+        item = client.get(DATAMARTS).json()["data"][0]
+        client.delete(DATAMART, params={"datamartName": "sales"})
+        client.put("/_control/datamarts/sales", json=item)
+        assert "board" not in embeds_of(client)
+        answer = client.post(EMBEDS, json=dashboard_request(), headers=bearer(PORTAL_KEY))
+        assert answer.status_code == 200
+        assert answer.json() == {"id": answer.json()["id"], "error": None}
+        assert re.fullmatch("embed_[0-9a-f]{12}", answer.json()["id"])
+        after = embeds_of(client)[answer.json()["id"]]
+        assert datetime.fromisoformat(after["createdAt"]) > datetime.fromisoformat(before["createdAt"])
+        assert after["updatedAt"] == after["createdAt"]
+        changed = {"embedId", "createdAt", "updatedAt", "metadata"}
+        assert {key for key in after if after[key] != before[key]} == changed
+        assert after["metadata"] == {}
+
+    def test_it_is_listed_at_the_end(self, client: httpx.Client) -> None:
+        """The new embed is in both lists, under the ID that was answered."""
+        embed_id = client.post(EMBEDS, json=dashboard_request(), headers=bearer(PORTAL_KEY)).json()["id"]
+        listed = client.get(EMBEDS, headers=bearer(PORTAL_KEY)).json()["data"]
+        apps = client.get("/api/v2/data-app").json()["data"]
+        assert listed[-1]["embedId"] == apps[0]["embeds"][-1]["embedId"] == embed_id
+        assert listed[-1]["externalDashboard"]["name"] == "Overview"
+
+    def test_what_is_left_out_is_not_allowed(self, client: httpx.Client) -> None:
+        """A request with the least gives an embed named by its ID that allows nothing."""
+        request = dashboard_request() | {"dashboardId": "shared", "workspaceName": "Warehouse"}
+        request |= {"name": None, "accessSettings": {"datamartName": "stock"}}
+        made = made_by(client, request)
+        assert made["name"] == made["embedId"]
+        assert made["accessSettings"] == embeds_of(client)["stocks"]["accessSettings"]
+        assert True not in made["accessSettings"].values()
+
+    @pytest.mark.parametrize("settings", [{}, {"accessSettings": {}}, {"accessSettings": {"datamartName": "returns"}}])
+    def test_a_metric_needs_no_datamart(self, client: httpx.Client, settings: JsonObject) -> None:
+        """An embed of a metric may leave its access settings out, or the datamart in them."""
+        request = {"embedType": "metric", "metricId": "revenue", "workspaceName": "Warehouse"} | settings
+        refused = client.post(EMBEDS, json=request, headers=bearer(PORTAL_KEY))
+        assert error_of(refused) == (404, "INVALID_METRIC_ID", "Metric not found")
+        request["workspaceName"] = "Sales & more"
+        if "datamartName" in settings.get("accessSettings", {}):
+            client.put("/api/v2/workspace", json={"name": "Sales & more", "connectionType": "MULTI_DATAMART"})
+        made = made_by(client, request)
+        assert (made["embedType"], made["metricId"]) == ("metric", "revenue")
+        assert made["datamart"] == settings.get("accessSettings", {}).get("datamartName")
+
+    def test_the_legacy_form(self, client: httpx.Client) -> None:
+        """The legacy form has older spellings of two settings, and gives the same."""
+        made = made_by(client, legacy_request(), LEGACY_CREATE_EMBED)
+        assert made["accessSettings"]["isAllowAiPilot"] is True
+        assert made["accessSettings"]["tableTenancySettings"] == [{"name": "orders", "clientColumn": "tenant_id"}]
+        assert (made["datamart"], made["name"]) == ("sales", made["embedId"])
+
+    @pytest.mark.parametrize(
+        ("change", "settings", "error"),
+        [
+            ({"embedType": "chart"}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"embedType": None}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"workspaceName": None}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"dashboardId": None}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"embedId": "board"}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"embedType": "metric"}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"accessSettings": {}}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"accessSettings": None}, {}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({}, {"isIncrementalJoin": True}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({}, {"isAllowAipilot": True}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({}, {"tableList": []}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({}, {"isAllowMetricUpdate": None}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({}, {"joinModel": "some"}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({}, {"metricCreationMode": None}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            (
+                {},
+                {"tableTenancySettings": [{"name": "orders", "clientColumn": None}]},
+                (400, "INVALID_REQUEST_BODY", "Invalid request body"),
+            ),
+            ({"workspaceName": "sales & more"}, {}, (404, "INVALID_WORKSPACE_NAME", "Workspace not found")),
+            ({"dashboardId": "absent"}, {}, (404, "INVALID_DASHBOARD_ID", "Dashboard not found")),
+            ({"workspaceName": "Warehouse"}, {}, (404, "INVALID_DASHBOARD_ID", "Dashboard not found")),
+            (
+                {"embedType": "metric", "metricId": "absent"},
+                {},
+                (404, "INVALID_METRIC_ID", "Metric not found"),
+            ),
+            ({}, {"datamartName": "Sales"}, (400, "INVALID_DATAMART", "Invalid datamart")),
+            ({}, {"datamartName": "returns"}, (400, "INVALID_DATAMART", "Invalid datamart tenancy level")),
+            ({}, {"tableTenancySettings": []}, (400, "DATAMART_TABLE_NOT_FOUND", "Datamart table not found")),
+            (
+                {},
+                {"tableTenancySettings": [{"name": "Orders", "clientColumn": "tenant_id"}]},
+                (400, "DATAMART_TABLE_NOT_FOUND", "Datamart table not found"),
+            ),
+        ],
+    )
+    def test_what_it_refuses(
+        self, client: httpx.Client, change: JsonObject, settings: JsonObject, error: tuple[int, str, str]
+    ) -> None:
+        """A wrong request gets the documented status, code and message, and creates nothing."""
+        before = embeds_of(client)
+        answer = client.post(EMBEDS, json=dashboard_request(**settings) | change, headers=bearer(PORTAL_KEY))
+        assert error_of(answer) == error
+        assert embeds_of(client) == before
+
+    @pytest.mark.parametrize("settings", [{}, {"tableTenancySettings": []}])
+    def test_tenancy_by_database_needs_no_tables(self, client: httpx.Client, settings: JsonObject) -> None:
+        """With tenancy by database an embed is made without its tables."""
+        request = dashboard_request(datamartName="stock", **settings)
+        request |= {"dashboardId": "shared", "workspaceName": "Warehouse"}
+        assert client.post(EMBEDS, json=request, headers=bearer(PORTAL_KEY)).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            ({"name": "n"}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"accessSettings": {}}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"accessSettings": None}, (400, "INVALID_REQUEST_BODY", "Invalid request body")),
+            (
+                {"accessSettings": dashboard_request()["accessSettings"]},
+                (400, "INVALID_REQUEST_BODY", "Invalid request body"),
+            ),
+            (
+                {"embedType": "metric", "metricId": "revenue", "accessSettings": {}},
+                (400, "INVALID_REQUEST_BODY", "Invalid request body"),
+            ),
+            ({"workspaceName": "absent"}, (400, "INVALID_WORKSPACE_NAME", "Workspace not found")),
+            ({"dashboardId": "absent"}, (400, "INVALID_DASHBOARD_ID", "Dashboard not found")),
+            ({"embedType": "metric", "metricId": "absent"}, (400, "INVALID_METRIC_ID", "Metric not found")),
+            ({"accessSettings": {"datamartName": "absent"}}, (400, "INVALID_DATAMART", "Invalid datamart")),
+            (
+                {"accessSettings": {"datamartName": "sales"}},
+                (400, "DATAMART_TABLE_NOT_FOUND", "Datamart table not found"),
+            ),
+        ],
+    )
+    def test_what_the_legacy_form_refuses(
+        self, client: httpx.Client, change: JsonObject, error: tuple[int, str, str]
+    ) -> None:
+        """The legacy form knows the fields of its time only, and answers 400 to all that it refuses."""
+        answer = client.post(LEGACY_CREATE_EMBED, json=legacy_request(**change), headers=bearer(PORTAL_KEY))
+        assert error_of(answer) == error
+
+    @pytest.mark.parametrize("token", [SERVICE, EXPIRED_KEY, "unknown"])
+    @pytest.mark.parametrize(("path", "status"), [(EMBEDS, 401), (LEGACY_CREATE_EMBED, 400)])
+    def test_it_takes_a_live_data_app_key_only(self, client: httpx.Client, path: str, status: int, token: str) -> None:
+        """Any other token is INVALID_DATA_APP_API_KEY, which is 401 in the current form and 400 in the legacy one."""
+        answer = client.post(path, json=dashboard_request(), headers=bearer(token))
+        assert error_of(answer) == (status, "INVALID_DATA_APP_API_KEY", "Missing or invalid data app")
+
+    def test_an_id_of_the_dashboard(self, databrain: Databrain, client: httpx.Client) -> None:
+        """With `embedIdsOfDashboards` the first embed of a dashboard gets its ID, and the next one a longer one."""
+        databrain.organisation = organisation_of(seed(embedIdsOfDashboards=True))
+        ids = [client.post(EMBEDS, json=dashboard_request(), headers=bearer(PORTAL_KEY)).json()["id"] for _ in range(2)]
+        assert ids[0] == "overview"
+        assert re.fullmatch("overview__[0-9a-f]{8}", ids[1])
+
+    def test_a_server_that_keeps_embeds(self, databrain: Databrain, client: httpx.Client) -> None:
+        """With `keepsEmbeds` the embeds of a deleted datamart stay as they were, and still name it."""
+        databrain.organisation = organisation_of(seed(keepsEmbeds=True))
+        before = embeds_of(client)
+        assert client.delete(DATAMART, params={"datamartName": "sales"}).status_code == 200
+        assert embeds_of(client) == before
+
+    def test_the_legacy_list_tells_tenancy(self, client: httpx.Client) -> None:
+        """The legacy form of List Embeds shows the settings of its time, the tables of tenancy among them."""
+        board = client.post(LEGACY_LIST_EMBEDS, headers=bearer(PORTAL_KEY)).json()["data"][0]
+        assert board["embedDataAppAccessSetting"] == {
+            "isAllowAipilot": True,
+            "isAllowEmailReports": False,
+            "isAllowManageMetrics": True,
+            "isAllowMetricCreation": False,
+            "isAllowMetricDeletion": False,
+            "isAllowMetricLayoutChange": False,
+            "isAllowMetricUpdate": False,
+            "isAllowUnderlyingData": False,
+            "metricCreationMode": "CHAT",
+            "tableList": [{"name": "orders", "clientColumn": "tenant_id"}],
+        }
+
+
 class TestSeed:
     """What a seed says of it."""
 
@@ -291,6 +642,28 @@ class TestSeed:
                 {"layout": [], "filters": []},
                 "seed.workspaces[0].dashboards[0].data must contain",
             ),
+            (
+                ["dataApps", 0, "embeds", 0, "dashboardId"],
+                "gone",
+                "seed.dataApps[0].embeds[0] shows the dashboard 'gone', which is in no workspace of the seed",
+            ),
+            (
+                ["dataApps", 0, "embeds", 1, "metricId"],
+                "gone",
+                "seed.dataApps[0].embeds[1] shows the metric 'gone', which is in no workspace of the seed",
+            ),
+            (
+                ["dataApps", 0, "embeds", 0, "workspaceName"],
+                "Warehouse",
+                "seed.dataApps[0].embeds[0] shows the dashboard 'overview', which is not in 'Warehouse'",
+            ),
+            (["dataApps", 0, "embeds", 0, "metricId"], "revenue", "seed.dataApps[0].embeds[0].metricId is there"),
+            (["dataApps", 0, "embeds", 1, "dashboardId"], "shared", "seed.dataApps[0].embeds[1].dashboardId is there"),
+            (
+                ["dataApps", 0, "embeds", 0, "accessSettings", "isIncrementalJoin"],
+                True,
+                "seed.dataApps[0].embeds[0].accessSettings must not contain {'isIncrementalJoin'} properties",
+            ),
         ],
     )
     def test_a_wrong_field_is_named(self, path: list[str | int], value: object, complaint: str) -> None:
@@ -303,3 +676,21 @@ class TestSeed:
         with pytest.raises(InvalidInputError) as caught:
             organisation_of(broken)
         assert str(caught.value).startswith(complaint)
+
+    def test_an_embed_is_in_the_first_workspace_that_has_it(self, databrain: Databrain, client: httpx.Client) -> None:
+        """An embed that names no workspace is in the first that has its dashboard, and one of no dashboard in none."""
+        given = seed()
+        del given["dataApps"][0]["embeds"][2]["workspaceName"]
+        databrain.organisation = organisation_of(given)
+        assert embeds_of(client)["stocks"]["workspaceName"] == "Sales & more"
+        assert "workspaceName" not in embeds_of(client, "Intranet")["loose"]
+
+    def test_what_is_shown_of_an_embed_is_a_seed(self, databrain: Databrain, client: httpx.Client) -> None:
+        """The embeds that the control interface shows can stand in a seed."""
+        given = seed()
+        for app in given["dataApps"]:
+            app["embeds"] = [*embeds_of(client, app["name"]).values()]
+            for embed in app["embeds"]:
+                del embed["dataAppName"]
+        again, before = organisation_of(given), databrain.organisation
+        assert [app.embeds for app in again.data_apps.values()] == [app.embeds for app in before.data_apps.values()]
