@@ -4,17 +4,22 @@
     GET                /_control/datamarts         the datamarts, as the expanded list shows them
     PUT, DELETE        /_control/datamarts/{name}  somebody else (re-)creates one, or is faster to delete it
     GET                /_control/embeds            all embeds, as a seed writes them, with `dataAppName`
+    GET                /_control/guest-tokens      the guest tokens made so far, in order, without their values
+    GET                /_control/shown             {"whyNot"} of `?token=` and `embedId=`: null where the web component
+                                                   would show that embed to the holder of that guest token
     PUT                /_control/seed              start over with another organisation
     GET, PUT, DELETE   /_control/faults            the fault rules in force; put others in their place; none
 
 A PUT of a datamart takes an entry of a seed's `datamarts`, but for the name. Without `createdAt` it is as new as now.
 """
 
+from datetime import UTC, datetime
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from local.databrain.listing import datamart_item, embed_in_full
+from local.databrain.listing import datamart_item, embed_in_full, guest_token_item
 from local.databrain.reception import CONTROL
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain
@@ -69,6 +74,18 @@ async def get_embeds(request: Request) -> Response:
     return JSONResponse([embed_in_full(embed, app) for app in apps for embed in app.embeds])
 
 
+async def get_guest_tokens(request: Request) -> Response:
+    """Return what the guest tokens so far let their holders see."""
+    return JSONResponse([guest_token_item(token) for token in _databrain(request).organisation.guest_tokens.values()])
+
+
+async def get_shown(request: Request) -> Response:
+    """Tell whether the web component would show an embed; no documented route of the API does."""
+    token, embed_id = (request.query_params.get(key, "") for key in ("token", "embedId"))
+    why_not = _databrain(request).organisation.why_not_shown(token, embed_id, datetime.now(UTC))
+    return JSONResponse({"whyNot": why_not})
+
+
 async def put_seed(request: Request) -> Response:
     """Replace the whole organisation; the record of requests and the fault rules stay."""
     _databrain(request).organisation = organisation_of(request.state.body)
@@ -111,6 +128,8 @@ ROUTES = Mount(
         Route("/datamarts/{name:path}", put_datamart, methods=["PUT"]),
         Route("/datamarts/{name:path}", delete_datamart, methods=["DELETE"]),
         Route("/embeds", get_embeds, methods=["GET"]),
+        Route("/guest-tokens", get_guest_tokens, methods=["GET"]),
+        Route("/shown", get_shown, methods=["GET"]),
         Route("/seed", put_seed, methods=["PUT"]),
         Route("/faults", get_faults, methods=["GET"]),
         Route("/faults", put_faults, methods=["PUT"]),

@@ -26,6 +26,7 @@ _validate_semantic_layer = compiled(schema("create-semantic-layer"))
 _validate_workspace = compiled(schema("update-workspace"))
 _validate_embed = compiled(schema("create-embed"))
 _validate_access_settings = compiled(schema("access-settings"))
+_validate_guest_token = compiled(schema("create-guest-token"))
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,25 @@ def checked_embed(body: JsonObject, *, legacy: bool) -> EmbedRequest:
 def default_access_settings() -> JsonObject:
     """Return the access settings of an embed for which none were given: nothing is allowed (undocumented)."""
     return _checked({}, _validate_access_settings)
+
+
+def checked_guest_token(body: JsonObject) -> JsonObject:
+    """Return the body of a Create Guest Token with its defaults; raises `ApiError` (which code: undocumented)."""
+    try:
+        request: JsonObject = _validate_guest_token(copy.deepcopy(body))
+    except fastjsonschema.JsonSchemaValueException as error:
+        match error.path[1:]:
+            case ["clientId"]:
+                raise ApiError(400, "CLIENT_ID_ERROR", "Invalid client id") from error
+            case ["params", "dashboardAppFilters" | "appFilters", *_]:
+                raise ApiError(400, "APP_FILTER_PARAM_ERROR", "Invalid app filter") from error
+            case ["params", "rlsSettings", *_]:
+                raise ApiError(400, "RLS_SETTINGS_PARAM_ERROR", "Invalid RLS settings") from error
+            case ["params", "hideDashboardFilters", *_]:
+                raise ApiError(400, "DASHBOARD_PARAM_ERROR", "Invalid dashboard filters") from error
+            case _:
+                raise invalid_request() from error
+    return request
 
 
 def configuration(request: JsonObject, source: SourceTables) -> JsonObject:

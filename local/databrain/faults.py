@@ -51,6 +51,8 @@ class RouteId(StrEnum):
     LIST_EMBEDS = "list_embeds"
     EXPORT_EMBED = "export_embed"
     CREATE_EMBED = "create_embed"
+    FETCH_METRICS = "fetch_metrics"
+    CREATE_GUEST_TOKEN = "create_guest_token"  # noqa: S105 - a name
     LIST_DATASOURCES = "list_datasources"
     LIST_WORKSPACES = "list_workspaces"
     LIST_WORKSPACE_DASHBOARDS = "list_workspace_dashboards"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from local.databrain.organisation import ApiToken, Dashboard, DataApp, Datamart, Embed, EmbedsTell
+from local.databrain.organisation import ApiToken, Dashboard, DataApp, Datamart, Embed, EmbedsTell, GuestToken
 from local.databrain.validation import JsonObject
 
 PAGE_SIZE = 10
@@ -67,6 +67,12 @@ def api_token_item(token: ApiToken) -> JsonObject:
 def dashboard_item(dashboard: Dashboard) -> JsonObject:
     """Return an item of the list of a workspace's dashboards."""
     return {"name": dashboard.name, "externalDashboardId": dashboard.dashboard_id}
+
+
+def metric_item(metric: JsonObject, *, legacy: bool) -> JsonObject:
+    """Return an item of Fetch Metrics; the newest one has two more fields, whose values no page explains."""
+    item = {"name": metric["name"], "metricId": metric["metricId"]}
+    return item if legacy else item | {"isPublished": True, "createdByUser": None}
 
 
 def embed_item(embed: Embed, app: DataApp, title: str, told: EmbedsTell, *, legacy: bool) -> JsonObject:
@@ -150,6 +156,16 @@ def embed_export(embed: Embed, data: JsonObject, exported_at: str) -> JsonObject
             },
         },
         "data": data,
+    }
+
+
+def guest_token_item(token: GuestToken) -> JsonObject:
+    """Return what the control interface shows of a guest token: all but its value."""
+    return {
+        "dataAppName": token.data_app,
+        "clientId": token.client_id,
+        "allowedEmbeds": token.allowed_embeds,
+        "expiresAt": None if token.expires_at is None else token.expires_at.isoformat(),
     }
 
 

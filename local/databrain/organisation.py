@@ -1,9 +1,10 @@
 """A Databrain organisation: its state, and the rules by which the API changes it. No HTTP here."""
 
 import secrets
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from local.databrain.creation import (
@@ -11,6 +12,7 @@ from local.databrain.creation import (
     EmbedRequest,
     checked_datamart,
     checked_embed,
+    checked_guest_token,
     checked_semantic_layer,
     checked_workspace,
     configuration,
@@ -49,6 +51,8 @@ class ServerOptions:
     embeds_tell_datamart: EmbedsTell
     has_workspaces: bool = True
     has_export_embed: bool = True
+    has_fetch_metrics: bool = True
+    takes_allowed_embeds: bool = True
     keeps_embeds: bool = False
     embed_ids_of_dashboards: bool = False
 
@@ -113,6 +117,16 @@ class DataApp:
     embeds: tuple[Embed, ...]
 
 
+@dataclass(frozen=True)
+class GuestToken:
+    """What one guest token lets an end user see; all embeds of its data app, and for good, where None."""
+
+    data_app: str
+    client_id: str
+    allowed_embeds: tuple[str, ...] | None
+    expires_at: datetime | None
+
+
 class ConnectionType(StrEnum):
     """What the metrics of a workspace read from."""
 
@@ -170,6 +184,7 @@ class Organisation:
     datamarts: dict[str, Datamart] = field(default_factory=dict)
     data_apps: dict[str, DataApp] = field(default_factory=dict)
     workspaces: dict[str, Workspace] = field(default_factory=dict)
+    guest_tokens: dict[str, GuestToken] = field(default_factory=dict)
     _source_tables: dict[str, dict[tuple[str | None, str], dict[str, str]]] = field(default_factory=dict)
 
     def tokens(self) -> list[str]:
@@ -244,18 +259,28 @@ class Organisation:
     def delete_datamart(self, name: str) -> None:
         """Remove a datamart, its semantic layer and the embeds that use it; raises KeyError where there is none.
 
-        With the option `keeps_embeds` the embeds stay, and use what is not there.
+        With the option `keeps_embeds` the embeds stay, and use what is not there. A guest token forgets an embed that
+        goes: a later one of the same ID is another one.
 
         A workspace that was connected to it stays, with its dashboards, and is connected to nothing (undocumented). A
         later datamart of that name does not bring the connection back.
         """
         del self.datamarts[name]
-        for app in () if self.options.keeps_embeds else self.data_apps.values():
-            left = tuple(embed for embed in app.embeds if embed.datamart != name)
-            self.data_apps[app.name] = replace(app, embeds=left)
+        if not self.options.keeps_embeds:
+            self._remove_embeds_of(name)
         for workspace in self.workspaces.values():
             if workspace.datamart == name:
                 self.workspaces[workspace.name] = replace(workspace, datamart=None)
+
+    def _remove_embeds_of(self, datamart: str) -> None:
+        going = {e.embed_id for app in self.data_apps.values() for e in app.embeds if e.datamart == datamart}
+        for app in self.data_apps.values():
+            left = tuple(embed for embed in app.embeds if embed.embed_id not in going)
+            self.data_apps[app.name] = replace(app, embeds=left)
+        for value, token in self.guest_tokens.items():
+            if token.allowed_embeds is not None:
+                allowed = tuple(embed_id for embed_id in token.allowed_embeds if embed_id not in going)
+                self.guest_tokens[value] = replace(token, allowed_embeds=allowed)
 
     def create_semantic_layer(self, body: JsonObject) -> str:
         """Carry out Create Semantic Layer and return the datamart's name; raises `ApiError`."""
@@ -317,6 +342,50 @@ class Organisation:
             return f"embed_{secrets.token_hex(6)}"
         taken = {embed.embed_id for app in self.data_apps.values() for embed in app.embeds}
         return f"{target}__{secrets.token_hex(4)}" if target in taken else target
+
+    def create_guest_token(self, app: DataApp, body: JsonObject) -> str:
+        """Carry out Create Guest Token for a data app and return the token; raises `ApiError`.
+
+        That an embed which it allows exists is not looked at (undocumented).
+        """
+        request = checked_guest_token(body)
+        params: JsonObject = request["params"]
+        if request["dataAppName"] != app.name:
+            raise invalid_request("Invalid data app name")  # undocumented
+        if "allowedEmbeds" in params and not self.options.takes_allowed_embeds:
+            raise invalid_request('"params.allowedEmbeds" is not allowed')
+        dashboards = {embed.target_id for embed in app.embeds if embed.embed_type == "dashboard"}
+        for dashboard_id in (each["dashboardId"] for each in params.get("dashboardAppFilters", ())):
+            if dashboard_id not in dashboards:
+                message = f"Invalid dashboard Id: {dashboard_id} in dashboard appFilter"
+                raise ApiError(400, "APP_FILTER_PARAM_ERROR", message)
+        if "datasourceName" in request and request["datasourceName"] not in self.datasources:
+            raise ApiError(400, "DATASOURCE_NAME_ERROR", "Invalid datasource name")  # undocumented
+        allowed, expiry = params.get("allowedEmbeds"), request.get("expiryTime")
+        token = str(uuid.uuid4())
+        self.guest_tokens[token] = GuestToken(
+            data_app=app.name,
+            client_id=request["clientId"],
+            allowed_embeds=None if allowed is None else tuple(allowed),
+            expires_at=None if expiry is None else datetime.now(UTC) + timedelta(milliseconds=expiry),
+        )
+        return token
+
+    def why_not_shown(self, token: str, embed_id: str, now: datetime) -> str | None:
+        """Tell why the web component would not show an embed to the holder of a guest token; None where it would."""
+        guest = self.guest_tokens.get(token)
+        if guest is None:
+            return "no such guest token"
+        if guest.expires_at is not None and guest.expires_at <= now:
+            return "the guest token has expired"
+        if guest.allowed_embeds is not None and embed_id not in guest.allowed_embeds:
+            return "the guest token does not allow this embed"
+        embed = next((each for each in self.data_apps[guest.data_app].embeds if each.embed_id == embed_id), None)
+        if embed is None:
+            return "the data app has no such embed"
+        if embed.datamart is not None and embed.datamart not in self.datamarts:
+            return "the embed's datamart does not exist"
+        return None
 
     def update_workspace(self, body: JsonObject) -> str:
         """Carry out Update Workspace and return the name; raises `ApiError`."""

@@ -18,6 +18,7 @@ CURRENT = "/api/v2/data-app"
 LEGACY = "/api/v2/dataApp"
 DATASOURCE = "/api/v2/datasource"
 WORKSPACE = "/api/v2/workspace"
+GUEST_TOKEN = "/api/v2/guest-token/create"  # noqa: S105 - a path
 
 
 def _for_datamarts(kind: TokenKind) -> None:
@@ -51,6 +52,12 @@ def _for_embeds(kind: TokenKind) -> None:
 def _for_new_embeds(kind: TokenKind) -> None:
     if kind is not TokenKind.DATA_APP:
         raise ApiError(401, "INVALID_DATA_APP_API_KEY", "Missing or invalid data app")
+
+
+def _for_guest_tokens(kind: TokenKind) -> None:
+    # The page's table spells the code AUTHENTICATION_ERROR; its example, which is followed here, does not.
+    if kind is not TokenKind.DATA_APP:
+        raise ApiError(401, "AUTHENTICATION_ERR", "API key is invalid or expired", tells_status=False)
 
 
 def _no_headers(_call: Call) -> Mapping[str, str]:
@@ -119,6 +126,9 @@ ROUTES = [
     ),
     _route("POST", f"{CURRENT}/embeds", RouteId.CREATE_EMBED, _for_new_embeds, embedding.create_embed),
     _route("POST", f"{LEGACY}/embed/create", RouteId.CREATE_EMBED, _for_embeds, embedding.create_embed_legacy),
+    _route("GET", f"{CURRENT}/metrics", RouteId.FETCH_METRICS, _for_embeds, embedding.fetch_metrics),
+    _route("POST", f"{LEGACY}/metrics", RouteId.FETCH_METRICS, _for_embeds, embedding.fetch_metrics_legacy),
+    _route("POST", GUEST_TOKEN, RouteId.CREATE_GUEST_TOKEN, _for_guest_tokens, embedding.create_guest_token),
     _route("GET", DATASOURCE, RouteId.LIST_DATASOURCES, _for_data_apps, workspaces.list_datasources),
     _route("GET", WORKSPACE, RouteId.LIST_WORKSPACES, _for_workspaces, workspaces.list_workspaces),
     _route("PUT", WORKSPACE, RouteId.UPDATE_WORKSPACE, _for_workspaces, workspaces.update_workspace),

@@ -52,6 +52,8 @@ def organisation_of(seed: Any) -> Organisation:  # noqa: ANN401 - any JSON, whic
             embeds_tell_datamart=EmbedsTell(server["embedsTellDatamart"]),
             has_workspaces=server["hasWorkspaces"],
             has_export_embed=server["hasExportEmbed"],
+            has_fetch_metrics=server["hasFetchMetrics"],
+            takes_allowed_embeds=server["takesAllowedEmbeds"],
             keeps_embeds=server["keepsEmbeds"],
             embed_ids_of_dashboards=server["embedIdsOfDashboards"],
         ),

@@ -3,8 +3,9 @@
 import copy
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -32,6 +33,9 @@ LEGACY_LIST_EMBEDS = "/api/v2/dataApp/embed/list"
 DATASOURCES = "/api/v2/datasource"
 WORKSPACES = "/api/v2/workspace"
 DASHBOARDS = "/api/v2/workspace/dashboards"
+METRICS = "/api/v2/data-app/metrics"
+LEGACY_METRICS = "/api/v2/dataApp/metrics"
+GUEST_TOKEN = "/api/v2/guest-token/create"
 
 # What an export holds of the dashboard `overview`.
 REVENUE = {"metricId": "revenue", "name": "Revenue", "query": "SELECT sum(total) FROM public.orders"}
@@ -620,6 +624,228 @@ class TestCreateEmbed:
             "metricCreationMode": "CHAT",
             "tableList": [{"name": "orders", "clientColumn": "tenant_id"}],
         }
+
+
+class TestFetchMetrics:
+    """GET /api/v2/data-app/metrics and POST /api/v2/dataApp/metrics."""
+
+    @pytest.mark.parametrize(("embed_id", "names"), [("board", ["Revenue"]), ("figure", ["Revenue"]), ("stocks", [])])
+    def test_the_metrics_of_an_embed(self, client: httpx.Client, embed_id: str, names: list[str]) -> None:
+        """A dashboard has its metrics and a metric itself, under `data` alone; the newest form says more of each."""
+        asked = {"embedId": embed_id, "clientId": "None"}
+        current = client.get(METRICS, params=asked | {"isMetric": "true"}, headers=bearer(PORTAL_KEY))
+        legacy = client.post(LEGACY_METRICS, json=asked, headers=bearer(PORTAL_KEY))
+        assert names_in(current) == names_in(legacy) == names
+        assert current.json().keys() == legacy.json().keys() == {"data"}
+        assert legacy.json()["data"] == [{"name": name, "metricId": "revenue"} for name in names]
+        assert all(item.keys() > {"name", "metricId"} for item in current.json()["data"])
+
+    def test_its_pages(self, databrain: Databrain, client: httpx.Client) -> None:
+        """Metrics have pages of ten in both forms."""
+        given = seed()
+        metrics = [{"metricId": f"metric-{number:02d}", "name": f"{number}"} for number in range(11)]
+        given["workspaces"][1]["dashboards"][0]["data"] = {"layout": [], "filters": [], "metrics": metrics}
+        databrain.organisation = organisation_of(given)
+        asked, key = {"embedId": "stocks", "clientId": "None"}, bearer(PORTAL_KEY)
+        second = {"isPagination": "true", "pageNumber": "2"}
+        assert len(names_in(client.get(METRICS, params=asked, headers=key))) == 11
+        assert len(names_in(client.get(METRICS, params=asked | second, headers=key))) == 1
+        body = asked | {"isPagination": True, "pageNumber": 3}
+        assert names_in(client.post(LEGACY_METRICS, json=body, headers=key)) == []
+
+    @pytest.mark.parametrize("legacy", [False, True])
+    @pytest.mark.parametrize(
+        ("asked", "token", "error"),
+        [
+            ({}, PORTAL_KEY, ("INVALID_REQUEST_BODY", "Request validation failed")),
+            ({"clientId": "c"}, PORTAL_KEY, ("INVALID_REQUEST_BODY", "Request validation failed")),
+            ({"embedId": "board"}, PORTAL_KEY, ("INVALID_REQUEST_BODY", "Request validation failed")),
+            (
+                {"embedId": "absent", "clientId": "c"},
+                PORTAL_KEY,
+                ("EMBED_PARAM_ERROR", "Embed ID not found or mismatched with API Key"),
+            ),
+            (
+                {"embedId": "board", "clientId": "c"},
+                INTRANET_KEY,
+                ("EMBED_PARAM_ERROR", "Embed ID not found or mismatched with API Key"),
+            ),
+            (
+                {"embedId": "board", "clientId": "c"},
+                SERVICE,
+                ("INVALID_DATA_APP_API_KEY", "Missing or invalid data app"),
+            ),
+        ],
+    )
+    def test_what_it_refuses(
+        self, client: httpx.Client, asked: dict[str, str], token: str, error: tuple[str, str], *, legacy: bool
+    ) -> None:
+        """Both forms want an embed of the key's data app and a client, and answer 400 to all else."""
+        if legacy:
+            answer = client.post(LEGACY_METRICS, json=asked, headers=bearer(token))
+        else:
+            answer = client.get(METRICS, params=asked, headers=bearer(token))
+        assert error_of(answer) == (400, *error)
+
+    def test_an_old_server_has_none(self, databrain: Databrain, client: httpx.Client) -> None:
+        """With `hasFetchMetrics` false both forms are 404."""
+        databrain.organisation = organisation_of(seed(hasFetchMetrics=False))
+        asked = {"embedId": "board", "clientId": "None"}
+        assert client.get(METRICS, params=asked, headers=bearer(PORTAL_KEY)).status_code == 404
+        assert client.post(LEGACY_METRICS, json=asked, headers=bearer(PORTAL_KEY)).status_code == 404
+
+
+def guest_request(*allowed: str, **changes: object) -> JsonObject:
+    """A Create Guest Token that is restricted to embeds and to an hour."""
+    request: JsonObject = {"clientId": "None", "dataAppName": "Portal & more", "expiryTime": 3_600_000}
+    return request | {"params": {"allowedEmbeds": list(allowed)}} | changes
+
+
+def guest_token(client: httpx.Client, request: JsonObject) -> str:
+    """The guest token that a request makes."""
+    answer = client.post(GUEST_TOKEN, json=request, headers=bearer(PORTAL_KEY))
+    assert (answer.status_code, answer.json().keys()) == (200, {"token"})
+    token: str = answer.json()["token"]
+    return token
+
+
+def why_not(client: httpx.Client, token: str, embed_id: str) -> str | None:
+    """Why the web component would not show an embed."""
+    told: str | None = client.get("/_control/shown", params={"token": token, "embedId": embed_id}).json()["whyNot"]
+    return told
+
+
+class TestGuestTokens:
+    """POST /api/v2/guest-token/create, and what comes of the token."""
+
+    def test_it_is_a_uuid_each_time(self, client: httpx.Client) -> None:
+        """The answer is `{"token"}` alone, with another UUID each time."""
+        first, second = (guest_token(client, guest_request("board")) for _ in range(2))
+        assert str(UUID(first)) == first != second
+
+    def test_it_shows_the_embeds_that_it_allows(self, client: httpx.Client) -> None:
+        """A restricted token shows its embeds and no others, and one without restriction all of its data app."""
+        restricted = guest_token(client, guest_request("board", "loose"))
+        assert why_not(client, restricted, "board") is None
+        assert why_not(client, restricted, "stocks") == "the guest token does not allow this embed"
+        assert why_not(client, restricted, "loose") == "the data app has no such embed"
+        free = guest_token(client, {"clientId": "None", "dataAppName": "Portal & more"})
+        assert why_not(client, free, "stocks") is None
+        assert why_not(client, free, "loose") == "the data app has no such embed"
+        assert why_not(client, "another", "board") == "no such guest token"
+
+    def test_it_expires(self, databrain: Databrain, client: httpx.Client) -> None:
+        """A token shows nothing from `expiryTime` milliseconds after its making on; without that it shows for good."""
+        before = datetime.now(UTC)
+        restricted, forever = guest_token(client, guest_request("board")), guest_request("board")
+        after = datetime.now(UTC)
+        del forever["expiryTime"]
+        organisation, later = databrain.organisation, timedelta(hours=1)
+        assert organisation.why_not_shown(restricted, "board", before + later - timedelta(milliseconds=1)) is None
+        assert organisation.why_not_shown(restricted, "board", after + later) == "the guest token has expired"
+        assert (
+            organisation.why_not_shown(guest_token(client, forever), "board", datetime.max.replace(tzinfo=UTC)) is None
+        )
+
+    def test_it_forgets_an_embed_that_is_gone(self, databrain: Databrain, client: httpx.Client) -> None:
+        """A token of an embed that went with its datamart does not show the embed that gets the ID later."""
+        databrain.organisation = organisation_of(seed(embedIdsOfDashboards=True))
+        embed_id = made_by(client, dashboard_request())["embedId"]
+        old = guest_token(client, guest_request(embed_id))
+        assert why_not(client, old, embed_id) is None
+        item = client.get(DATAMARTS).json()["data"][0]
+        client.delete(DATAMART, params={"datamartName": "sales"})
+        assert why_not(client, old, embed_id) == "the guest token does not allow this embed"
+        client.put("/_control/datamarts/sales", json=item)
+        assert made_by(client, dashboard_request())["embedId"] == embed_id
+        assert why_not(client, old, embed_id) == "the guest token does not allow this embed"
+        assert why_not(client, guest_token(client, guest_request(embed_id)), embed_id) is None
+
+    def test_an_embed_without_its_datamart_is_not_shown(self, databrain: Databrain, client: httpx.Client) -> None:
+        """An embed that outlived its datamart is shown again when there is one of that name."""
+        databrain.organisation = organisation_of(seed(keepsEmbeds=True))
+        token = guest_token(client, guest_request("board"))
+        client.delete(DATAMART, params={"datamartName": "sales"})
+        assert why_not(client, token, "board") == "the embed's datamart does not exist"
+        client.put("/_control/datamarts/sales", json=datamart("sales"))
+        assert why_not(client, token, "board") is None
+
+    def test_what_was_made_is_shown_without_its_value(self, client: httpx.Client) -> None:
+        """The control interface tells what each token was made for, and none of the values."""
+        before = datetime.now(UTC)
+        token = guest_token(client, guest_request("board"))
+        guest_token(client, {"clientId": "acme", "dataAppName": "Portal & more"})
+        answer = client.get("/_control/guest-tokens")
+        first, second = answer.json()
+        assert datetime.fromisoformat(first.pop("expiresAt")) >= before + timedelta(hours=1)
+        assert first == {"dataAppName": "Portal & more", "clientId": "None", "allowedEmbeds": ["board"]}
+        assert second == {
+            "dataAppName": "Portal & more",
+            "clientId": "acme",
+            "allowedEmbeds": None,
+            "expiresAt": None,
+        }
+        assert token not in answer.text
+
+    def test_everything_that_is_documented_is_taken(self, client: httpx.Client) -> None:
+        """A request with every documented field is carried out."""
+        params = {
+            "allowedEmbeds": ["board"],
+            "dashboardAppFilters": [{"dashboardId": "overview", "values": {}, "isShowOnUrl": False}],
+            "appFilters": [{"label": "Country", "values": ["LT"]}],
+            "rlsSettings": [{"metricId": "revenue", "values": {}}],
+            "hideDashboardFilters": ["Month"],
+            "userIdentifier": "someone",
+            "timezone": "Europe/Vilnius",
+        }
+        request = guest_request("board", params=params, permissions={"isEnableDownloadMetrics": False})
+        guest_token(client, request | {"datasourceName": "warehouse"})
+
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            ({"dataAppName": None}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"undocumented": 1}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"params": {"allowedEmbeds": "board"}}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"params": {"datamartName": "sales"}}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"expiryTime": 0}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"expiryTime": "60000"}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"expiryTime": 1e300}, ("INVALID_REQUEST_BODY", "Invalid request body")),
+            ({"dataAppName": "Intranet"}, ("INVALID_REQUEST_BODY", "Invalid data app name")),
+            ({"clientId": ""}, ("CLIENT_ID_ERROR", "Invalid client id")),
+            ({"clientId": None}, ("CLIENT_ID_ERROR", "Invalid client id")),
+            ({"params": {"appFilters": {}}}, ("APP_FILTER_PARAM_ERROR", "Invalid app filter")),
+            (
+                {"params": {"dashboardAppFilters": [{"dashboardId": "board"}]}},
+                ("APP_FILTER_PARAM_ERROR", "Invalid dashboard Id: board in dashboard appFilter"),
+            ),
+            ({"params": {"rlsSettings": [7]}}, ("RLS_SETTINGS_PARAM_ERROR", "Invalid RLS settings")),
+            ({"params": {"hideDashboardFilters": [7]}}, ("DASHBOARD_PARAM_ERROR", "Invalid dashboard filters")),
+            ({"datasourceName": "absent"}, ("DATASOURCE_NAME_ERROR", "Invalid datasource name")),
+        ],
+    )
+    def test_what_it_refuses(
+        self, databrain: Databrain, client: httpx.Client, change: JsonObject, error: tuple[str, str]
+    ) -> None:
+        """A wrong request gets 400 with the documented code of its place, and makes no token."""
+        answer = client.post(GUEST_TOKEN, json=guest_request("board", **change), headers=bearer(PORTAL_KEY))
+        assert error_of(answer) == (400, *error)
+        assert databrain.organisation.guest_tokens == {}
+
+    @pytest.mark.parametrize("token", [None, SERVICE, EXPIRED_KEY, "unknown"])
+    def test_it_takes_a_live_data_app_key_only(self, running: Databrain, token: str | None) -> None:
+        """Any other token is 401 with the code and the envelope of the page's own example, which has no status."""
+        headers = {} if token is None else bearer(token)
+        answer = httpx.post(running.url + GUEST_TOKEN, json=guest_request("board"), headers=headers, timeout=10)
+        expected = {"error": {"message": "API key is invalid or expired", "code": "AUTHENTICATION_ERR"}}
+        assert (answer.status_code, answer.json()) == (401, expected)
+
+    def test_a_server_that_takes_no_restriction(self, databrain: Databrain, client: httpx.Client) -> None:
+        """With `takesAllowedEmbeds` false a request that names embeds is refused, and one without is not."""
+        databrain.organisation = organisation_of(seed(takesAllowedEmbeds=False))
+        answer = client.post(GUEST_TOKEN, json=guest_request("board"), headers=bearer(PORTAL_KEY))
+        assert error_of(answer) == (400, "INVALID_REQUEST_BODY", '"params.allowedEmbeds" is not allowed')
+        guest_token(client, guest_request(params={}))
 
 
 class TestSeed:
