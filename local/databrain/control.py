@@ -4,6 +4,7 @@
     GET                /_control/datamarts         the datamarts, as the expanded list shows them
     PUT, DELETE        /_control/datamarts/{name}  somebody else (re-)creates one, or is faster to delete it
     GET                /_control/embeds            all embeds, as a seed writes them, with `dataAppName`
+    GET                /_control/deletions         {"datamart", "embeds"}: what each deletion so far took away, in order
     GET                /_control/guest-tokens      the guest tokens made so far, in order, without their values
     GET                /_control/shown             {"whyNot"} of `?token=` and `embedId=`: null where the web component
                                                    would show that embed to the holder of that guest token
@@ -19,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from local.databrain.listing import datamart_item, embed_in_full, guest_token_item
+from local.databrain.listing import datamart_item, deletion_item, embed_in_full, guest_token_item
 from local.databrain.reception import CONTROL
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain
@@ -72,6 +73,11 @@ async def get_embeds(request: Request) -> Response:
     """Return all that there is of each embed, also what no route of the API tells."""
     apps = _databrain(request).organisation.data_apps.values()
     return JSONResponse([embed_in_full(embed, app) for app in apps for embed in app.embeds])
+
+
+async def get_deletions(request: Request) -> Response:
+    """Return what the deletions so far took away, whoever carried them out."""
+    return JSONResponse([deletion_item(deletion) for deletion in _databrain(request).organisation.deletions])
 
 
 async def get_guest_tokens(request: Request) -> Response:
@@ -128,6 +134,7 @@ ROUTES = Mount(
         Route("/datamarts/{name:path}", put_datamart, methods=["PUT"]),
         Route("/datamarts/{name:path}", delete_datamart, methods=["DELETE"]),
         Route("/embeds", get_embeds, methods=["GET"]),
+        Route("/deletions", get_deletions, methods=["GET"]),
         Route("/guest-tokens", get_guest_tokens, methods=["GET"]),
         Route("/shown", get_shown, methods=["GET"]),
         Route("/seed", put_seed, methods=["PUT"]),

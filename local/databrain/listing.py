@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from local.databrain.organisation import ApiToken, Dashboard, DataApp, Datamart, Embed, EmbedsTell, GuestToken
+from local.databrain.organisation import (
+    ApiToken,
+    Dashboard,
+    DataApp,
+    Datamart,
+    Deletion,
+    Embed,
+    EmbedsTell,
+    GuestToken,
+)
 from local.databrain.validation import JsonObject
 
 PAGE_SIZE = 10
@@ -156,6 +165,15 @@ def embed_export(embed: Embed, data: JsonObject, exported_at: str) -> JsonObject
             },
         },
         "data": data,
+    }
+
+
+def deletion_item(deletion: Deletion) -> JsonObject:
+    """Return what went with a datamart: the datamart as a seed writes it, and the embeds in full."""
+    datamart = datamart_item(deletion.datamart, expanded=True, dated=True)
+    return {
+        "datamart": datamart | {"semanticLayer": deletion.datamart.semantic_layer},
+        "embeds": [embed_in_full(embed, app) for app in deletion.data_apps for embed in app.embeds],
     }
 
 

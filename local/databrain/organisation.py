@@ -118,6 +118,14 @@ class DataApp:
 
 
 @dataclass(frozen=True)
+class Deletion:
+    """What went with one datamart: itself, and the data apps with those of their embeds that went."""
+
+    datamart: Datamart
+    data_apps: tuple[DataApp, ...]
+
+
+@dataclass(frozen=True)
 class GuestToken:
     """What one guest token lets an end user see; all embeds of its data app, and for good, where None."""
 
@@ -185,6 +193,7 @@ class Organisation:
     data_apps: dict[str, DataApp] = field(default_factory=dict)
     workspaces: dict[str, Workspace] = field(default_factory=dict)
     guest_tokens: dict[str, GuestToken] = field(default_factory=dict)
+    deletions: list[Deletion] = field(default_factory=list)
     _source_tables: dict[str, dict[tuple[str | None, str], dict[str, str]]] = field(default_factory=dict)
 
     def tokens(self) -> list[str]:
@@ -265,21 +274,29 @@ class Organisation:
         A workspace that was connected to it stays, with its dashboards, and is connected to nothing (undocumented). A
         later datamart of that name does not bring the connection back.
         """
-        del self.datamarts[name]
-        if not self.options.keeps_embeds:
-            self._remove_embeds_of(name)
+        datamart = self.datamarts.pop(name)
+        gone = () if self.options.keeps_embeds else self._remove_embeds_of(name)
+        self.deletions.append(Deletion(datamart, gone))
         for workspace in self.workspaces.values():
             if workspace.datamart == name:
                 self.workspaces[workspace.name] = replace(workspace, datamart=None)
 
-    def _remove_embeds_of(self, datamart: str) -> None:
-        going = {e.embed_id for app in self.data_apps.values() for e in app.embeds if e.datamart == datamart}
+    def _remove_embeds_of(self, datamart: str) -> tuple[DataApp, ...]:
+        """Remove the embeds that use a datamart, and return them in their data apps."""
+        gone = []
         for app in self.data_apps.values():
-            left = tuple(embed for embed in app.embeds if embed.embed_id not in going)
+            going = tuple(embed for embed in app.embeds if embed.datamart == datamart)
+            left = tuple(embed for embed in app.embeds if embed.datamart != datamart)
             self.data_apps[app.name] = replace(app, embeds=left)
+            self._forget({embed.embed_id for embed in going})
+            if going:
+                gone.append(replace(app, embeds=going))
+        return tuple(gone)
+
+    def _forget(self, embed_ids: set[str]) -> None:
         for value, token in self.guest_tokens.items():
             if token.allowed_embeds is not None:
-                allowed = tuple(embed_id for embed_id in token.allowed_embeds if embed_id not in going)
+                allowed = tuple(embed_id for embed_id in token.allowed_embeds if embed_id not in embed_ids)
                 self.guest_tokens[value] = replace(token, allowed_embeds=allowed)
 
     def create_semantic_layer(self, body: JsonObject) -> str:

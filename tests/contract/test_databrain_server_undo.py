@@ -848,6 +848,43 @@ class TestGuestTokens:
         guest_token(client, guest_request(params={}))
 
 
+class TestDeletions:
+    """`GET /_control/deletions`: what a restored datamart and its embeds can be compared with."""
+
+    def test_what_went_is_kept(self, client: httpx.Client) -> None:
+        """A deletion keeps the datamart with its semantic layer, and the embeds of all data apps, as they were."""
+        layer = {"datamartName": "returns", "tables": [{"name": "orders", "description": "One row per return"}]}
+        client.post("/api/v2/data-app/datamarts/semantic-layer", json=layer)
+        shown = client.get("/api/v2/data-app/datamarts/semantic-layer", params={"datamartName": "returns"}).json()
+        returns, loose = client.get(DATAMARTS).json()["data"][1], embeds_of(client, "Intranet")["loose"]
+        board = embeds_of(client)["board"]
+        client.delete(DATAMART, params={"datamartName": "returns"})
+        client.delete("/_control/datamarts/sales")
+        first, second = client.get("/_control/deletions").json()
+        assert {"datamartName": "returns", **first["datamart"].pop("semanticLayer")} == shown["data"]
+        assert (first["datamart"], first["embeds"]) == (returns, [loose])
+        assert (second["datamart"]["name"], second["embeds"]) == ("sales", [board])
+        assert [*embeds_of(client)] == ["figure", "stocks"]
+
+    def test_it_is_a_seed_again(self, databrain: Databrain, client: httpx.Client) -> None:
+        """What a deletion took away can stand in a seed, with `dataAppName` taken out."""
+        before = databrain.organisation
+        client.delete(DATAMART, params={"datamartName": "sales"})
+        (deletion,) = client.get("/_control/deletions").json()
+        given = seed()
+        given["datamarts"][0] = deletion["datamart"]
+        given["dataApps"][0]["embeds"][0] = {k: v for k, v in deletion["embeds"][0].items() if k != "dataAppName"}
+        again = organisation_of(given)
+        assert again.datamarts["sales"] == before.deletions[0].datamart
+        assert again.data_apps["Portal & more"].embeds[0] == before.deletions[0].data_apps[0].embeds[0]
+
+    def test_a_server_that_keeps_embeds(self, databrain: Databrain, client: httpx.Client) -> None:
+        """With `keepsEmbeds` a deletion takes the datamart alone."""
+        databrain.organisation = organisation_of(seed(keepsEmbeds=True))
+        client.delete(DATAMART, params={"datamartName": "sales"})
+        assert client.get("/_control/deletions").json()[0]["embeds"] == []
+
+
 class TestSeed:
     """What a seed says of it."""
 
