@@ -2,19 +2,28 @@
 
 A rule is a JSON object `{"route", "fault", "times", "skip", ...}` plus the arguments of its fault:
 
-    status        an error answer: `status` (400 to 599), and `code`, `message`, `retryAfter` if wanted
-    throttle      429 and `retryAfter` (1 where left out) to what comes above `perSecond` requests within a second
-    refused       the connection is cut before anything happens
-    lost_answer   the effect happens, then the connection is cut without an answer
-    slow          the effect happens at once, the normal answer comes `seconds` later
-    broken_json   the effect happens, the JSON of the answer breaks off half-way
-    phantom       the normal answer to a delete, of which nothing happened
-    html          200 with a page of HTML instead of the normal answer
-    redirect      302 to `location` instead of the normal answer
-    wrong_shape   200 with the JSON `body` instead of the normal answer
-    endless       200 with a body that never ends, instead of the normal answer
+    status         an error answer: `status` (400 to 599), and `code`, `message`, `retryAfter` if wanted
+    status_after   the effect happens, then such an error answer
+    throttle       429 and `retryAfter` (1 where left out) to what comes above `perSecond` requests within a second
+    token_refused  the route's own answer to a token that it does not know, instead of the normal answer
+    refused        the connection is cut before anything happens
+    lost_answer    the effect happens, then the connection is cut without an answer
+    late_effect    the connection is cut; the effect happens when `after` more requests to the API have been answered
+    eventual       the normal answer; the effect happens when `after` more requests to the API have been answered
+    slow           the effect happens at once, the normal answer comes `seconds` later
+    broken_json    the effect happens, the JSON of the answer breaks off half-way
+    phantom        the normal answer to a delete, of which nothing happened
+    damaged        the normal answer to a create, in whose body the thing at `path` was missing, or was `value` if given
+    name_taken     somebody else creates a datamart of the name first, which the normal answer to the create then tells;
+                   where `lost` is true, the connection is cut instead
+    html           200 with a page of HTML instead of the normal answer
+    redirect       302 to `location` instead of the normal answer
+    wrong_shape    200 with the JSON `body` instead of the normal answer
+    endless        200 with a body that never ends, instead of the normal answer
 
-Where it says "instead", the effect does not happen. A rule lets the first `skip` requests to its route pass (0 where
+Where it says "instead", the effect does not happen. A `path` is a list of keys and positions, such as `["tableList", 0,
+"columns", -1]`; a body that has no such place is not damaged. What somebody else created has one table, `not_yours`.
+Effects that are still to come outlive the rules. A rule lets the first `skip` requests to its route pass (0 where
 left out), acts on the next `times` (all, where null or left out), whatever their token, and is then spent. The first
 rule that acts on a request is the only one that does.
 """
@@ -24,18 +33,23 @@ import copy
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from local.databrain.organisation import Organisation
+from local.databrain.api import Call
 from local.databrain.refusals import ApiError
+from local.databrain.seed import datamart_of
 from local.databrain.validation import Checker, JsonObject
 
 ANY_ROUTE = "*"
+UNKNOWN_TOKEN = ""  # every token that there is has some length
+
+Act: TypeAlias = Callable[[Call], Response]
+"""Carries out a call and answers it."""
 
 
 class RouteId(StrEnum):
@@ -73,15 +87,25 @@ class FaultKind(StrEnum):
     REDIRECT = "redirect"
     WRONG_SHAPE = "wrong_shape"
     PHANTOM = "phantom"
+    STATUS_AFTER = "status_after"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a name
+    LATE_EFFECT = "late_effect"
+    EVENTUAL = "eventual"
+    DAMAGED = "damaged"
+    NAME_TAKEN = "name_taken"
 
 
+_STATUS: JsonObject = {
+    "status": {"type": "integer", "minimum": 400, "maximum": 599},
+    "code": {"type": "string", "default": "INJECTED_FAULT"},
+    "message": {"type": "string", "default": "Injected by a fault rule"},
+    "retryAfter": {"type": ["integer", "string"]},
+}
+_AFTER: JsonObject = {"type": "integer", "minimum": 1}
+_CREATES = [RouteId.CREATE_DATAMART.value, RouteId.CREATE_SEMANTIC_LAYER.value, RouteId.CREATE_EMBED.value]
 _ARGUMENTS: dict[FaultKind, JsonObject] = {
-    FaultKind.STATUS: {
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "code": {"type": "string", "default": "INJECTED_FAULT"},
-        "message": {"type": "string", "default": "Injected by a fault rule"},
-        "retryAfter": {"type": ["integer", "string"]},
-    },
+    FaultKind.STATUS: _STATUS,
+    FaultKind.STATUS_AFTER: _STATUS,
     FaultKind.THROTTLE: {
         "perSecond": {"type": "integer", "minimum": 1},
         "retryAfter": {"type": ["integer", "string"], "default": 1},
@@ -91,8 +115,20 @@ _ARGUMENTS: dict[FaultKind, JsonObject] = {
     FaultKind.WRONG_SHAPE: {"body": {}},
     # Only a delete can claim an effect that did not happen and be believed.
     FaultKind.PHANTOM: {"route": {"enum": [RouteId.DELETE_DATAMART.value]}},
+    FaultKind.LATE_EFFECT: {"after": _AFTER, "route": {"enum": [RouteId.DELETE_DATAMART.value, *_CREATES]}},
+    # Not of an embed: the ID that was answered would not be the one that it gets.
+    FaultKind.EVENTUAL: {"after": _AFTER, "route": {"enum": [RouteId.DELETE_DATAMART.value, *_CREATES[:2]]}},
+    FaultKind.DAMAGED: {
+        "path": {"type": "array", "minItems": 1, "items": {"type": ["string", "integer"]}},
+        "value": {},
+        "route": {"enum": _CREATES},
+    },
+    FaultKind.NAME_TAKEN: {
+        "lost": {"type": "boolean", "default": False},
+        "route": {"enum": [RouteId.CREATE_DATAMART.value]},
+    },
 }
-_OPTIONAL = {"code", "message", "retryAfter"}
+_OPTIONAL = {"code", "message", "retryAfter", "value", "lost"}
 
 
 def _rule_schema(kind: FaultKind) -> JsonObject:
@@ -157,11 +193,39 @@ class Rule:
         return False
 
 
+@dataclass
+class Pending:
+    """An effect that is still to come, when `after` more requests have been answered."""
+
+    after: int
+    effect: Callable[[], Response]
+
+
 class Faults:
     """The rules in force; the first that acts on a request wins."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
+        self._pending: list[Pending] = []
+
+    def answer(self, route: RouteId, act: Act, call: Call) -> Response:
+        """Return the answer to a request to `route`, as it is or as the rule makes it that acts on it."""
+        self._let_happen()
+        rule = self.rule_for(route)
+        if rule is None:
+            return act(call)
+        if rule.fault in {FaultKind.LATE_EFFECT, FaultKind.EVENTUAL}:
+            self._pending.append(Pending(rule.arguments["after"], lambda: act(call)))
+        return _spoilt(rule, act, call)
+
+    def _let_happen(self) -> None:
+        """Count a request, and let those effects happen whose time has come before it."""
+        due = [pending for pending in self._pending if pending.after == 0]
+        self._pending = [pending for pending in self._pending if pending.after > 0]
+        for pending in due:
+            pending.effect()
+        for pending in self._pending:
+            pending.after -= 1
 
     def replace(self, rules: Any) -> None:  # noqa: ANN401 - any JSON, which is then checked
         """Put a list of rules in the place of all others; raises `InvalidInputError`, which names the field."""
@@ -196,10 +260,8 @@ class Faults:
         return next((rule for rule in self._rules if rule.acts_on(route)), None)
 
 
-def spoilt(  # noqa: C901, PLR0911 - one short case per kind of fault
-    rule: Rule, act: Callable[[Organisation], Response], organisation: Organisation
-) -> Response:
-    """Return the answer that `rule` makes of a request, which `act` would carry out on the organisation."""
+def _spoilt(rule: Rule, act: Act, call: Call) -> Response:  # noqa: C901, PLR0911, PLR0912 - a short case each
+    """Return the answer that `rule` makes of a request, which `act` would carry out."""
     arguments = rule.arguments
     match rule.fault:
         case FaultKind.STATUS:
@@ -207,20 +269,34 @@ def spoilt(  # noqa: C901, PLR0911 - one short case per kind of fault
         case FaultKind.THROTTLE:
             if rule.throttles():
                 return _refusal(ApiError(429, "TOO_MANY_REQUESTS", "Slow down"), arguments)
-            return act(organisation)
+            return act(call)
         case FaultKind.REFUSED:
             return Cut()
         case FaultKind.LOST_ANSWER:
-            act(organisation)
+            act(call)
             return Cut()
         case FaultKind.SLOW:
-            return Late(act(organisation), arguments["seconds"])
+            return Late(act(call), arguments["seconds"])
         case FaultKind.BROKEN_JSON:
-            answer = act(organisation)
+            answer = act(call)
             half = bytes(answer.body)[: len(answer.body) // 2]
             return Response(half, answer.status_code, media_type=answer.media_type)
         case FaultKind.PHANTOM:
-            return act(copy.deepcopy(organisation))
+            return act(_in_vain(call))
+        case FaultKind.STATUS_AFTER:
+            act(call)
+            return _refusal(ApiError(arguments["status"], arguments["code"], arguments["message"]), arguments)
+        case FaultKind.TOKEN_REFUSED:
+            return act(replace(call, token=UNKNOWN_TOKEN))
+        case FaultKind.LATE_EFFECT:
+            return Cut()
+        case FaultKind.EVENTUAL:
+            return act(_in_vain(call))
+        case FaultKind.DAMAGED:
+            return act(replace(call, body=_damaged(call.body, arguments)))
+        case FaultKind.NAME_TAKEN:
+            _take_name(call)
+            return Cut() if arguments["lost"] else act(call)
         case FaultKind.HTML:
             return HTMLResponse("<!doctype html><title>Databrain</title><p>Please sign in.</p>")
         case FaultKind.REDIRECT:
@@ -229,6 +305,42 @@ def spoilt(  # noqa: C901, PLR0911 - one short case per kind of fault
             return JSONResponse(arguments["body"])
         case FaultKind.ENDLESS:
             return StreamingResponse(_endless(), media_type="application/json")
+
+
+def _in_vain(call: Call) -> Call:
+    """Return a call whose effect nobody sees."""
+    return replace(call, organisation=copy.deepcopy(call.organisation))
+
+
+def _damaged(body: object, arguments: JsonObject) -> object:
+    """Return a body with what is at `path` taken out, or replaced; the body itself where nothing is there."""
+    damaged: Any = copy.deepcopy(body)
+    *steps, last = arguments["path"]
+    place = damaged
+    try:
+        for step in steps:
+            place = place[step]
+        if "value" in arguments:
+            place[last] = arguments["value"]
+        else:
+            del place[last]
+    except (KeyError, IndexError, TypeError):
+        return body
+    return damaged
+
+
+def _take_name(call: Call) -> None:
+    """Let somebody else create a datamart of the name that the body asks for, if it is one and free."""
+    body, organisation = call.body, call.organisation
+    name = body.get("name") if isinstance(body, dict) else None
+    if isinstance(name, str) and name and name not in organisation.datamarts and organisation.datasources:
+        columns = [{"columnName": "id", "datatype": "integer"}]
+        somebody_elses = {
+            "name": name,
+            "companyIntegration": {"name": min(organisation.datasources)},
+            "datamartTables": [{"tableName": "not_yours", "datamartTableColumns": columns}],
+        }
+        organisation.put_datamart(datamart_of(somebody_elses, organisation))
 
 
 def _refusal(error: ApiError, arguments: JsonObject) -> Response:

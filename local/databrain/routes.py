@@ -1,7 +1,6 @@
 """Databrain's routes, in the current and the legacy form, and which token each of them takes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -9,8 +8,8 @@ from starlette.routing import Route
 
 from local.databrain import api, embedding, workspaces
 from local.databrain.api import Action, Call
-from local.databrain.faults import RouteId, spoilt
-from local.databrain.organisation import Organisation, TokenKind
+from local.databrain.faults import RouteId
+from local.databrain.organisation import TokenKind
 from local.databrain.refusals import ApiError
 from local.databrain.state import Databrain
 
@@ -74,6 +73,13 @@ def _route(
 ) -> Route:
     """Return a Starlette route; `refuse` raises `ApiError` for a token of the wrong kind, `headers` go with a 200."""
 
+    def act(call: Call) -> Response:
+        try:
+            refuse(call.organisation.token_kind(call.token))
+            return JSONResponse(action(call), headers=headers(call))
+        except ApiError as error:
+            return JSONResponse(error.envelope(), error.status)
+
     async def endpoint(request: Request) -> Response:
         databrain: Databrain = request.app.state.databrain
         is_json = request.headers.get("Content-Type", "").startswith("application/json")
@@ -84,15 +90,7 @@ def _route(
             body=request.state.body if is_json else None,
         )
 
-        def act(organisation: Organisation) -> Response:
-            try:
-                refuse(organisation.token_kind(call.token))
-                return JSONResponse(action(replace(call, organisation=organisation)), headers=headers(call))
-            except ApiError as error:
-                return JSONResponse(error.envelope(), error.status)
-
-        rule = databrain.faults.rule_for(route)
-        return act(databrain.organisation) if rule is None else spoilt(rule, act, databrain.organisation)
+        return databrain.faults.answer(route, act, call)
 
     return Route(path, endpoint, methods=[method])
 

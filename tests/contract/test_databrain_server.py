@@ -922,6 +922,23 @@ class TestFaults:
             ([{"fault": "redirect", "route": "*"}], "rules[0] must contain ['location'] properties"),
             ([{"fault": "wrong_shape", "route": "*"}], "rules[0] must contain ['body'] properties"),
             ([{"fault": "phantom", "route": "*"}], "rules[0].route must be one of ['delete_datamart']"),
+            ([{"fault": "status_after", "route": "*"}], "rules[0] must contain ['status'] properties"),
+            (
+                [{"fault": "late_effect", "route": "*", "after": 1}],
+                "rules[0].route must be one of ['delete_datamart', ",
+            ),
+            (
+                [{"fault": "late_effect", "route": "create_embed", "after": 0}],
+                "rules[0].after must be bigger than or equal to 1",
+            ),
+            ([{"fault": "eventual", "route": "create_embed", "after": 1}], "rules[0].route must be one of ['delete_d"),
+            ([{"fault": "damaged", "route": "create_embed"}], "rules[0] must contain ['path'] properties"),
+            ([{"fault": "damaged", "route": "*", "path": ["a"]}], "rules[0].route must be one of ['create_datamart', "),
+            (
+                [{"fault": "damaged", "route": "create_embed", "path": []}],
+                "rules[0].path must contain at least 1 items",
+            ),
+            ([{"fault": "name_taken", "route": "*"}], "rules[0].route must be one of ['create_datamart']"),
             ([{"fault": "html", "route": "*", "times": 0}], "rules[0].times must be bigger than or equal to 1"),
             ([{"fault": "html", "route": "*", "skip": "1"}], "rules[0].skip must be integer"),
         ],

@@ -15,7 +15,7 @@ from local.databrain.seed import organisation_of
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.databrain.validation import InvalidInputError
-from tests.contract.databrain_calls import bearer, error_of, names_in
+from tests.contract.databrain_calls import bearer, error_of, names_in, put_faults
 
 JsonObject = dict[str, Any]
 
@@ -26,6 +26,7 @@ INTRANET_KEY = "key-of-the-intranet"
 
 DATAMARTS = "/api/v2/data-app/datamarts"
 DATAMART = "/api/v2/data-app/datamart"
+SEMANTIC_LAYER = "/api/v2/data-app/datamarts/semantic-layer"
 EMBEDS = "/api/v2/data-app/embeds"
 EXPORT = "/api/v2/data-app/embeds/export"
 LEGACY_CREATE_EMBED = "/api/v2/dataApp/embed/create"
@@ -854,8 +855,8 @@ class TestDeletions:
     def test_what_went_is_kept(self, client: httpx.Client) -> None:
         """A deletion keeps the datamart with its semantic layer, and the embeds of all data apps, as they were."""
         layer = {"datamartName": "returns", "tables": [{"name": "orders", "description": "One row per return"}]}
-        client.post("/api/v2/data-app/datamarts/semantic-layer", json=layer)
-        shown = client.get("/api/v2/data-app/datamarts/semantic-layer", params={"datamartName": "returns"}).json()
+        client.post(SEMANTIC_LAYER, json=layer)
+        shown = client.get(SEMANTIC_LAYER, params={"datamartName": "returns"}).json()
         returns, loose = client.get(DATAMARTS).json()["data"][1], embeds_of(client, "Intranet")["loose"]
         board = embeds_of(client)["board"]
         client.delete(DATAMART, params={"datamartName": "returns"})
@@ -883,6 +884,234 @@ class TestDeletions:
         databrain.organisation = organisation_of(seed(keepsEmbeds=True))
         client.delete(DATAMART, params={"datamartName": "sales"})
         assert client.get("/_control/deletions").json()[0]["embeds"] == []
+
+
+def create_request(name: str = "new") -> JsonObject:
+    """A Create Datamart of two tables."""
+    columns = [{"name": "id"}, {"name": "total"}]
+    tables = [{"schemaName": "public", "name": "orders", "clientColumn": "tenant_id", "columns": columns}]
+    return {"name": name, "datasourceName": "warehouse", "tableList": tables, "tenancySettings": tenancy("TABLE")}
+
+
+def layer_request(name: str = "returns") -> JsonObject:
+    """A Create Semantic Layer."""
+    return {"datamartName": name, "tables": [{"name": "orders", "description": "One row per order"}]}
+
+
+# One request to each route that creates something, with the token that it takes.
+CREATES: dict[str, tuple[str, JsonObject, str]] = {
+    "create_datamart": (DATAMARTS, create_request(), SERVICE),
+    "create_semantic_layer": (SEMANTIC_LAYER, layer_request(), SERVICE),
+    "create_embed": (EMBEDS, dashboard_request(), PORTAL_KEY),
+}
+
+
+def create(client: httpx.Client, route: str) -> httpx.Response:
+    """The answer to the request of a route that creates something."""
+    path, body, token = CREATES[route]
+    return client.post(path, json=body, headers=bearer(token))
+
+
+def created(databrain: Databrain, route: str) -> bool:
+    """Whether what that request creates is there."""
+    organisation = databrain.organisation
+    return {
+        "create_datamart": "new" in organisation.datamarts,
+        "create_semantic_layer": organisation.datamarts["returns"].semantic_layer is not None,
+        "create_embed": len(organisation.data_apps["Portal & more"].embeds) == 4,
+    }[route]
+
+
+class TestFaults:
+    """What can go wrong with a restore."""
+
+    @pytest.mark.parametrize("route", CREATES)
+    def test_without_a_fault_it_is_created(self, databrain: Databrain, client: httpx.Client, route: str) -> None:
+        """The requests of these tests create something."""
+        assert not created(databrain, route)
+        assert create(client, route).status_code == 200
+        assert created(databrain, route)
+
+    @pytest.mark.parametrize("route", CREATES)
+    @pytest.mark.parametrize(("kind", "happens"), [("lost_answer", True), ("refused", False)])
+    def test_a_create_without_an_answer(
+        self, databrain: Databrain, client: httpx.Client, route: str, kind: str, *, happens: bool
+    ) -> None:
+        """Each create can lose its answer, after the effect or before it."""
+        put_faults(client, {"route": route, "fault": kind})
+        with pytest.raises(httpx.RemoteProtocolError):
+            create(client, route)
+        assert created(databrain, route) is happens
+
+    @pytest.mark.parametrize("route", CREATES)
+    def test_an_error_after_the_effect(self, databrain: Databrain, client: httpx.Client, route: str) -> None:
+        """Each create can have its effect and be answered with an error."""
+        put_faults(client, {"route": route, "fault": "status_after", "status": 504, "code": "LATE", "retryAfter": 3})
+        answer = create(client, route)
+        assert error_of(answer) == (504, "LATE", "Injected by a fault rule")
+        assert answer.headers["Retry-After"] == "3"
+        assert created(databrain, route)
+
+    @pytest.mark.parametrize("route", CREATES)
+    def test_a_late_create(self, databrain: Databrain, client: httpx.Client, route: str) -> None:
+        """The connection is cut, and the effect is there for the third request after it, whatever that asks for."""
+        put_faults(client, {"route": route, "fault": "late_effect", "after": 2, "times": 1})
+        with pytest.raises(httpx.RemoteProtocolError):
+            create(client, route)
+        client.delete("/_control/faults")
+        for _ in range(2):
+            client.get(DATASOURCES)
+            assert not created(databrain, route)
+        client.get(DATASOURCES)
+        assert created(databrain, route)
+
+    def test_a_late_delete(self, databrain: Databrain, client: httpx.Client) -> None:
+        """A delete can be late as a create can."""
+        put_faults(client, {"route": "delete_datamart", "fault": "late_effect", "after": 1})
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.delete(DATAMART, params={"datamartName": "sales"})
+        assert "sales" in names_in(client.get(DATAMARTS))
+        assert "sales" not in names_in(client.get(DATAMARTS))
+        assert len(databrain.organisation.deletions) == 1
+
+    @pytest.mark.parametrize("route", ["create_datamart", "create_semantic_layer"])
+    def test_a_create_that_is_seen_later(self, databrain: Databrain, client: httpx.Client, route: str) -> None:
+        """The answer is the normal one, and the next request does not see what was created."""
+        put_faults(client, {"route": route, "fault": "eventual", "after": 1, "times": 1})
+        answer = create(client, route)
+        assert (answer.status_code, answer.json()["id"]) == (200, {"create_datamart": "new"}.get(route, "returns"))
+        client.get(DATASOURCES)
+        assert not created(databrain, route)
+        client.get(DATASOURCES)
+        assert created(databrain, route)
+
+    def test_a_late_create_finds_the_name_taken(self, databrain: Databrain, client: httpx.Client) -> None:
+        """A late create is refused like any other where somebody took the name meanwhile."""
+        put_faults(client, {"route": "create_datamart", "fault": "late_effect", "after": 1, "times": 1})
+        with pytest.raises(httpx.RemoteProtocolError):
+            create(client, "create_datamart")
+        client.put("/_control/datamarts/new", json=datamart("new", createdAt="2025-01-01T00:00:00Z"))
+        for _ in range(2):
+            client.get(DATASOURCES)
+        assert databrain.organisation.datamarts["new"].created_at == "2025-01-01T00:00:00Z"
+
+    def test_a_datamart_that_lost_a_column(self, client: httpx.Client) -> None:
+        """The answer is that of a normal create, and a column is missing."""
+        rule = {"route": "create_datamart", "fault": "damaged", "path": ["tableList", 0, "columns", -1]}
+        put_faults(client, rule)
+        answer = create(client, "create_datamart")
+        assert (answer.status_code, answer.json()) == (200, {"id": "new", "error": None})
+        table = client.get(DATAMARTS).json()["data"][-1]["datamartTables"][0]
+        assert [column["columnName"] for column in table["datamartTableColumns"]] == ["id"]
+        assert client.get("/_control/faults").json() == [rule | {"times": None, "skip": 0}]
+
+    def test_a_layer_that_lost_a_description(self, client: httpx.Client) -> None:
+        """A semantic layer can be damaged as a datamart can."""
+        path = ["tables", 0, "description"]
+        put_faults(client, {"route": "create_semantic_layer", "fault": "damaged", "path": path})
+        assert create(client, "create_semantic_layer").json() == {"id": "returns"}
+        layer = client.get(SEMANTIC_LAYER, params={"datamartName": "returns"}).json()["data"]
+        assert layer["tables"][0]["description"] is None
+
+    def test_an_embed_that_allows_more(self, client: httpx.Client) -> None:
+        """With a `value` the place in the body is that, and need not have been there."""
+        path = ["accessSettings", "isAllowUnderlyingData"]
+        put_faults(client, {"route": "create_embed", "fault": "damaged", "path": path, "value": True})
+        assert path[1] not in dashboard_request()["accessSettings"]
+        assert made_by(client, dashboard_request())["accessSettings"][path[1]] is True
+
+    @pytest.mark.parametrize(
+        "path", [["nothing", 0], ["tableList", 7, "name"], ["name", "x"], ["name", 0], ["tableList", "x"]]
+    )
+    @pytest.mark.parametrize("value", [{}, {"value": 1}])
+    def test_what_is_not_there_is_not_damaged(
+        self, databrain: Databrain, client: httpx.Client, path: list[str | int], value: JsonObject
+    ) -> None:
+        """A request without the place that a rule names is carried out as it is."""
+        put_faults(client, {"route": "create_datamart", "fault": "damaged", "path": path, **value})
+        assert create(client, "create_datamart").status_code == 200
+        assert created(databrain, "create_datamart")
+
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_a_name_that_is_taken_meanwhile(self, databrain: Databrain, client: httpx.Client, *, lost: bool) -> None:
+        """Somebody else's datamart is there before the create, which is refused or gets no answer."""
+        put_faults(client, {"route": "create_datamart", "fault": "name_taken", "lost": lost})
+        if lost:
+            with pytest.raises(httpx.RemoteProtocolError):
+                create(client, "create_datamart")
+        else:
+            refused = create(client, "create_datamart")
+            assert error_of(refused) == (400, "INVALID_REQUEST_BODY", "Datamart name already exists")
+        item = client.get(DATAMARTS).json()["data"][-1]
+        assert (item["name"], item["datamartTables"][0]["tableName"]) == ("new", "not_yours")
+        create(client, "create_semantic_layer")
+        assert len(databrain.organisation.datamarts) == 4
+
+    @pytest.mark.parametrize("body", [None, [], {}, {"name": 7}, {"name": ""}, {"name": "sales"}])
+    def test_a_name_that_cannot_be_taken(self, databrain: Databrain, client: httpx.Client, body: object) -> None:
+        """Nobody creates anything for a request that names nothing, or a datamart that is there."""
+        before = dict(databrain.organisation.datamarts)
+        put_faults(client, {"route": "create_datamart", "fault": "name_taken"})
+        assert client.post(DATAMARTS, json=body).status_code == 400
+        assert databrain.organisation.datamarts == before
+
+    @pytest.mark.parametrize(
+        ("route", "method", "path", "token"),
+        [
+            ("create_embed", "POST", EMBEDS, PORTAL_KEY),
+            ("create_embed", "POST", LEGACY_CREATE_EMBED, PORTAL_KEY),
+            ("export_embed", "GET", EXPORT, PORTAL_KEY),
+            ("fetch_metrics", "GET", METRICS, PORTAL_KEY),
+            ("fetch_metrics", "POST", LEGACY_METRICS, PORTAL_KEY),
+            ("create_guest_token", "POST", GUEST_TOKEN, PORTAL_KEY),
+            ("list_embeds", "GET", EMBEDS, PORTAL_KEY),
+            ("create_datamart", "POST", DATAMARTS, SERVICE),
+            ("list_datasources", "GET", DATASOURCES, SERVICE),
+            ("list_workspaces", "GET", WORKSPACES, SERVICE),
+            ("update_workspace", "PUT", WORKSPACES, SERVICE),
+            ("list_workspace_dashboards", "POST", DASHBOARDS, SERVICE),
+        ],
+    )
+    def test_a_token_that_is_refused(
+        self, client: httpx.Client, route: str, method: str, path: str, token: str
+    ) -> None:
+        """A good token gets the very answer that a route gives to one it does not know, and from no other route."""
+        asked: JsonObject = {"params": {"embedId": "board"}, "json": {"embedId": "board"}}
+        unknown = client.request(method, path, headers=bearer("unknown"), **asked)
+        put_faults(client, {"route": route, "fault": "token_refused"})
+        refused = client.request(method, path, headers=bearer(token), **asked)
+        assert (refused.status_code, refused.json()) == (unknown.status_code, unknown.json())
+        assert refused.status_code in {400, 401}
+        put_faults(client, {"route": "list_api_tokens", "fault": "token_refused"})
+        again = client.request(method, path, headers=bearer(token), **asked)
+        assert (again.status_code, again.text) != (refused.status_code, refused.text)
+
+    @pytest.mark.parametrize(
+        ("route", "calls"),
+        [
+            ("create_embed", [("POST", EMBEDS), ("POST", LEGACY_CREATE_EMBED)]),
+            ("export_embed", [("GET", EXPORT)]),
+            ("fetch_metrics", [("GET", METRICS), ("POST", LEGACY_METRICS)]),
+            ("create_guest_token", [("POST", GUEST_TOKEN)]),
+            ("list_datasources", [("GET", DATASOURCES)]),
+            ("list_workspaces", [("GET", WORKSPACES)]),
+            ("update_workspace", [("PUT", WORKSPACES)]),
+            ("list_workspace_dashboards", [("POST", DASHBOARDS)]),
+            ("list_embeds", [("GET", EMBEDS)]),
+        ],
+    )
+    def test_a_rule_is_for_one_route_in_both_forms(
+        self, client: httpx.Client, route: str, calls: list[tuple[str, str]]
+    ) -> None:
+        """A rule acts on its route in each form, and on no other."""
+        everything = [
+            *(("GET", path) for path in (EMBEDS, EXPORT, METRICS, DATASOURCES, WORKSPACES, DATAMARTS)),
+            *(("POST", path) for path in (EMBEDS, LEGACY_CREATE_EMBED, LEGACY_METRICS, GUEST_TOKEN, DASHBOARDS)),
+            ("PUT", WORKSPACES),
+        ]
+        put_faults(client, {"route": route, "fault": "status", "status": 599})
+        hit = [call for call in everything if client.request(*call).status_code == 599]
+        assert sorted(hit) == sorted(calls)
 
 
 class TestSeed:
