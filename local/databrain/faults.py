@@ -13,19 +13,22 @@ A rule is a JSON object `{"route", "fault", "times", "skip", ...}` plus the argu
     slow           the effect happens at once, the normal answer comes `seconds` later
     broken_json    the effect happens, the JSON of the answer breaks off half-way
     phantom        the normal answer to a delete, of which nothing happened
-    damaged        the normal answer to a create, in whose body the thing at `path` was missing, or was `value` if given
-    name_taken     somebody else creates a datamart of the name first, which the normal answer to the create then tells;
-                   where `lost` is true, the connection is cut instead
+    damaged        a create is carried out without the part of its body at `path`, or with `value` there if one is
+                   given, and gets the normal answer
+    name_taken     somebody else creates a datamart of that name first, so that the create is refused; where `lost` is
+                   true, the connection is cut instead
     html           200 with a page of HTML instead of the normal answer
     redirect       302 to `location` instead of the normal answer
     wrong_shape    200 with the JSON `body` instead of the normal answer
     endless        200 with a body that never ends, instead of the normal answer
 
-Where it says "instead", the effect does not happen. A `path` is a list of keys and positions, such as `["tableList", 0,
-"columns", -1]`; a body that has no such place is not damaged. What somebody else created has one table, `not_yours`.
-Effects that are still to come outlive the rules. A rule lets the first `skip` requests to its route pass (0 where
+Where it says "instead", the effect does not happen. A rule lets the first `skip` requests to its route pass (0 where
 left out), acts on the next `times` (all, where null or left out), whatever their token, and is then spent. The first
 rule that acts on a request is the only one that does.
+
+A `path` is a list of keys and positions, such as `["tableList", 0, "columns", -1]`; a body without such a part is
+carried out as it is. The datamart of `name_taken` has one table, `not_yours`. An effect that is still to come happens
+also where the rules have been replaced meanwhile.
 """
 
 import asyncio

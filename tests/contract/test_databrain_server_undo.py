@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from local.databrain.organisation import ConnectionType
-from local.databrain.seed import organisation_of
+from local.databrain.seed import organisation_of, read_seed
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.databrain.validation import InvalidInputError
 from tests.contract.databrain_calls import bearer, error_of, names_in, put_faults
+from tests.contract.hostile_names import HOSTILE_NAMES
 
 JsonObject = dict[str, Any]
 
@@ -588,6 +589,30 @@ class TestCreateEmbed:
         """The legacy form knows the fields of its time only, and answers 400 to all that it refuses."""
         answer = client.post(LEGACY_CREATE_EMBED, json=legacy_request(**change), headers=bearer(PORTAL_KEY))
         assert error_of(answer) == error
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_hostile_names_work_on_every_route(self, databrain: Databrain, client: httpx.Client, name: str) -> None:
+        """Any text can be the name of what an embed is made of, and its ID, and passes unchanged."""
+        app = {"name": name, "tokens": [{"key": PORTAL_KEY}]}
+        workspace = {"name": name, "dashboards": [{"dashboardId": name}]}
+        databrain.organisation = organisation_of(
+            seed(embedIdsOfDashboards=True)
+            | {"datamarts": [datamart(name)], "dataApps": [app], "workspaces": [workspace]}
+        )
+        request = {"embedType": "dashboard", "dashboardId": name, "workspaceName": name, "name": name}
+        assert (
+            names_in(client.get(WORKSPACES))
+            == names_in(client.post(DASHBOARDS, json={"workspaceName": name}))
+            == [name]
+        )
+        answer = client.post(
+            EMBEDS, json=request | {"accessSettings": {"datamartName": name}}, headers=bearer(PORTAL_KEY)
+        )
+        assert answer.json()["id"] == name
+        exported = client.get(EXPORT, params={"embedId": name}, headers=bearer(PORTAL_KEY))
+        assert [exported.json()["_meta"][key] for key in ("embedId", "name", "dashboardId")] == [name] * 3
+        token = guest_token(client, guest_request(name, dataAppName=name, clientId=name))
+        assert why_not(client, token, name) is None
 
     @pytest.mark.parametrize("token", [SERVICE, EXPIRED_KEY, "unknown"])
     @pytest.mark.parametrize(("path", "status"), [(EMBEDS, 401), (LEGACY_CREATE_EMBED, 400)])
@@ -1186,3 +1211,14 @@ class TestSeed:
                 del embed["dataAppName"]
         again, before = organisation_of(given), databrain.organisation
         assert [app.embeds for app in again.data_apps.values()] == [app.embeds for app in before.data_apps.values()]
+
+    def test_the_sample_can_be_restored(self) -> None:
+        """Each embed of the sample shows a dashboard of a workspace, and Create Embed would make it again."""
+        organisation = organisation_of(read_seed())
+        assert organisation.options == organisation_of(read_seed() | {"server": {}}).options
+        for app in [*organisation.data_apps.values()]:
+            for embed in app.embeds:
+                settings = {"datamartName": embed.datamart, **embed.access_settings}
+                request = {"embedType": embed.embed_type, "dashboardId": embed.target, "workspaceName": embed.workspace}
+                organisation.create_embed(app, request | {"accessSettings": settings}, legacy=False)
+                assert organisation.data_apps[app.name].embeds[-1].access_settings == embed.access_settings
