@@ -797,6 +797,27 @@ def test_another_content_is_kept_as_a_date_meanwhile(world: World) -> None:
     assert world.timers.standing == {}
 
 
+@pytest.mark.parametrize("retire_at", [DATE, START], ids=["far", "due"])
+def test_redriven_beside_a_date_of_another_content(world: World, retire_at: datetime) -> None:
+    """A redrive hands on the request that owns the intent, and not the date that another one has left beside it."""
+    other = dated(retire_at, "other", reason="another reason") | {
+        "time": format_timestamp(START + timedelta(seconds=1))
+    }
+
+    def ask() -> None:
+        world.clock.advance(2)
+        world.schedule_alongside(other)
+
+    failing = FailAt("databrain.list_datamarts", DatabrainUnavailable("HTTP 503"))
+    with pytest.raises(DatabrainUnavailable):
+        world.deliver(requested(), Meanwhile("coordination.reserve", ask), failing)
+    world.outbox.sent.clear()
+
+    assert world.schedule(requested()) == {}
+    [(body, _)] = world.outbox.sent
+    assert world.deliver(body)["outcome"] == "deleted"
+
+
 KINDS: dict[str, Parsed] = {"real": {}, "dry run": {"dryRun": True}, "plan": {"planId": "0" * 64}, "absent": {}}
 
 

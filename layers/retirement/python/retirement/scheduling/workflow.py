@@ -22,6 +22,7 @@ from retirement.delivery.endings import (
 from retirement.delivery.intake import parse_asked, require_environment
 from retirement.errors import AttemptInterrupted, InvalidRequest
 from retirement.outcomes import Outcome, Reason
+from retirement.record.intents import Intent
 from retirement.record.keys import cancellation_failure_file_name, reminder_file_name, schedule_file_name
 from retirement.record.record import Record
 from retirement.record.schedules import Schedule
@@ -91,6 +92,10 @@ def _set_date(attempt: _Attempt) -> Document:
     _require_environment(record, attempt)
     attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
+    if record.intent is not None and record.date is not None and _is_of_another(record.date, record.intent):
+        require_same_request(attempt.request, record.intent.content_hash)
+        _hand_on(attempt.delivery.body, attempt.ports.clock.now(), attempt)
+        return {}
     before, current = record.date, _with_this(record, attempt)
     is_new = before is None or current.number > before.number
     _set_timers(current, attempt)
@@ -125,6 +130,11 @@ def _ended(record: Record, attempt: _Attempt) -> Document | None:
     if ended is None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     return ended
+
+
+def _is_of_another(date: Schedule, intent: Intent) -> bool:
+    """A date that was stored too late: another request had read that there is none, and has set out to delete."""
+    return date.kept.content_hash != intent.content_hash
 
 
 def _with_this(record: Record, attempt: _Attempt) -> Schedule:
@@ -179,7 +189,7 @@ def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
     if _is_soon(standing.retire_at, attempt):
         if standing.number > 1:
             _clear_timers(attempt)
-        _hand_on(standing, attempt)
+        _hand_on(standing.event, standing.retire_at, attempt)
         return
     remind_at = _remind_at(standing, attempt)
     if remind_at is not None and not _is_soon(remind_at, attempt):
@@ -188,7 +198,7 @@ def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
         timers.clear(Timer.REMIND, asked)
     timers.set(Timer.RETIRE, asked, standing.retire_at, standing.event)
     if _is_soon(standing.retire_at, attempt, within=timedelta()):  # it was slow
-        _hand_on(standing, attempt)
+        _hand_on(standing.event, standing.retire_at, attempt)
 
 
 def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
@@ -196,10 +206,10 @@ def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
         attempt.ports.timers.clear(timer, attempt.request)
 
 
-def _hand_on(standing: Schedule, attempt: _Attempt) -> None:
+def _hand_on(event: str, due_at: datetime, attempt: _Attempt) -> None:
     """Send the event to the retire function, to be received when it is due."""
-    left = standing.retire_at - attempt.ports.clock.now()
-    attempt.ports.outbox.send(standing.event, max(0, ceil(left.total_seconds())))
+    left = due_at - attempt.ports.clock.now()
+    attempt.ports.outbox.send(event, max(0, ceil(left.total_seconds())))
     attempt.ports.telemetry.step("hand on")
 
 
