@@ -1,6 +1,7 @@
 """What the user sets and gets back: design of the stack's interface, name by name."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from retirement.environment import read_settings
 from retirement.retiring.settings import RetireSettings
 
 Node = dict[str, Any]
+Properties = Callable[[str], Node]
 
 REQUIRED = object()
 DEFAULTS = {
@@ -343,9 +345,19 @@ def test_outputs(written: Node) -> None:
 @pytest.mark.parametrize(
     ("function", "variables"), [("RetireFunction", VARIABLES), ("ScheduleFunction", SCHEDULE_VARIABLES)]
 )
-def test_environment_variables(written: Node, function: str, variables: Variables) -> None:
+def test_environment_variables(properties: Properties, function: str, variables: Variables) -> None:
     """A function's environment holds its settings and nothing else."""
-    assert written["Resources"][function]["Properties"]["Environment"]["Variables"] == variables
+    assert properties(function)["Environment"]["Variables"] == variables
+
+
+def test_shared_settings_are_written_once(written: Node) -> None:
+    """A function names what is its own and repeats nothing that `Globals` sets, but may have more time."""
+    shared = written["Globals"]["Function"]
+    for resource in written["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            own = resource["Properties"]
+            assert own.keys() & shared.keys() <= {"Environment", "Timeout"}
+            assert not own["Environment"]["Variables"].keys() & shared["Environment"]["Variables"].keys()
 
 
 # Characters: what a pattern says, and the longest names that CloudFormation gives (a stack's has 128 characters).
@@ -367,7 +379,7 @@ LONGEST = {
 
 
 @pytest.mark.parametrize("function", ["RetireFunction", "ScheduleFunction", "SweepFunction", "WebhookFunction"])
-def test_every_environment_fits(written: Node, function: str) -> None:
+def test_every_environment_fits(written: Node, properties: Properties, function: str) -> None:
     """Whatever the parameters are within their bounds, a function's variables fit into Lambda's 4 KB, as JSON even."""
 
     def longest(value: Any) -> int:  # noqa: ANN401  # a value of the template
@@ -381,7 +393,7 @@ def test_every_environment_fits(written: Node, function: str) -> None:
             return len(str(parameter["MaxValue"]))
         return max(map(len, parameter["AllowedValues"])) if "AllowedValues" in parameter else LONGEST[name]
 
-    variables = written["Resources"][function]["Properties"]["Environment"]["Variables"]
+    variables = properties(function)["Environment"]["Variables"]
     assert sum(len(f'"{name}":"",') + longest(value) for name, value in variables.items()) <= 4096
 
 

@@ -76,9 +76,9 @@ def test_the_function(properties: Properties) -> None:
     assert "ReservedConcurrentExecutions" not in sweep
 
 
-def test_environment_variables(written: Node) -> None:
+def test_environment_variables(properties: Properties) -> None:
     """The function's environment holds its settings and nothing else."""
-    assert written["Resources"]["SweepFunction"]["Properties"]["Environment"]["Variables"] == VARIABLES
+    assert properties("SweepFunction")["Environment"]["Variables"] == VARIABLES
 
 
 def test_defaults_are_settings(written: Node) -> None:

@@ -70,10 +70,9 @@ def test_the_function(properties: Properties) -> None:
     assert not {"PackageType", "SnapStart", "ReservedConcurrentExecutions", "VpcConfig"} & webhook.keys()
 
 
-def test_environment_variables(written: Node) -> None:
+def test_environment_variables(written: Node, properties: Properties) -> None:
     """The function's environment holds its settings and nothing else, and they are settings that it accepts."""
-    variables = written["Resources"]["WebhookFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables == VARIABLES
+    assert properties("WebhookFunction")["Environment"]["Variables"] == VARIABLES
     defaults = {name: str(parameter.get("Default")) for name, parameter in written["Parameters"].items()}
     given = defaults | {"WebhookSecretArn": SECRET_ARN}
     environment = {name: value if isinstance(value, str) else given[value["Ref"]] for name, value in VARIABLES.items()}
