@@ -167,10 +167,10 @@ def test_business_comes_first(widgets: list[Node]) -> None:
     assert [widget["properties"].get("title") for widget in widgets] == [
         None,
         "Retirements by outcome",
-        "Not carried out, and why",
-        "Failures waiting to be sent again",
+        "Blocked, rejected and failed, by reason",
+        "Abandoned requests in Failures",
         "Age of the oldest request",
-        "Requests",
+        "Requests in the queues",
         "Alarms",
         None,
         "Duration of an attempt",

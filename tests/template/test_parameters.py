@@ -160,11 +160,11 @@ def test_parameters_stay_parameters(written: Node) -> None:
 
 
 def test_every_parameter_is_explained(written: Node) -> None:
-    """Every parameter says what it is for, and every pattern and bound what it wants."""
+    """Every parameter says what it is for, and every bound continues "failed to satisfy constraint: ..."."""
     for name, parameter in written["Parameters"].items():
         assert parameter["Description"], name
         if {"AllowedPattern", "MinValue", "MaxValue"} & parameter.keys():
-            assert parameter["ConstraintDescription"], name
+            assert parameter["ConstraintDescription"].startswith("must be "), name
 
 
 def test_every_parameter_has_its_group(written: Node) -> None:

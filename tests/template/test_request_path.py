@@ -110,7 +110,7 @@ def test_nobody_else_sends_where_senders_are_named(deployed: Node, queue: str) -
     assert (condition, otherwise) == ("HasQueueSenders", {"Ref": "AWS::NoValue"})
     senders = {"Fn::Split": [",", {"Fn::Sub": "${TimerRole.Arn},${ScheduleFunctionRole.Arn},${QueueSenderArns}"}]}
     assert denied == {
-        "Sid": "NobodyElseSends",
+        "Sid": "DenyOtherSenders",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "sqs:SendMessage",
