@@ -167,7 +167,10 @@ def test_signed_otherwise(sender: Sender, bus: Listener, change: dict[str, Any])
     ("data", "complaint"),
     [
         (data_for("sales", dryRum=True), 'data must not have the unknown field "dryRum" (did you mean dryRun?)'),
-        (data_for("sales", backup="yes"), "data.backup must be true or false: export the configuration to S3 first"),
+        (
+            data_for("sales", backup="yes"),
+            "data.backup must be true or false: whether to store a backup in S3 before the deletion",
+        ),
         (data_for("sales", environment="prod"), "data.environment is \"prod\", and this stack's is 'dev'"),
         (data_for("sales", retireAt="2099-01-01T00:00:00Z"), "data.retireAt must be at most 366 days ahead"),
     ],

@@ -296,10 +296,10 @@ def test_unknown_fields() -> None:
     [
         ({"id": ...}, "the event must have the field id"),
         ({"id": "", "time": ...}, "the event must have the field time"),
-        ({"id": ""}, "id must be a text of 1 to 1,024 characters"),
-        ({"id": 7}, "id must be a text of 1 to 1,024 characters"),
-        ({"id": "\ud800"}, "id must be a text of 1 to 1,024 characters"),
-        ({"id": "x" * 1_025}, "id must be a text of 1 to 1,024 characters"),
+        ({"id": ""}, "id must be a string of 1 to 1,024 characters"),
+        ({"id": 7}, "id must be a string of 1 to 1,024 characters"),
+        ({"id": "\ud800"}, "id must be a string of 1 to 1,024 characters"),
+        ({"id": "x" * 1_025}, "id must be a string of 1 to 1,024 characters"),
         ({"time": "noon"}, "time must be an RFC 3339 time"),
         ({"time": "2026-02-30T12:00:00Z"}, "time must be an RFC 3339 time"),
         ({"time": None}, "time must be an RFC 3339 time"),
@@ -335,7 +335,7 @@ def test_no_object(body: str) -> None:
     [
         (["a", 5], "detail.reviewedEmbeds.1 must be an embed ID"),
         ([""], "detail.reviewedEmbeds.0 must be an embed ID"),
-        (["e"] * 1_001, "detail.reviewedEmbeds must be at most 1,000 embed IDs"),
+        (["e"] * 1_001, "detail.reviewedEmbeds must be a list of at most 1,000 embed IDs"),
     ],
 )
 def test_reviewed_embeds(embeds: list[object], message: str) -> None:
@@ -441,7 +441,7 @@ ATTACKS: dict[str, tuple[str, str, str]] = {
         '"detail": [{}], "x": {',
         "detail must be an object with the request; it is a list",
     ),
-    "list of texts": (REASON, '"reason": ["done"]', "detail.reason must be a text"),
+    "list of texts": (REASON, '"reason": ["done"]', "detail.reason must be a string"),
 }
 
 

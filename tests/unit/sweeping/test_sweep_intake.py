@@ -136,9 +136,18 @@ def test_what_an_editor_makes_of_it() -> None:
         (of(RULE, formatVersion="2"), 'formatVersion must be "1"; it is "2"'),
         (of(RULE, formatVersion=1), 'formatVersion must be "1"; it is 1'),
         (of(RULE, dryrun=False), 'the policy must not have the unknown field "dryrun" (did you mean dryRun?)'),
-        (of(RULE, dryRun="false"), "dryRun must be true or false; only with false anything is asked for"),
+        (
+            of(RULE, dryRun="false"),
+            "dryRun must be true or false: the sweep requests and cancels retirements only if it is false",
+        ),
         (of(RULE, dryRun=0), "dryRun must be true or false"),
-        (of(), "rules must be a list of 1 to 50 rules; the first one that matches a datamart asks; it is a list of 0"),
+        (
+            of(),
+            (
+                "rules must be a list of 1 to 50 rules, of which the first one that matches a datamart requests its "
+                "retirement; it is a list of 0"
+            ),
+        ),
         (of(*[RULE] * 51), "rules must be a list of 1 to 50 rules"),
         (of(RULE) | {"rules": {"trials": RULE}}, "rules must be a list of 1 to 50 rules"),
         (of(RULE, 7), "rules.1 must be an object with a rule; it is 7"),
@@ -194,7 +203,7 @@ def test_a_wrong_glob(field: str, glob: object) -> None:
     """A glob that is none is named by its place in the list."""
     said = complaint(of(RULE | {field: ["*", glob]}))
 
-    assert said.startswith(f"rules.0.{field}.1 must be a glob of 1 to 256 characters, not spaces alone; it is ")
+    assert said.startswith(f"rules.0.{field}.1 must be a glob of 1 to 256 characters that are not all spaces; it is ")
 
 
 def test_spaces_around_a_glob() -> None:

@@ -656,7 +656,7 @@ INVALID: dict[str, tuple[object, str]] = {
     ),
     "an id that is none": (
         message(data={**DATA, "retirementId": "a/b"}),
-        "data.retirementId must be a text of 1 to 128",
+        "data.retirementId must be a string of 1 to 128",
     ),
     "another environment": (
         message(data={**DATA, "environment": "staging"}),
