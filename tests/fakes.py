@@ -28,7 +28,7 @@ from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexp
 from retirement.globs import NO_LISTS, DatamartLists
 from retirement.outcomes import Reason
 from retirement.record.keys import retirement_key
-from retirement.requests import Asked, Delivery, Request
+from retirement.requests import Command, Delivery, Request
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 from retirement.retiring.workflow import retire
@@ -309,11 +309,11 @@ class FakeTimers:
     def can_send(self, body: str) -> bool:
         return len(body.replace("<", "\\u003c").encode()) <= 256_000
 
-    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
-        self.standing[timer, asked.datamart_name, asked.retirement_id] = (at, body)
+    def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
+        self.standing[timer, command.datamart_name, command.retirement_id] = (at, body)
 
-    def clear(self, timer: Timer, asked: Asked) -> None:
-        self.standing.pop((timer, asked.datamart_name, asked.retirement_id), None)
+    def clear(self, timer: Timer, command: Command) -> None:
+        self.standing.pop((timer, command.datamart_name, command.retirement_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +375,7 @@ class RecordingTelemetry:
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
-        self.asked: list[Asked] = []
+        self.asked: list[Command] = []
         self.steps: list[tuple[str, Mapping[str, object]]] = []
         self.counts: Counter[Metric] = Counter()
         self._lock = Lock()
@@ -392,8 +392,8 @@ class RecordingTelemetry:
             self.errors.append(error)
             raise
 
-    def about(self, asked: Asked) -> None:
-        self.asked.append(asked)
+    def about(self, command: Command) -> None:
+        self.asked.append(command)
 
     def step(self, step: str, **fields: object) -> None:
         self.steps.append((step, fields))

@@ -11,7 +11,7 @@ from typing import Any
 from local.databrain.faults import RouteId
 from retirement.databrain.ports import DatabrainApi
 from retirement.globs import DatamartLists
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
 from tests.fakes import SETTINGS, START, cancelled, requested
@@ -377,7 +377,7 @@ def played(case: Case, event: Event | None = None) -> Stage:
 def _give_up(case: Case, stage: Stage, event: Event) -> None:
     """Let every attempt end alike; then the last receive, and all that comes after the message was sent again."""
     strike = _strike(case.call, case)
-    while not has_result(stage, event) and stage.receives.get(identity_of(event), 0) < MOST_RECEIVES - 1:
+    while not has_result(stage, event) and stage.receives.get(identity_of(event), 0) < MAX_RECEIVES - 1:
         stage.deliver(event, strike)
     if has_result(stage, event):
         return
@@ -399,7 +399,7 @@ def _strike(at: int | str, what: Case | AtLast) -> Strike:
 
 def to_its_end(stage: Stage, event: Event, strike: Strike | None = None) -> None:
     """Deliver until the request has its result, or its receives are used up."""
-    while not has_result(stage, event) and stage.receives.get(identity_of(event), 0) < MOST_RECEIVES:
+    while not has_result(stage, event) and stage.receives.get(identity_of(event), 0) < MAX_RECEIVES:
         stage.deliver(event, strike)
         strike = None
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json, sha256_hex
-from retirement.errors import GivenUp, RetirementError
+from retirement.errors import Abandoned, RetirementError
 from retirement.outcomes import Reason
 from retirement.retiring.workflow import TIME_TO_DELETE
 from retirement.timestamps import format_timestamp, parse_timestamp
@@ -158,7 +158,7 @@ def _has_ended(event: Event, case: Case, stage: Stage) -> bool:
     if has_result(stage, event):
         return stage.receipt(event) is not None
     last = [ending for ending in stage.endings if ending.event == event][-1]
-    return not case.scenario.lists_created_at and isinstance(last.error, GivenUp)
+    return not case.scenario.lists_created_at and isinstance(last.error, Abandoned)
 
 
 def is_published(stage: Stage) -> bool:
@@ -194,7 +194,7 @@ def is_given_up_well(ending: Ending, stage: Stage) -> bool:
     Of a last receive that crashes, or of which one call fails for good, the message may be all that is kept.
     """
     strike = ending.strike
-    if not isinstance(ending.error, GivenUp):
+    if not isinstance(ending.error, Abandoned):
         return strike is not None and (strike.crash_before or strike.crash_after or strike.reach is Reach.LASTING)
     receipt = stage.receipt(ending.event)
     if receipt is not None and parse_timestamp(receipt["finishedAt"]) < ending.started_at:

@@ -31,7 +31,7 @@ from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
 from retirement.record.keys import retirement_key
-from retirement.requests import MOST_RECEIVES, Asked, Delivery
+from retirement.requests import MAX_RECEIVES, Command, Delivery
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.workflow import retire
 from retirement.scheduling.ports import SchedulePorts, Timer
@@ -152,7 +152,7 @@ class Invocation:
     @property
     def is_last(self) -> bool:
         """Whether its message comes no more after it, unless it is sent again."""
-        return self.receive >= MOST_RECEIVES
+        return self.receive >= MAX_RECEIVES
 
 
 @dataclass(frozen=True)
@@ -445,9 +445,9 @@ class _Timers(FakeTimers):
         self._performance = performance
         self.set_at: dict[tuple[Timer, str, str], float] = {}
 
-    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
-        super().set(timer, asked, at, body)
-        stage, key = self._performance, (timer, asked.datamart_name, asked.retirement_id)
+    def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
+        super().set(timer, command, at, body)
+        stage, key = self._performance, (timer, command.datamart_name, command.retirement_id)
         self.set_at[key] = stage.seconds
         standing = self.standing[key]
         whole = ceil(seconds_of(at) / MINUTE) * MINUTE
@@ -677,7 +677,7 @@ class Performance:
     def _receive(self, message: Message, turn: int) -> None:
         if message.is_gone or turn != message.turn:
             return
-        if message.receives >= MOST_RECEIVES:
+        if message.receives >= MAX_RECEIVES:
             message.is_gone = True
             self.failures.append(message)
             self.given_up.append(message)

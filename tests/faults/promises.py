@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from retirement.canonical import ordered_json, parse_json
-from retirement.errors import GivenUp, RetirementError
+from retirement.errors import Abandoned, RetirementError
 from retirement.outcomes import ConfirmedBy
 from retirement.record.keys import retirement_key
 from retirement.retiring.settings import Mode, UndeterminedEmbeds
@@ -416,7 +416,7 @@ def _ends_well(play: Performance) -> bool | None:
     if any(isinstance(step.act, Worn) for step in play.play.steps):
         return None
     return not any(
-        isinstance(invocation.error, GivenUp) and invocation.error.reason == "internal_error"
+        isinstance(invocation.error, Abandoned) and invocation.error.reason == "internal_error"
         for invocation in play.invocations
         if invocation.message in play.failures
     )

@@ -38,7 +38,7 @@ from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
 from retirement.record.keys import retirement_key
-from retirement.requests import MOST_RECEIVES, Delivery
+from retirement.requests import MAX_RECEIVES, Delivery
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import RetireSettings
 from retirement.retiring.workflow import retire
@@ -297,7 +297,7 @@ class Stage:
 
     def deliver_alongside(self, event: Event, strike: Strike | None = None) -> Ending:
         """Deliver while another delivery is under way; the clock is theirs in common."""
-        receive_count = self.receives.get(identity_of(event), 0) % MOST_RECEIVES + 1
+        receive_count = self.receives.get(identity_of(event), 0) % MAX_RECEIVES + 1
         self.receives[identity_of(event)] = receive_count
         self.deliveries += 1
         message = from_queue(event, parse_timestamp(event["time"]), receive_count)

@@ -13,7 +13,7 @@ from retirement.canonical import canonical_json, sha256_hex
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.record.keys import retirement_key
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, requested
 from tests.faults.invariants import is_clear, is_given_up_well, is_honest, is_published, is_seen, tells_no_secret
@@ -102,7 +102,7 @@ class Interleavings(RuleBasedStateMachine):
         """Let every attempt at a request fail or crash, but for the last receive."""
         event = data.draw(st.sampled_from(self.events))
         strike = Strike(1, None if crash else Fault.TIMEOUT_BEFORE, crash_before=crash)
-        while self.stage.receives.get(identity_of(event)) != MOST_RECEIVES - 1:
+        while self.stage.receives.get(identity_of(event)) != MAX_RECEIVES - 1:
             self.stage.deliver(event, strike)
 
     @precondition(lambda self: self.events)
@@ -146,7 +146,7 @@ class Interleavings(RuleBasedStateMachine):
         receipt = self.stage.receipt(event)
         if receipt is not None:
             return receipt["outcome"], receipt["reason"]
-        if self.stage.receives.get(identity_of(event)) == MOST_RECEIVES - 1:
+        if self.stage.receives.get(identity_of(event)) == MAX_RECEIVES - 1:
             return None
         there = self.stage.organisation.datamarts.get(event["detail"]["datamartName"])
         intended = self.stage.intended.get(identity_of(event))

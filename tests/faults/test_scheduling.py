@@ -22,7 +22,7 @@ from retirement.errors import AwsCallFailed, RetirementError
 from retirement.record.intents import Intent
 from retirement.record.keys import retirement_key
 from retirement.record.record import Record
-from retirement.requests import MOST_RECEIVES, Cancellation
+from retirement.requests import MAX_RECEIVES, Cancellation
 from retirement.retiring import workflow
 from retirement.scheduling import workflow as scheduling
 from retirement.scheduling.ports import Timer
@@ -174,7 +174,7 @@ class Play:
         self, to: Callable[..., Parsed], event: object, interference: Interference | None, **options: object
     ) -> None:
         """Deliver until it is answered: what strikes once passes."""
-        for receive_count in range(1, MOST_RECEIVES):
+        for receive_count in range(1, MAX_RECEIVES):
             self.world.clock.begin_invocation()
             try:
                 to(event, *filter(None, [interference]), receive_count=receive_count, **options)

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger, Metrics
 from retirement.aws.telemetry import PowertoolsTelemetry
 from retirement.errors import DatabrainUnavailable
 from retirement.outcomes import Outcome
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 from tests.unit.samples import DELIVERY, REQUEST
 
 Node = dict[str, Any]
@@ -112,7 +112,7 @@ class Emitted:
         with telemetry.attempt(DELIVERY):
             telemetry.ended(result, again=False)
         counted.flush_metrics()
-        last = replace(DELIVERY, receive_count=MOST_RECEIVES)
+        last = replace(DELIVERY, receive_count=MAX_RECEIVES)
         telemetry.about(REQUEST)
         with pytest.raises(DatabrainUnavailable), telemetry.attempt(last):
             raise DatabrainUnavailable("HTTP 503")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from layers.build import RUNTIME
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 from tests.template.test_encryption import without_a_key
 
 Node = dict[str, Any]
@@ -71,8 +71,8 @@ def test_requests_wait_for_six_receives(properties: Properties, name: str) -> No
     """A message is received six times, after a crash six function time-outs after the one before, and is then kept."""
     queue, function = properties(name), properties(f"{QUEUES[name]}Function")
     assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
-    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("Failures"), "maxReceiveCount": MOST_RECEIVES}
-    assert MOST_RECEIVES == 6
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": arn("Failures"), "maxReceiveCount": MAX_RECEIVES}
+    assert MAX_RECEIVES == 6
 
 
 def test_queues_keep_what_they_hold(deployed: Node, of_type: Callable[[str], dict[str, Node]]) -> None:

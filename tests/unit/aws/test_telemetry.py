@@ -142,14 +142,14 @@ def test_counts_begin_afresh(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "retry_helps"),
+    ("error", "reason", "retryable"),
     [
         (DatabrainUnavailable("HTTP 503"), "databrain_unavailable", True),
         (DatabrainUnauthorized("HTTP 401"), "databrain_unauthorized", False),
         (ZeroDivisionError("division by zero"), "internal_error", False),
     ],
 )
-def test_failed_attempt(seen: Seen, error: Exception, reason: str, retry_helps: bool) -> None:  # noqa: FBT001  # a parameter of the test
+def test_failed_attempt(seen: Seen, error: Exception, reason: str, retryable: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """A failed attempt is an error with its reason and whether trying again can help; it is measured too."""
     with pytest.raises(type(error)), seen.telemetry.attempt(DELIVERY):
         raise error
@@ -158,7 +158,7 @@ def test_failed_attempt(seen: Seen, error: Exception, reason: str, retry_helps: 
     assert (line["level"], line["reason"], line["retryHelps"], line["lastReceive"]) == (
         "ERROR",
         reason,
-        retry_helps,
+        retryable,
         False,
     )
     assert str(error) in line["exception"]

@@ -521,7 +521,7 @@ def test_refused_after_a_read(api: Api, route: str, status: int) -> None:
     with pytest.raises(DatabrainUnauthorized, match="the next attempt reads it anew") as raised:
         everything_read_by(client)
 
-    assert raised.value.retry_helps
+    assert raised.value.retryable
     assert api.secret.value() == NEXT_TOKEN
     assert f"Bearer {NEXT_TOKEN}" not in {request.headers["Authorization"] for request in api.requests}
     api.answers[route] = good

@@ -9,7 +9,7 @@ import pytest
 from retirement.delivery.intake import carried_by, parse_request, receive, require_environment
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.outcomes import Reason
-from retirement.requests import Carried, Delivery, DependentsPolicy, Request
+from retirement.requests import Delivery, DependentsPolicy, RawRequest, Request
 from tests.fakes import START, requested
 
 MINIMAL = {"datamartName": "sales", "environment": "prod", "requestedBy": "ops", "reason": "done"}
@@ -363,7 +363,7 @@ def test_retire_at() -> None:
 # ---- What a rejected event carried ---------------------------------------------------------------------------------
 
 
-def carried(body: object) -> Carried:
+def carried(body: object) -> RawRequest:
     """What is told of a rejected event."""
     return carried_by(Delivery(body if isinstance(body, str) else json.dumps(body), START, 1, "invocation-1"))
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from retirement.databrain.snapshot import Listing
-from retirement.errors import GivenUp, NotConfirmed
+from retirement.errors import Abandoned, NotConfirmed
 from retirement.record.organisation import MAX_WITNESSES, Organisation, identity_of
 from tests.fakes import START, Crash, CrashAt, FakeDatabrain, Parsed, World, entry_of, requested
 
@@ -52,7 +52,7 @@ def test_an_intent_and_another_organisation(world: World, names: tuple[str, ...]
     with pytest.raises(NotConfirmed, match="another organisation"):
         world.deliver(requested())
     world.clock.advance(LOCK_EXPIRY)
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         world.deliver(requested(), receive_count=6)
 
     assert another.permits == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from retirement.errors import ConfigurationError, DatabrainUnavailable, GivenUp
+from retirement.errors import Abandoned, ConfigurationError, DatabrainUnavailable
 from retirement.retiring.settings import Mode
 from retirement.wiring.invocation import LambdaClock
 from tests.fakes import START, FailAt, Parsed, World, entry_of, from_queue, requested
@@ -110,7 +110,7 @@ def test_failed(deployed: Deployed[World]) -> None:
     assert deployed.lines[-1]["reason"] == "databrain_unavailable"
     assert deployed.metrics().keys().isdisjoint({"FailedRetirements", "Retirements"})
 
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         deployed.app.handler(message(requested(), 6), Context())
     assert deployed.lines[-1]["reason"] == "databrain_unavailable"
     metrics = deployed.metrics()

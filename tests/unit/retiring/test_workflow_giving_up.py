@@ -6,9 +6,9 @@ import pytest
 
 from retirement.delivery.answering import TIME_TO_CONCLUDE
 from retirement.delivery.endings import GIVEN_UP_FOR
-from retirement.errors import AwsCallFailed, DatabrainUnavailable, GivenUp
+from retirement.errors import Abandoned, AwsCallFailed, DatabrainUnavailable
 from retirement.outcomes import Reason
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 from tests.fakes import SETTINGS, Crash, CrashAt, FailAt, Interference, Parsed, World, entry_of, requested
 
 DOWN = FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503"))
@@ -31,14 +31,14 @@ def fail(world: World) -> None:
 def give_up(world: World, *interferences: Interference) -> Parsed:
     """The last receive; returns what it published."""
     world.clock.advance(LOCK_EXPIRY)
-    with pytest.raises(GivenUp):
-        world.deliver(requested(), *interferences, receive_count=MOST_RECEIVES)
+    with pytest.raises(Abandoned):
+        world.deliver(requested(), *interferences, receive_count=MAX_RECEIVES)
     return world.published[-1]
 
 
 def test_the_wait_grows(world: World) -> None:
     """After a failed receive the message is held back for as long as RetryDelays says."""
-    for receive_count in range(1, MOST_RECEIVES):
+    for receive_count in range(1, MAX_RECEIVES):
         with pytest.raises(DatabrainUnavailable):
             world.deliver(requested(), DOWN, receive_count=receive_count)
 
@@ -68,7 +68,7 @@ def test_the_last_receive_makes_no_attempt(world: World) -> None:
     assert (result["outcome"], result["reason"]) == ("failed", "databrain_unavailable")
     assert world.kept_of(requested(), "failure-1.json") == {**result, "event": json.dumps(requested())}
     assert not [call for call in world.calls if call.startswith("databrain.")]
-    assert world.inbox.held_back[f"handle-{MOST_RECEIVES}"] == 0
+    assert world.inbox.held_back[f"handle-{MAX_RECEIVES}"] == 0
     assert "sales" in world.databrain.datamarts
 
 
@@ -116,7 +116,7 @@ def test_there_is_a_receipt_by_now(world: World) -> None:
     with pytest.raises(AwsCallFailed):
         world.deliver(requested(), FailAt("results_topic.publish", AwsCallFailed("down")))
 
-    result = world.deliver(requested(), receive_count=MOST_RECEIVES)
+    result = world.deliver(requested(), receive_count=MAX_RECEIVES)
 
     assert result["outcome"] == "deleted"
     assert world.published == [result]
@@ -140,17 +140,17 @@ def test_a_rejection_insists_too(world: World) -> None:
     """An event that is no valid request is rejected by the last receive as by any other."""
     down = FailAt("results_topic.publish", AwsCallFailed("down"), nth=1)
 
-    assert world.deliver(requested(dryRum=True), down, receive_count=MOST_RECEIVES)["outcome"] == "rejected"
+    assert world.deliver(requested(dryRum=True), down, receive_count=MAX_RECEIVES)["outcome"] == "rejected"
 
 
 @pytest.mark.parametrize("event", [requested(), requested(dryRum=True)])
 def test_the_time_is_up(world: World, event: Parsed) -> None:
     """What cannot be published until the time is nearly up is raised: the message is moved, and kept."""
     with pytest.raises(AwsCallFailed):
-        world.deliver(event, FailAt("results_topic.publish", AwsCallFailed("down")), receive_count=MOST_RECEIVES)
+        world.deliver(event, FailAt("results_topic.publish", AwsCallFailed("down")), receive_count=MAX_RECEIVES)
 
     assert 0 < world.clock.remaining() < TIME_TO_CONCLUDE
-    assert world.inbox.held_back[f"handle-{MOST_RECEIVES}"] == 0
+    assert world.inbox.held_back[f"handle-{MAX_RECEIVES}"] == 0
 
 
 def test_sent_again_and_given_up_again(world: World) -> None:
@@ -183,6 +183,6 @@ def test_an_identity_that_is_spent(world: World) -> None:
     """The last receive rejects what any other would reject."""
     world.deliver(requested())
 
-    result = world.deliver(requested(reason="another one"), receive_count=MOST_RECEIVES)
+    result = world.deliver(requested(reason="another one"), receive_count=MAX_RECEIVES)
 
     assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retirement.databrain.dependents import NO_DATAMART, EmbedMap
-from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp, NotConfirmed, RetirementError
+from retirement.errors import Abandoned, AwsCallFailed, ConfigurationError, NotConfirmed, RetirementError
 from retirement.globs import DatamartLists
 from retirement.outcomes import Reason
 from retirement.record.keys import retirement_key
@@ -348,7 +348,7 @@ def test_no_place_is_left_and_a_delete_may_have_been_sent(world: World, kept: Re
         world.deliver(requested())
 
     assert world.databrain.permits == []
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         world.deliver(requested(), receive_count=6)
     assert world.published[-1]["reason"] == "unconfirmed"
 

@@ -12,11 +12,11 @@ from retirement.databrain.ports import DatabrainApi
 from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import (
+    Abandoned,
     BackupFailed,
     ConfigurationError,
     DatabrainUnavailable,
     DatabrainUnexpected,
-    GivenUp,
     NotYetDue,
 )
 from retirement.outcomes import Reason
@@ -398,7 +398,7 @@ def test_recreated_before_it_is_sent_again(world: World, time: str, receives: tu
     event = requested() | {"time": time}
     failing = FailAt("databrain.find", DatabrainUnavailable("HTTP 503"))
     for receive_count in receives:
-        with pytest.raises((DatabrainUnavailable, GivenUp)):
+        with pytest.raises((DatabrainUnavailable, Abandoned)):
             world.deliver(event, failing, receive_count=receive_count)
     world.databrain.datamarts["sales"] = entry_of(created_at=START + MILLISECOND)
     world.clock.advance(3 * 86_400)

@@ -10,11 +10,11 @@ import pytest
 from retirement.databrain.permits import VerifiedBackup
 from retirement.databrain.ports import DeleteAnswer, DeleteEffect
 from retirement.errors import (
+    Abandoned,
     AttemptInterrupted,
     AwsCallFailed,
     BackupFailed,
     DatabrainUnavailable,
-    GivenUp,
     NotConfirmed,
     RetirementError,
 )
@@ -414,7 +414,7 @@ def test_the_table_is_lost(world: World, number: int) -> None:
             world.deliver(requested(), lose, FailAt("databrain.find", trouble, nth=look), receive_count=receive_count)
         world.clock.advance(LOCK_EXPIRY)
     if RECEIPT not in world.evidence.objects:
-        with pytest.raises(GivenUp):
+        with pytest.raises(Abandoned):
             world.deliver(requested(), receive_count=6)
 
     assert world.databrain.deleted
@@ -458,6 +458,6 @@ def test_a_doubt_outlives_later_attempts(world: World) -> None:
     with pytest.raises(NotConfirmed):
         world.deliver(requested(), receive_count=3)
 
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         world.deliver(requested(), receive_count=6)
     assert world.published[-1]["reason"] == "unconfirmed"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from retirement.errors import AwsCallFailed, ConfigurationError, GivenUp
+from retirement.errors import Abandoned, AwsCallFailed, ConfigurationError
 from retirement.scheduling.ports import Timer
 from retirement.timestamps import format_timestamp
 from tests.fakes import SCHEDULE_SETTINGS, FailAt, Parsed, World, cancelled, from_queue, requested
@@ -85,7 +85,7 @@ def test_failed(deployed: Deployed[World]) -> None:
     with pytest.raises(AwsCallFailed):
         take(deployed, dated(), receives=5)
     assert deployed.world.published == []
-    with pytest.raises(GivenUp):
+    with pytest.raises(Abandoned):
         take(deployed, dated(), receives=6)
     assert [(result["outcome"], result["reason"]) for result in deployed.world.published] == [
         ("failed", "internal_error")

@@ -10,15 +10,15 @@ import pytest
 
 from retirement.databrain.ports import DeleteAnswer, DeleteEffect
 from retirement.errors import (
+    Abandoned,
     AttemptInterrupted,
     AwsCallFailed,
     DatabrainUnavailable,
-    GivenUp,
     NotConfirmed,
     NotYetDue,
 )
 from retirement.record.keys import rejected_key
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 from retirement.scheduling.ports import Timer
 from retirement.timestamps import format_timestamp
 from tests.fakes import (
@@ -472,7 +472,7 @@ def test_each_end_is_counted_once(world: World) -> None:
         for _ in range(2):
             world.deliver(event)
             world.clock.advance(1)
-    world.schedule(cancelled(), receive_count=MOST_RECEIVES)
+    world.schedule(cancelled(), receive_count=MAX_RECEIVES)
 
     counted = [(result["retirementId"], result["outcome"]) for result in world.telemetry.counted]
     assert counted == [
@@ -692,15 +692,15 @@ def test_given_up(world: World, event: Parsed) -> None:
     """What fails is held back, longer each time; the last receive publishes `failed`, and SQS moves the message."""
     is_dated = "retireAt" in event["detail"]
     down = FailAt("timers.set" if is_dated else "timers.clear", AwsCallFailed("throttled"))
-    for receive_count in range(1, MOST_RECEIVES):
+    for receive_count in range(1, MAX_RECEIVES):
         with pytest.raises(AwsCallFailed):
             world.schedule(event, down, receive_count=receive_count)
     assert tuple(world.inbox.held_back.values()) == SETTINGS.retry_delays
 
-    with pytest.raises(GivenUp):
-        world.schedule(event, down, receive_count=MOST_RECEIVES)
+    with pytest.raises(Abandoned):
+        world.schedule(event, down, receive_count=MAX_RECEIVES)
 
-    assert world.inbox.held_back[f"handle-{MOST_RECEIVES}"] == 0
+    assert world.inbox.held_back[f"handle-{MAX_RECEIVES}"] == 0
     failure = world.kept(f"{FOLDER}{'' if is_dated else 'cancellation-'}failure-1.json")
     assert failure.pop("event")
     assert (failure["outcome"], failure["reason"]) == ("failed", "internal_error")
@@ -713,7 +713,7 @@ def test_last_receive_of_what_has_ended(world: World) -> None:
     """The last receive publishes the receipt that is there by now."""
     receipt = world.deliver(requested())
 
-    assert world.schedule(dated(DATE), receive_count=MOST_RECEIVES) == receipt
+    assert world.schedule(dated(DATE), receive_count=MAX_RECEIVES) == receipt
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "deleted"])
@@ -722,10 +722,10 @@ def test_last_receive_of_a_cancellation_of_what_has_ended(world: World, ended: s
     world.schedule(dated(DATE))
     if ended == "cancelled":
         receipt = world.schedule(cancelled())
-        assert world.schedule(cancelled(), receive_count=MOST_RECEIVES) == receipt
+        assert world.schedule(cancelled(), receive_count=MAX_RECEIVES) == receipt
     else:
         world.pass_time(LATER)
-        result = world.schedule(cancelled(), receive_count=MOST_RECEIVES)
+        result = world.schedule(cancelled(), receive_count=MAX_RECEIVES)
         assert (result["outcome"], result["reason"]) == ("rejected", "already_ended")
 
 
@@ -735,7 +735,7 @@ def test_last_receive_of_what_was_cancelled(world: World, event: Parsed) -> None
     world.schedule(cancelled())
 
     deliver = world.schedule if "retireAt" in event["detail"] else world.deliver
-    result = deliver(event, receive_count=MOST_RECEIVES)
+    result = deliver(event, receive_count=MAX_RECEIVES)
 
     assert result["outcome"] == "cancelled"
     assert world.kept(f"{FOLDER}receipt.json") == result
@@ -746,8 +746,8 @@ def test_last_receive_of_a_cancellation_in_doubt(world: World) -> None:
     with pytest.raises(Crash):
         world.deliver(requested(), CrashAt("databrain.delete"))
 
-    with pytest.raises(GivenUp):
-        world.schedule(cancelled(), receive_count=MOST_RECEIVES)
+    with pytest.raises(Abandoned):
+        world.schedule(cancelled(), receive_count=MAX_RECEIVES)
 
     assert (world.published[-1]["outcome"], world.published[-1]["reason"]) == ("failed", "unconfirmed")
     assert f"{FOLDER}cancellation-failure-1.json" in world.evidence.objects
@@ -983,5 +983,5 @@ def test_the_last_receive_leaves_no_timer(world: World, deliver_last: Parsed) ->
     world.schedule(cancelled())
     world.timers.standing[RETIRE] = body
 
-    assert world.schedule(deliver_last, receive_count=MOST_RECEIVES)["outcome"] == "cancelled"
+    assert world.schedule(deliver_last, receive_count=MAX_RECEIVES)["outcome"] == "cancelled"
     assert world.timers.standing == {}

@@ -36,10 +36,10 @@ _MARK = os.urandom(16).hex()
 _MARKED = re.compile(f'"{_MARK}([^"]*)"')
 
 # Levels. What is read has to be written again, and Python's own limit differs by version and by the caller's depth.
-DEEPEST = 100
+MAX_DEPTH = 100
 # Of a whole number. Python's own limit is 4,300, told in words for a programmer.
-MOST_DIGITS = 1_000
-_TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+MAX_DIGITS = 1_000
+_TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 
 
 def canonical_json(value: Json) -> str:
@@ -75,10 +75,10 @@ def _escaped(text: str) -> str:
     return _UNSENDABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def fitting(entries: Sequence[Json], most_bytes: int) -> Sequence[Json]:
+def truncated(entries: Sequence[Json], max_bytes: int) -> Sequence[Json]:
     """The first entries of a list, as many as are so many bytes of JSON."""
     ends = accumulate(len(canonical_json(entry).encode()) + 1 for entry in entries)
-    return [entry for entry, end in zip(entries, ends, strict=True) if end <= most_bytes]
+    return [entry for entry, end in zip(entries, ends, strict=True) if end <= max_bytes]
 
 
 def sha256_hex(text: str) -> str:
@@ -87,7 +87,7 @@ def sha256_hex(text: str) -> str:
 
 
 def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = None, exact: bool = False) -> Json:
-    """Parse JSON strictly: no duplicate keys, no NaN or infinite numbers, no more than `DEEPEST` and `MOST_DIGITS`.
+    """Parse JSON strictly: no duplicate keys, no NaN or infinite numbers, no more than `MAX_DEPTH` and `MAX_DIGITS`.
 
     Args:
         text: JSON text, or its bytes: UTF-8 and nothing else (RFC 8259, section 8.1), a byte order mark is ignored.
@@ -112,7 +112,7 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
             text,
             object_pairs_hook=to_object,
             parse_float=_exact if exact else _finite,
-            parse_int=_whole,
+            parse_int=_integer,
             parse_constant=_refuse,
         )
     except RecursionError:
@@ -138,7 +138,7 @@ def _count_openings(text: bytes | bytearray) -> int:
 
 def _is_too_deep(value: Json) -> bool:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, (dict, list)))
         level = [child for children in inner for child in children if isinstance(child, (dict, list))]
         if not level:
@@ -162,8 +162,8 @@ def _exact(digits: str) -> float | ExactNumber:
     return number if is_held else ExactNumber(digits)
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
         raise ValueError("a number is too long")
     return int(digits)
 

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from retirement.errors import ConfigurationError
-from retirement.requests import MOST_RECEIVES
+from retirement.requests import MAX_RECEIVES
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _Read = TypeVar("_Read")
@@ -22,7 +22,7 @@ _Settings = TypeVar("_Settings")
 # Seconds. SQS ends the invisibility of a message 12 hours after it was received (SQS developer guide, "Visibility
 # timeout"), and Lambda may have held it for 360 s, the queue's visibility time-out, before the function had it, which
 # then took its minute. The template says the same.
-LONGEST_DELAY = 42_780
+MAX_DELAY = 42_780
 
 
 # What is between lines, and what a shell, JSON or YAML puts around lists: in a glob no owner can have meant it.
@@ -33,7 +33,7 @@ _QUOTES = r";{}\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a"
 
 
 # Hours: a year. No retirement is scheduled farther ahead.
-LONGEST_LEAD = 8_784
+MAX_LEAD = 8_784
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def text(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _given(environment: Mapping[str, str], name: str) -> str:
+def _defined(environment: Mapping[str, str], name: str) -> str:
     """Empty or not."""
     if name not in environment:
         raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
@@ -136,7 +136,7 @@ def globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
 
     A list that came mangled would protect less than its owner meant: it is refused.
     """
-    value = _given(environment, name).strip()
+    value = _defined(environment, name).strip()
     globs = value.split(",") if value else []
     for glob in globs:
         if not is_glob(glob, refused=_LINE_ENDS + _QUOTES):
@@ -164,22 +164,22 @@ def count(environment: Mapping[str, str], name: str) -> int:
 def delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
     """The seconds before receives 2 to 6."""
     parts = [part.strip() for part in text(environment, name).split(",")]
-    delays = [int(part) for part in parts if part.isascii() and part.isdigit() and int(part) <= LONGEST_DELAY]
-    if not len(parts) == len(delays) == MOST_RECEIVES - 1:
+    delays = [int(part) for part in parts if part.isascii() and part.isdigit() and int(part) <= MAX_DELAY]
+    if not len(parts) == len(delays) == MAX_RECEIVES - 1:
         raise ConfigurationError(
-            f"{name} is {','.join(parts)!r}: expected {MOST_RECEIVES - 1} whole numbers of seconds, "
-            f"0 to {LONGEST_DELAY}, with commas in between"
+            f"{name} is {','.join(parts)!r}: expected {MAX_RECEIVES - 1} whole numbers of seconds, "
+            f"0 to {MAX_DELAY}, with commas in between"
         )
     return tuple(delays)
 
 
 def hours(environment: Mapping[str, str], name: str) -> timedelta | None:
     """Empty is none."""
-    value = _given(environment, name).strip()
+    value = _defined(environment, name).strip()
     if not value:
         return None
-    if not (value.isascii() and value.isdigit() and 0 < int(value) <= LONGEST_LEAD):
-        raise ConfigurationError(f"{name} is {value!r}: expected whole hours, 1 to {LONGEST_LEAD}, or nothing")
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= MAX_LEAD):
+        raise ConfigurationError(f"{name} is {value!r}: expected whole hours, 1 to {MAX_LEAD}, or nothing")
     return timedelta(hours=int(value))
 
 
@@ -189,9 +189,9 @@ def optional_s3_location(environment: Mapping[str, str], name: str) -> S3Locatio
     return _location(name, value) if value else None
 
 
-def given_s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
+def defined_s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
     """The same of a guard, whose variable has to be there."""
-    _given(environment, name)
+    _defined(environment, name)
     return optional_s3_location(environment, name)
 
 

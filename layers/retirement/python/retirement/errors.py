@@ -39,11 +39,11 @@ class RetirementError(Exception):
 
     Attributes:
         reason: what a giving-up reports.
-        retry_helps: whether the same request can succeed later without anyone's doing.
+        retryable: whether the same request can succeed later without anyone's doing.
     """
 
     reason = Reason.INTERNAL_ERROR
-    retry_helps = True
+    retryable = True
 
 
 def reason_of(error: Exception) -> Reason:
@@ -51,15 +51,15 @@ def reason_of(error: Exception) -> Reason:
     return error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
 
 
-def retry_helps(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether it can pass without anyone's doing; of what was not foreseen nobody can say so."""
-    return isinstance(error, RetirementError) and error.retry_helps
+    return isinstance(error, RetirementError) and error.retryable
 
 
 class ConfigurationError(RetirementError):
     """A setting is missing or wrong, or the secret cannot be used; the message names the setting."""
 
-    retry_helps = False
+    retryable = False
 
 
 class DatabrainError(RetirementError):
@@ -70,7 +70,7 @@ class DatabrainUnauthorized(DatabrainError):
     """Databrain refused the token: freshly read, or one that the attempt had already read with."""
 
     reason = Reason.DATABRAIN_UNAUTHORIZED
-    retry_helps = False
+    retryable = False
 
 
 class DatabrainUnavailable(DatabrainError):
@@ -91,7 +91,7 @@ class DatabrainUnexpected(DatabrainError):
     """An answer without the documented shape or status."""
 
     reason = Reason.DATABRAIN_UNEXPECTED
-    retry_helps = False
+    retryable = False
 
 
 class BodyTooLarge(DatabrainUnexpected):
@@ -128,17 +128,17 @@ class NotConfirmed(RetirementError):
     """A deletion is in doubt; `reason` is `unconfirmed` unless it is known that no delete took effect."""
 
     reason = Reason.UNCONFIRMED
-    retry_helps = False
+    retryable = False
 
     def __init__(self, message: str, reason: Reason = Reason.UNCONFIRMED) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-class GivenUp(RetirementError):
+class Abandoned(RetirementError):
     """The last receive: `failed` is published, for the reason of the last attempt."""
 
-    retry_helps = False
+    retryable = False
 
     def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)

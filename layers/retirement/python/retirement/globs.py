@@ -15,7 +15,7 @@ from unicodedata import combining, normalize
 _END = "\0"
 _ANY = f"[^{_END}]*+{_END}"
 _NOTHING = "(?!)"
-_MOST_KEPT = 4_096  # globs, and lists of them; a policy has at most 1,000, each of the owner's lists too
+_CACHE_SIZE = 4_096  # globs, and lists of them; a policy has at most 1,000, each of the owner's lists too
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class DatamartLists:
 NO_LISTS = DatamartLists(where="")
 
 
-def shields(name: str, globs: Sequence[str]) -> str | None:
+def protecting_glob(name: str, globs: Sequence[str]) -> str | None:
     """The first glob that protects the name, None where none does: a name that looks protected is."""
     for text in dict.fromkeys((name, name.strip())):
         readings = _readings(text)
@@ -43,7 +43,7 @@ def shields(name: str, globs: Sequence[str]) -> str | None:
     return None
 
 
-def allows(name: str, globs: Sequence[str]) -> str | None:
+def allowing_glob(name: str, globs: Sequence[str]) -> str | None:
     """The first glob that allows the name, None where none does."""
     readings = _readings(name)[:2]
     if not all(map(re.Pattern.match, _patterns(*globs), readings)):
@@ -54,21 +54,21 @@ def allows(name: str, globs: Sequence[str]) -> str | None:
 @lru_cache(1)  # one name after the other is held against many lists
 def _readings(text: str) -> tuple[str, ...]:
     """As folded text, character by character, and as it is compared with other names."""
-    return _folded_whole(text), "".join(character + _END for character in _characters(text)), folded(text)
+    return _folded_text(text), "".join(character + _END for character in _characters(text)), folded(text)
 
 
-@lru_cache(_MOST_KEPT)
+@lru_cache(_CACHE_SIZE)
 def _patterns(*globs: str) -> tuple[re.Pattern[str], ...]:
     """What each reading of a name is held against: any of these globs."""
     expressions = (
-        [translate(_folded_whole(glob)) for glob in globs],
+        [translate(_folded_text(glob)) for glob in globs],
         [_by_character(list(_characters(glob))) for glob in globs],
         [translate(folded(glob)) for glob in globs],
     )
     return tuple(re.compile("|".join(alternatives) or _NOTHING) for alternatives in expressions)
 
 
-def _folded_whole(text: str) -> str:
+def _folded_text(text: str) -> str:
     return normalize("NFC", text.casefold())
 
 
@@ -77,11 +77,11 @@ def _characters(text: str) -> Iterator[str]:
     character = ""
     for point in normalize("NFC", text):
         if character and not combining(point):
-            yield _folded_whole(character)
+            yield _folded_text(character)
             character = ""
         character += point
     if character:
-        yield _folded_whole(character)
+        yield _folded_text(character)
 
 
 def _by_character(glob: Sequence[str]) -> str:

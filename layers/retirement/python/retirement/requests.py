@@ -16,7 +16,7 @@ class DependentsPolicy(StrEnum):
 
 
 # As often as the queue delivers a message (template.yaml, maxReceiveCount).
-MOST_RECEIVES = 6
+MAX_RECEIVES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Delivery:
     @property
     def is_last(self) -> bool:
         """Whether the queue delivers it no more after this."""
-        return self.receive_count >= MOST_RECEIVES
+        return self.receive_count >= MAX_RECEIVES
 
 
-class Asked(Protocol):
+class Command(Protocol):
     """What a request and a cancellation have in common: which retirement it is about, who asks and why."""
 
     @property
@@ -100,7 +100,7 @@ class Request:
     content_hash: str
     detail: Document
 
-    def asked_before(self, requested_at: datetime, cutoff: datetime) -> "Request":
+    def no_later_than(self, requested_at: datetime, cutoff: datetime) -> "Request":
         """The same request, known to have been asked for no later than that."""
         return replace(self, requested_at=min(self.requested_at, requested_at), cutoff=min(self.cutoff, cutoff))
 
@@ -127,7 +127,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class RawRequest:
     """What an event without a valid request carried all the same, cut to the limits of a result."""
 
     event_id: str | None

@@ -17,7 +17,7 @@ class StoredObject:
     body: str
     content_hash: str | None
 
-    def not_ours(self) -> AwsCallFailed:
+    def malformed(self) -> AwsCallFailed:
         """What to raise where its body is not what this project writes under its key."""
         return AwsCallFailed(f"{self.key} is not as this project writes it: look at the object's versions")
 

@@ -36,7 +36,7 @@ def format_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
-def latest_meant(text: str) -> datetime:
+def latest_instant(text: str) -> datetime:
     """The last microsecond that a time to its own precision can mean: `12:00:00Z` stands for the whole second.
 
     Raises:

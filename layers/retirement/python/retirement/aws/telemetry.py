@@ -13,8 +13,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from retirement.canonical import Document
 from retirement.databrain.ports import Metric
-from retirement.errors import reason_of, retry_helps
-from retirement.requests import Asked, Delivery
+from retirement.errors import is_retryable, reason_of
+from retirement.requests import Command, Delivery
 
 
 class PowertoolsTelemetry:
@@ -42,9 +42,9 @@ class PowertoolsTelemetry:
         with self._measured(self._sweep_failed):
             yield
 
-    def about(self, asked: Asked) -> None:
+    def about(self, command: Command) -> None:
         """From here on, every line is about this request."""
-        self._logger.append_keys(retirementId=asked.retirement_id, datamartName=asked.datamart_name)
+        self._logger.append_keys(retirementId=command.retirement_id, datamartName=command.datamart_name)
 
     def step(self, step: str, **fields: object) -> None:
         """Log one line; values that JSON does not know are shown as text."""
@@ -101,7 +101,7 @@ class PowertoolsTelemetry:
 
     def _sweep_failed(self, error: Exception) -> None:
         """The next sweep does what this one did not."""
-        shown = {"reason": reason_of(error), "retryHelps": retry_helps(error)}
+        shown = {"reason": reason_of(error), "retryHelps": is_retryable(error)}
         self._logger.error("sweep failed", exc_info=error, extra=shown)
 
     def _failed(self, error: Exception) -> None:
@@ -112,7 +112,7 @@ class PowertoolsTelemetry:
             exc_info=error,
             extra={
                 "reason": reason,
-                "retryHelps": retry_helps(error),
+                "retryHelps": is_retryable(error),
                 "lastReceive": self._is_last,
             },
         )
@@ -140,7 +140,7 @@ class PowertoolsWebhookTelemetry:
         if error is None:
             self._logger.info("webhook answered", extra=shown)
         else:
-            shown["retryHelps"] = retry_helps(error)
+            shown["retryHelps"] = is_retryable(error)
             self._logger.error("webhook answered", exc_info=error, extra=shown)
         self._metrics.add_dimension("environment", self._environment)
         self._metrics.add_dimension("status", str(status.value))

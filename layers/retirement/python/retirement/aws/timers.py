@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from retirement.canonical import canonical_json, sha256_hex
 from retirement.errors import AwsCallFailed
-from retirement.requests import Asked
+from retirement.requests import Command
 from retirement.scheduling.ports import Timer
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ class SchedulerTimers:
         """Whether a body is small enough for a timer."""
         return len(_input(body).encode()) <= _LARGEST_INPUT
 
-    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
+    def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
         """Set or move it.
 
         Raises:
             AwsCallFailed: it may have been set or not.
         """
         schedule: CreateScheduleInputTypeDef = {
-            "Name": _name(timer, asked),
+            "Name": _name(timer, command),
             "GroupName": self._group,
             "ScheduleExpression": f"at({_whole_minute(at):%Y-%m-%dT%H:%M:%S})",
             "FlexibleTimeWindow": {"Mode": "OFF"},
@@ -76,14 +76,14 @@ class SchedulerTimers:
         except (ClientError, BotoCoreError) as error:
             raise AwsCallFailed(f"EventBridge Scheduler could not set a timer: {error}") from error
 
-    def clear(self, timer: Timer, asked: Asked) -> None:
+    def clear(self, timer: Timer, command: Command) -> None:
         """Take it away, if it is there.
 
         Raises:
             AwsCallFailed: it may be there or not.
         """
         try:
-            self._scheduler.delete_schedule(Name=_name(timer, asked), GroupName=self._group)
+            self._scheduler.delete_schedule(Name=_name(timer, command), GroupName=self._group)
         except self._scheduler.exceptions.ResourceNotFoundException:
             pass  # it went off, or there was none
         except (ClientError, BotoCoreError) as error:
@@ -95,9 +95,9 @@ def _input(body: str) -> str:
     return body.replace("<", "\\u003c")
 
 
-def _name(timer: Timer, asked: Asked) -> str:
+def _name(timer: Timer, command: Command) -> str:
     """One for each retirement: at most 64 letters, digits and `-_.` (API reference, CreateSchedule)."""
-    identity = canonical_json([asked.datamart_name, asked.retirement_id])
+    identity = canonical_json([command.datamart_name, command.retirement_id])
     return f"{timer.value}-{sha256_hex(identity)[:40]}"
 
 

@@ -59,7 +59,7 @@ class StoredWebhookSecrets:
             secrets = self._usable(self._secret.text())
         except RetirementError as failure:
             self._failed = now, failure
-            if not failure.retry_helps:  # somebody has changed it: what was kept is no longer meant
+            if not failure.retryable:  # somebody has changed it: what was kept is no longer meant
                 self._kept = None
             raise
         self._kept, self._failed = (now, secrets), None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from retirement.canonical import Document, fitting
+from retirement.canonical import Document, truncated
 from retirement.globs import folded
 
 # In the lists of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
@@ -132,9 +132,9 @@ class Dependents:
         """The dependents as results show them, at most 100 in each list."""
         found, undetermined = self.with_verdict(Verdict.USES), self.with_verdict(Verdict.UNDETERMINED)
         return {
-            "found": fitting([embed.document() for embed in found[:MOST_SHOWN]], EMBED_BYTES),
+            "found": truncated([embed.document() for embed in found[:MOST_SHOWN]], EMBED_BYTES),
             "foundCount": len(found),
-            "undetermined": fitting([embed.document() for embed in undetermined[:MOST_SHOWN]], EMBED_BYTES),
+            "undetermined": truncated([embed.document() for embed in undetermined[:MOST_SHOWN]], EMBED_BYTES),
             "undeterminedCount": len(undetermined),
-            "notChecked": fitting([*NEVER_CHECKED, *self.listing.gaps][:MOST_SHOWN], GAP_BYTES),
+            "notChecked": truncated([*NEVER_CHECKED, *self.listing.gaps][:MOST_SHOWN], GAP_BYTES),
         }

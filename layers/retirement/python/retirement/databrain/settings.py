@@ -7,7 +7,7 @@ from retirement.environment import (
     S3Location,
     arn,
     choice,
-    given_s3_location,
+    defined_s3_location,
     globs,
     optional_s3_location,
     some_globs,
@@ -27,4 +27,4 @@ class DatabrainSettings:
     embed_map_uri: S3Location | None = variable(optional_s3_location)
     retirable_datamarts: tuple[str, ...] = variable(some_globs)
     protected_datamarts: tuple[str, ...] = variable(globs)
-    datamart_lists_uri: S3Location | None = variable(given_s3_location)
+    datamart_lists_uri: S3Location | None = variable(defined_s3_location)

@@ -414,7 +414,7 @@ class NotFound(DatabrainUnexpected):
 class _TokenReplaced(DatabrainUnauthorized):
     """The token that the attempt has read with is refused, or no longer the one that its other requests have."""
 
-    retry_helps = True
+    retryable = True
 
 
 class KeyRefused(DatabrainUnauthorized):

@@ -12,17 +12,17 @@ from retirement.record.intents import Intent
 from retirement.record.keys import retirement_key
 from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds, Result
-from retirement.requests import Asked, Delivery
+from retirement.requests import Command, Delivery
 from retirement.stored_object import StoredObject
 
-AskedT_co = TypeVar("AskedT_co", bound=Asked, covariant=True)
+CommandT_co = TypeVar("CommandT_co", bound=Command, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt(Generic[AskedT_co]):
+class Attempt(Generic[CommandT_co]):
     """What came, what it asks for, and what this function has to answer it with."""
 
-    request: AskedT_co
+    request: CommandT_co
     delivery: Delivery
     settings: AnsweringSettings
     ports: AnsweringPorts

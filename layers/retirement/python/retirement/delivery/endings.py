@@ -7,13 +7,13 @@ from typing import cast
 from retirement.canonical import Document, ordered_json, parse_json
 from retirement.delivery.attempt import Attempt
 from retirement.delivery.ports import AnsweringPorts
-from retirement.errors import AttemptInterrupted, GivenUp, InvalidRequest
+from retirement.errors import Abandoned, AttemptInterrupted, InvalidRequest
 from retirement.outcomes import ConfirmedBy, Outcome, Reason
 from retirement.record.intents import Intent
 from retirement.record.keys import failure_file_name
 from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds
-from retirement.requests import MOST_RECEIVES, Asked, Request
+from retirement.requests import MAX_RECEIVES, Command, Request
 from retirement.stored_object import StoredObject
 from retirement.wording import shortened
 
@@ -106,11 +106,11 @@ def require_same_request(request: Request, content_hash: str | None) -> None:
 
 
 def given_up(
-    attempt: Attempt[Asked],
+    attempt: Attempt[Command],
     intent: Intent | None,
     reason: Reason | None,
     file_name: Callable[[int], str] = failure_file_name,
-) -> GivenUp:
+) -> Abandoned:
     """Keep the failure, publish it, and return what is to be raised.
 
     Without a reason, every attempt crashed, or nothing has kept why it failed.
@@ -119,7 +119,7 @@ def given_up(
         reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
     result = attempt.result(
         Outcome.FAILED,
-        f"Given up after {MOST_RECEIVES} receives. {GIVEN_UP_FOR[reason]} send the request again from the queue "
+        f"Given up after {MAX_RECEIVES} receives. {GIVEN_UP_FOR[reason]} send the request again from the queue "
         "Failures, which keeps it (docs/runbooks/failures.md).",
         attempt.started_at,  # tried again, it is the same failure
         reason=reason,
@@ -130,8 +130,8 @@ def given_up(
     while attempt.ports.evidence.create(attempt.key(file_name(next(numbers))), failure).body != failure:
         pass  # an earlier one
     publish(failure, attempt.ports)
-    return GivenUp(
-        f"Given up after {MOST_RECEIVES} receives, the last attempt: {reason}. The failure is published.", reason
+    return Abandoned(
+        f"Given up after {MAX_RECEIVES} receives, the last attempt: {reason}. The failure is published.", reason
     )
 
 

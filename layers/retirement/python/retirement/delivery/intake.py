@@ -12,9 +12,9 @@ from aws_lambda_powertools.utilities.validation import SchemaValidationError, va
 
 from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
 from retirement.errors import ConfigurationError, InvalidRequest
-from retirement.requests import Cancellation, Carried, Delivery, DependentsPolicy, Message, Request
-from retirement.timestamps import latest_meant, parse_timestamp
-from retirement.wording import LONGEST_QUOTED, shortened
+from retirement.requests import Cancellation, Delivery, DependentsPolicy, Message, RawRequest, Request
+from retirement.timestamps import latest_instant, parse_timestamp
+from retirement.wording import MAX_QUOTED_LENGTH, shortened
 
 SCHEMAS = Path(__file__).with_name("schemas")
 REQUESTED = "Datamart Retirement Requested"
@@ -99,7 +99,7 @@ def _request(sent: Json, delivery: Delivery, *, backup_by_default: bool) -> Requ
         retire_at=_retire_at(detail, delivery.arrived_at),
         event_time=_timestamp("time", event["time"]),
         requested_at=_requested_at(event, delivery),
-        cutoff=min(latest_meant(cast("str", event["time"])), delivery.arrived_at),
+        cutoff=min(latest_instant(cast("str", event["time"])), delivery.arrived_at),
         event_id=cast("str", event["id"]),
         content_hash=sha256_hex(canonical_json(as_sent)),
         detail=detail,
@@ -152,7 +152,7 @@ def _requested_at(event: Document, delivery: Delivery) -> datetime:
     return min(_timestamp("time", event["time"]), delivery.arrived_at)
 
 
-def carried_by(delivery: Delivery) -> Carried:
+def carried_by(delivery: Delivery) -> RawRequest:
     """Read what a rejected event carried, as far as it can be told."""
     try:
         event = parse_json(delivery.body)
@@ -165,7 +165,7 @@ def carried_by(delivery: Delivery) -> Carried:
         requested_at = min(parse_timestamp(str(envelope.get("time"))), delivery.arrived_at)
     except ValueError:
         requested_at = delivery.arrived_at
-    return Carried(
+    return RawRequest(
         event_id=_cut(envelope.get("id"), EVENT_ID_LIMIT),
         retirement_id=_cut(fields.get("retirementId"), RETIREMENT_ID_LIMIT),
         datamart_name=_cut(fields.get("datamartName"), NAME_LIMIT),
@@ -312,6 +312,6 @@ def _brief(value: object) -> str:
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
     shown = json.dumps(value)
-    if len(shown) <= LONGEST_QUOTED or not isinstance(value, str):
+    if len(shown) <= MAX_QUOTED_LENGTH or not isinstance(value, str):
         return shortened(shown)
     return f"{shortened(shown)} ({len(value)} characters)"

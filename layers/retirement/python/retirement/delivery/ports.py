@@ -9,7 +9,7 @@ from retirement.canonical import Document
 from retirement.clock import Clock
 from retirement.databrain.ports import Counter
 from retirement.record.ports import Evidence
-from retirement.requests import Asked, Delivery
+from retirement.requests import Command, Delivery
 
 
 class Inbox(Protocol):
@@ -51,7 +51,7 @@ class Telemetry(Counter, Protocol):
     def attempt(self, delivery: Delivery) -> AbstractContextManager[None]:
         """Measure one attempt, whatever its end, and report the error that it ends in."""
 
-    def about(self, asked: Asked) -> None:
+    def about(self, command: Command) -> None:
         """From here on, every line is about this request."""
 
     def step(self, step: str, **fields: object) -> None:

@@ -75,7 +75,7 @@ class Intent:
                 organisation=Organisation.kept_in(kept),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.not_ours() from None
+            raise stored.malformed() from None
 
 
 def _backup(kept: Mapping[str, Any]) -> BackupReference:

@@ -93,16 +93,16 @@ class Record:
                 self._prefix + arrival_file_name(request.event_id, first),
                 canonical_json({"arrivedAt": format_timestamp(first)}),
             )
-        return request if first is None else request.asked_before(first, first)
+        return request if first is None else request.no_later_than(first, first)
 
     def as_first_asked(self, request: Request) -> Request:
         """A datamart that was re-created after its retirement was first asked for is another one."""
         first = self.first_date
         if first is None:
             return request
-        request = request.asked_before(first.requested_at, first.cutoff)
+        request = request.no_later_than(first.requested_at, first.cutoff)
         arrived_at = self._first_arrival(first.event_id)
-        return request if arrived_at is None else request.asked_before(arrived_at, arrived_at)
+        return request if arrived_at is None else request.no_later_than(arrived_at, arrived_at)
 
     def _first_arrival(self, event_id: str) -> datetime | None:
         """Of those that are kept: EventBridge may deliver an event twice, and the earlier one may get here later."""

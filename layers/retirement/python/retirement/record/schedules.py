@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from retirement.canonical import parse_json
 from retirement.stored_object import StoredObject
-from retirement.timestamps import latest_meant, parse_timestamp
+from retirement.timestamps import latest_instant, parse_timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +37,10 @@ class Schedule:
                 event=told["event"],
                 event_id=event["id"],
                 requested_at=parse_timestamp(told["requestedAt"]),
-                cutoff=latest_meant(event["time"]),
+                cutoff=latest_instant(event["time"]),
                 scheduled_at=parse_timestamp(told["finishedAt"]),
                 retire_at=parse_timestamp(told["retireAt"]),
                 kept=kept,
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise kept.not_ours() from None
+            raise kept.malformed() from None

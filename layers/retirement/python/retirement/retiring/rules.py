@@ -7,7 +7,7 @@ from enum import Enum, auto
 from retirement.canonical import Document
 from retirement.databrain.dependents import Dependents, Verdict
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
-from retirement.globs import DatamartLists, allows, folded, shields
+from retirement.globs import DatamartLists, allowing_glob, folded, protecting_glob
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.record.plans import Plan
@@ -131,7 +131,7 @@ def _protected(request: Request, settings: RetireSettings, lists: DatamartLists)
         (settings.protected_datamarts, "the stack's ProtectedDatamarts"),
         (lists.protected, lists.where),
     ):
-        glob = shields(request.datamart_name, globs)
+        glob = protecting_glob(request.datamart_name, globs)
         if glob is not None:
             return Refusal(
                 Reason.PROTECTED, f'The datamart is protected by "{glob}" in {where}, and no request lifts that.'
@@ -144,7 +144,7 @@ def _not_retirable(request: Request, settings: RetireSettings, lists: DatamartLi
         (settings.retirable_datamarts, "The stack's RetirableDatamarts"),
         (lists.retirable, f"The list retirable in {lists.where}"),
     ):
-        if allows(request.datamart_name, globs) is None:
+        if allowing_glob(request.datamart_name, globs) is None:
             return Refusal(
                 Reason.NOT_RETIRABLE,
                 f"{what} does not allow a datamart of this name to be deleted. If it should, have that changed, "

@@ -27,7 +27,7 @@ from retirement.delivery.endings import (
     require_same_request,
 )
 from retirement.delivery.intake import parse_request, require_environment
-from retirement.environment import LONGEST_DELAY
+from retirement.environment import MAX_DELAY
 from retirement.errors import (
     AttemptInterrupted,
     AwsCallFailed,
@@ -272,7 +272,7 @@ def _put_off(record: Record, attempt: _Attempt) -> Document | None:
         return None
     if date is None or date.event_id == request.event_id:
         seconds = (retire_at - attempt.ports.clock.now()).total_seconds()
-        if attempt.delivery.receipt_handle is not None and seconds <= LONGEST_DELAY:
+        if attempt.delivery.receipt_handle is not None and seconds <= MAX_DELAY:
             raise NotYetDue(
                 f"The retirement is due at {format_timestamp(retire_at)}. Nothing is to be done: the queue delivers "
                 "the request again then.",
@@ -413,7 +413,7 @@ def _planned_elsewhere(
     try:
         planned_in = Organisation.kept_in(cast("dict[str, Any]", parse_json(stored.body)))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise stored.not_ours() from None
+        raise stored.malformed() from None
     is_the_same = planned_in.is_seen_again(
         attempt.ports.databrain.fingerprint,
         snapshot.listing.created_at,

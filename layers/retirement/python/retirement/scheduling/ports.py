@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 from retirement.delivery.ports import AnsweringPorts
-from retirement.requests import Asked
+from retirement.requests import Command
 
 
 class Outbox(Protocol):
@@ -33,14 +33,14 @@ class Timers(Protocol):
     def can_send(self, body: str) -> bool:
         """Whether a body is small enough for a timer."""
 
-    def set(self, timer: Timer, asked: Asked, at: datetime, body: str) -> None:
+    def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
         """Set or move it: at this time, and hardly later than a minute after it, the body is sent.
 
         Raises:
             AwsCallFailed: it may have been set or not.
         """
 
-    def clear(self, timer: Timer, asked: Asked) -> None:
+    def clear(self, timer: Timer, command: Command) -> None:
         """Take it away, if it is there.
 
         Raises:

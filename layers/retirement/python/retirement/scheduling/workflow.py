@@ -10,7 +10,7 @@ from math import ceil
 from typing import TypeAlias, cast
 
 from retirement.canonical import Document, ordered_json, parse_json
-from retirement.delivery.attempt import AskedT_co, Attempt
+from retirement.delivery.attempt import Attempt, CommandT_co
 from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
     ended_by_now,
@@ -44,7 +44,7 @@ CHANGE_OF_MIND = (
 
 
 @dataclass(frozen=True, slots=True)
-class _AnyAttempt(Attempt[AskedT_co]):
+class _AnyAttempt(Attempt[CommandT_co]):
     settings: ScheduleSettings
     ports: SchedulePorts
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from retirement.canonical import Document, Json, fitting
+from retirement.canonical import Document, Json, truncated
 from retirement.environment import S3Location
 from retirement.timestamps import format_timestamp
 
@@ -120,9 +120,9 @@ class SweepReport:
     def message(self) -> Document:
         """The report as it is published: counts are whole, lists as long as they fit."""
         return self._with(
-            fitting([entry.document() for entry in self.matched], MATCHED_BYTES),
-            fitting([entry.document() for entry in self.cancelled], CANCELLED_BYTES),
-            fitting([entry.document() for entry in self.skipped], SKIPPED_BYTES),
+            truncated([entry.document() for entry in self.matched], MATCHED_BYTES),
+            truncated([entry.document() for entry in self.cancelled], CANCELLED_BYTES),
+            truncated([entry.document() for entry in self.skipped], SKIPPED_BYTES),
         )
 
     def _with(self, matched: Sequence[Json], cancelled: Sequence[Json], skipped: Sequence[Json]) -> Document:

@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from retirement.canonical import Document
 from retirement.databrain.dependents import NO_DATAMART, EmbedListing
-from retirement.globs import DatamartLists, allows, folded, shields
+from retirement.globs import DatamartLists, allowing_glob, folded, protecting_glob
 from retirement.sweeping.ids import Subject
 from retirement.sweeping.policy import SweepRule
 from retirement.sweeping.settings import SweepSettings
@@ -114,7 +114,7 @@ def judge(
     matches: list[Match] = []
     misses: list[Miss] = []
     for rule in rules:
-        glob = allows(datamart.name, rule.names)
+        glob = allowing_glob(datamart.name, rule.names)
         if glob is None:
             continue
         why_not = _refused_to_all(datamart.name, settings, lists) or _why_not(datamart, rule, use, now)
@@ -129,19 +129,19 @@ def _refused_to_all(name: str, settings: SweepSettings, lists: DatamartLists) ->
     """What no rule can ask for: the retirement would be rejected or blocked."""
     if not REQUESTABLE.fullmatch(name):
         return "its name does not fit a request (1 to 256 characters, no control characters)"
-    if glob := shields(name, settings.protected_datamarts):
+    if glob := protecting_glob(name, settings.protected_datamarts):
         return f'protected by "{shortened(glob)}" in the stack\'s ProtectedDatamarts'
-    if glob := shields(name, lists.protected):
+    if glob := protecting_glob(name, lists.protected):
         return f'protected by "{shortened(glob)}" in {lists.where}'
-    if allows(name, settings.retirable_datamarts) is None:
+    if allowing_glob(name, settings.retirable_datamarts) is None:
         return "not allowed by the stack's RetirableDatamarts"
-    if allows(name, lists.retirable) is None:
+    if allowing_glob(name, lists.retirable) is None:
         return f"not allowed by the list retirable in {lists.where}"
     return None
 
 
 def _why_not(datamart: Datamart, rule: SweepRule, use: EmbedUse, now: datetime) -> str | None:
-    if glob := shields(datamart.name, rule.exempt):
+    if glob := protecting_glob(datamart.name, rule.exempt):
         return f'exempt by "{shortened(glob)}"'
     return (
         _too_late(datamart.created_at, "created", rule.older_than, now)

@@ -342,11 +342,11 @@ def _request_in(kept: StoredObject, datamart_name: str, retirement_id: str) -> D
     """The detail that is kept; it is sent as it is, so it has to be about this."""
     detail = _told(kept)
     if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
-        raise kept.not_ours()
+        raise kept.malformed()
     try:
         _date_of(detail)
     except (KeyError, ValueError, TypeError):
-        raise kept.not_ours() from None
+        raise kept.malformed() from None
     return detail
 
 
@@ -357,7 +357,7 @@ def _date_of(detail: Document) -> datetime:
 def _outcome_of(receipt: StoredObject) -> Outcome:
     outcome = _told(receipt).get("outcome")
     if outcome not in [*_STANDINGS, Outcome.CANCELLED]:
-        raise receipt.not_ours()
+        raise receipt.malformed()
     return Outcome(outcome)
 
 
@@ -367,5 +367,5 @@ def _told(kept: StoredObject) -> Mapping[str, Any]:
     except ValueError:
         told = None
     if not isinstance(told, Mapping):
-        raise kept.not_ours()
+        raise kept.malformed()
     return told
