@@ -66,7 +66,7 @@ def embed_map(embeds: tuple[Embed, ...], earlier: EmbedMap) -> dict[str, Documen
     entries: dict[str, Document] = {}
     for embed in sorted(embeds, key=lambda embed: (embed.data_app_name, embed.embed_id)):
         # an entry that does not say what was seen could not be told from one that was carried over
-        told = earlier.told_of(embed) if embed.embed_id in earlier.seen else None
+        told = earlier.datamart_of(embed) if embed.embed_id in earlier.seen else None
         entries[embed.embed_id] = {
             "name": embed.name,
             "dataApp": embed.data_app_name,

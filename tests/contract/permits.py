@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from retirement.databrain.permits import NoBackupAsked
+from retirement.databrain.permits import NoBackupRequested
 from retirement.databrain.snapshot import Listing, Snapshot
 from retirement.requests import DependentsPolicy, Request
 
@@ -30,6 +30,6 @@ def request_for(name: str, retirement_id: str = "retirement-1") -> Request:
     )
 
 
-def permit_for(name: str) -> NoBackupAsked:
+def permit_for(name: str) -> NoBackupRequested:
     """Permits the deletion of a datamart of this name."""
-    return NoBackupAsked(Snapshot(name, None, {"name": name}, None, Listing({name: None})), request_for(name))
+    return NoBackupRequested(Snapshot(name, None, {"name": name}, None, Listing({name: None})), request_for(name))

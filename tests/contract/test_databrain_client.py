@@ -15,7 +15,7 @@ from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import Verdict
-from retirement.databrain.permits import NoBackupAsked
+from retirement.databrain.permits import NoBackupRequested
 from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainUnexpected
@@ -462,7 +462,7 @@ class TestBudget:
         snapshot = client.find(name)
         assert isinstance(snapshot, Snapshot)
         assert len(client.list_embeds()[0].embeds) == 15
-        assert client.delete(NoBackupAsked(snapshot, permit_for(name).request)).effect is DeleteEffect.DONE
+        assert client.delete(NoBackupRequested(snapshot, permit_for(name).request)).effect is DeleteEffect.DONE
         assert name not in client.list_datamarts()
         assert len(databrain.requests) <= 6 + 2 * 5
         assert telemetry.counts[Metric.DATABRAIN_WALKS] == 0

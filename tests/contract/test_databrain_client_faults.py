@@ -52,7 +52,7 @@ READS = [
     RouteId.LIST_API_TOKENS,
     RouteId.LIST_EMBEDS,
 ]
-MOST_TRIES = 4
+MAX_TRIES = 4
 
 # All that a server can echo, it echoes.
 ECHO: JsonObject = {"error": {"code": SERVICE_TOKEN, "message": f"{SERVICE_TOKEN} {PORTAL_KEY}"}, "data": SERVICE_TOKEN}
@@ -209,7 +209,7 @@ class TestOnTheWire:
             client_by(http).list_datamarts()
         # not the connections: one that the server has closed may be used once more
         tries = b"".join(requests).count(b" HTTP/1.1\r\n")
-        assert tries == (MOST_TRIES if expected is DatabrainUnavailable else 1)
+        assert tries == (MAX_TRIES if expected is DatabrainUnavailable else 1)
         assert_no_secret_in(caught.value)
         assert SERVICE_TOKEN not in caplog.text
 
@@ -218,7 +218,7 @@ class TestOnTheWire:
         """Headers are read up to a limit and no further."""
         with speaking(OK, for_ever=line) as (http, requests), pytest.raises(DatabrainUnavailable):
             client_by(http).list_datamarts()
-        assert len(requests) == MOST_TRIES
+        assert len(requests) == MAX_TRIES
 
     @pytest.mark.parametrize("case", GARBLED)
     def test_a_garbled_answer_to_a_delete(self, client_by: Callable[..., DatabrainClient], case: str) -> None:
@@ -244,7 +244,7 @@ class TestReads:
         error = error_of(client, route)
         assert isinstance(error, DatabrainUnavailable)
         assert f"HTTP {status} INJECTED_FAULT" in str(error)
-        assert len(requests_to(databrain, api, route)) == MOST_TRIES
+        assert len(requests_to(databrain, api, route)) == MAX_TRIES
 
     @pytest.mark.parametrize("fault", ["lost_answer", "refused"])
     @pytest.mark.parametrize("route", READS)
@@ -256,7 +256,7 @@ class TestReads:
         error = error_of(client, route)
         assert isinstance(error, DatabrainUnavailable)
         assert "no answer" in str(error)
-        assert len(requests_to(databrain, api, route)) == MOST_TRIES
+        assert len(requests_to(databrain, api, route)) == MAX_TRIES
 
     @pytest.mark.parametrize("route", READS)
     def test_an_answer_that_does_not_come(
@@ -272,7 +272,7 @@ class TestReads:
         error = error_of(client_by(impatient_http), route)
         assert isinstance(error, DatabrainUnavailable)
         assert "ReadTimeout" in str(error)
-        assert len(requests_to(databrain, api, route)) == MOST_TRIES
+        assert len(requests_to(databrain, api, route)) == MAX_TRIES
 
     def test_an_answer_that_does_not_end_in_time(
         self, databrain: Databrain, client_by: Callable[..., DatabrainClient], http: httpx.Client, api: DatabrainApi
@@ -289,7 +289,7 @@ class TestReads:
         fail(databrain, RouteId.LIST_DATAMARTS, "endless")
         with pytest.raises(DatabrainUnavailable, match="no whole answer in 15 s"):
             client_by(http, Running(seconds=600)).list_datamarts()
-        assert len(requests_to(databrain, api, RouteId.LIST_DATAMARTS)) == MOST_TRIES
+        assert len(requests_to(databrain, api, RouteId.LIST_DATAMARTS)) == MAX_TRIES
 
     def test_nobody_listens(
         self, deaf: httpx.Client, client_by: Callable[..., DatabrainClient], clock: LogicalClock
@@ -297,7 +297,7 @@ class TestReads:
         """A connection that does not come about is tried four times, too."""
         with pytest.raises(DatabrainUnavailable, match="ConnectError"):
             client_by(deaf).list_datamarts()
-        assert len(clock.slept) == MOST_TRIES - 1
+        assert len(clock.slept) == MAX_TRIES - 1
 
     @pytest.mark.parametrize("status", [400, 405, 409, 422])
     @pytest.mark.parametrize("route", READS)
@@ -414,7 +414,7 @@ class TestReads:
         """A server whose pages are always full is not walked for ever."""
         databrain.organisation = organisation_of(seed(*numbered(95)))
         monkeypatch.setattr("retirement.databrain.transport.BODY_LIMIT", 8 * 1024)
-        monkeypatch.setattr("retirement.databrain.client.MOST_PAGES", 8)
+        monkeypatch.setattr("retirement.databrain.client.MAX_PAGES", 8)
         full = {"data": [{"name": name} for name in numbered(10)], "error": None}
         fail(databrain, RouteId.LIST_DATAMARTS, "wrong_shape", skip=1, body=full)
         with pytest.raises(DatabrainUnexpected, match="more than 8 pages"):

@@ -184,7 +184,7 @@ def test_limits() -> None:
     """The limits are those of the code."""
     limits = {what: f"{by} {note}" for what, by, note in OPERATING.table("Raise limits", "limit")}
     mib = 1024 * 1024
-    assert f"{client.MOST_DATA_APPS:,}, fixed" in limits["data apps"]
+    assert f"{client.MAX_DATA_APPS:,}, fixed" in limits["data apps"]
     assert f"{transport.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
     assert f"{transport.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
     assert f"{embed_map.SIZE_LIMIT // mib} MiB, fixed" in limits["an embed map"]

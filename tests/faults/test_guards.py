@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from retirement.databrain.client import DatabrainClient
-from retirement.databrain.permits import NoBackupAsked, VerifiedBackup
+from retirement.databrain.permits import NoBackupRequested, VerifiedBackup
 from retirement.databrain.ports import DeleteAnswer, DeleteEffect
 from retirement.delivery import answering, endings
 from retirement.outcomes import Reason
@@ -119,9 +119,9 @@ def _unwritten_backups() -> Iterator[None]:
     """A workflow that forgets to back up, and a permit that does not ask."""
 
     def forget(snapshot: Any, _: object, attempt: Any) -> object:  # noqa: ANN401  # the workflow's own
-        return NoBackupAsked(snapshot, attempt.request)
+        return NoBackupRequested(snapshot, attempt.request)
 
-    with patch.object(workflow, "_back_up", forget), patch.object(NoBackupAsked, "__post_init__", _nothing):
+    with patch.object(workflow, "_back_up", forget), patch.object(NoBackupRequested, "__post_init__", _nothing):
         yield
 
 

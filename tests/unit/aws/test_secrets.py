@@ -117,7 +117,7 @@ def holders() -> Iterator[tuple[str, object]]:
     databrain = client(lambda _: httpx.Response(200, content=iter([b'{"data": [{"key": "%s"}]}' % KEY.encode()])))
     route = databrain._routes.list_api_tokens  # noqa: SLF001  # there is no other way to it
     transport = databrain._transport  # noqa: SLF001  # the same
-    answer = transport._exchange(route, {}, TOKEN, whole=False)  # noqa: SLF001  # the same
+    answer = transport._exchange(route, {}, TOKEN, unpaginated=False)  # noqa: SLF001  # the same
     assert parse_json(answer.body) == {"data": [{"key": KEY}]}
     wiring = load("retire").wiring
     ports = wiring.ports(Context())

@@ -16,7 +16,7 @@ import pytest
 from retirement.databrain import client, transport
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import Embed
-from retirement.databrain.permits import NoBackupAsked
+from retirement.databrain.permits import NoBackupRequested
 from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric
 from retirement.databrain.snapshot import Absent, Snapshot
 from retirement.errors import (
@@ -161,7 +161,7 @@ def everything_read_by(client: DatabrainClient) -> None:
     assert client.list_embeds()[1] == ()
 
 
-PERMIT = NoBackupAsked(SNAPSHOT, replace(REQUEST, backup=False))
+PERMIT = NoBackupRequested(SNAPSHOT, replace(REQUEST, backup=False))
 
 
 def error_of(api: Api, route: str) -> DatabrainError:
@@ -374,7 +374,7 @@ def test_endless_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_many_values(api: Api, monkeypatch: pytest.MonkeyPatch, route: str, status: int, content: str) -> None:
     """An answer of many small values is not parsed: they would take many times its size in memory."""
-    monkeypatch.setattr(transport, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(transport, "MAX_VALUES", 1_000)
     api.answers[route] = [body(f'{{"data":[{content * 1_000}', status)]
 
     assert isinstance(error_of(api, route), BodyTooLarge)
@@ -382,7 +382,7 @@ def test_many_values(api: Api, monkeypatch: pytest.MonkeyPatch, route: str, stat
 
 def test_many_values_in_one_object(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The values of one object count as those of many."""
-    monkeypatch.setattr(transport, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(transport, "MAX_VALUES", 1_000)
     api.answers[LAYER] = [answer({"data": {"datamartName": "sales", **{str(number): 0 for number in range(1_000)}}})]
 
     assert isinstance(error_of(api, LAYER), BodyTooLarge)
@@ -390,7 +390,7 @@ def test_many_values_in_one_object(api: Api, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_many_values_are_read_by_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list with more values than one answer may have is read page by page, and commas in texts are no values."""
-    monkeypatch.setattr(transport, "MOST_VALUES", 1_200)
+    monkeypatch.setattr(transport, "MAX_VALUES", 1_200)
     names = [f"datamart {number:03}{',' * 200}" for number in range(103)]
     api.answers[LIST] = [listed(*names)]
 
@@ -400,7 +400,7 @@ def test_many_values_are_read_by_pages(api: Api, monkeypatch: pytest.MonkeyPatch
 
 def test_embeds_of_many_values(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stays in memory of all embeds is bounded together."""
-    monkeypatch.setattr(transport, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(transport, "MAX_VALUES", 1_000)
     api.answers[APPS] = [data(*({"name": f"app {number}", "embeds": []} for number in range(5)))]
     api.answers[EMBEDS] = [data({"embedId": "e", "many": [0] * 400})]
 
@@ -851,7 +851,7 @@ def paged(*turns: list[str]) -> Answer:
 @pytest.mark.usefixtures("small_bodies")
 def test_names_are_walked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all names at once are too large, pages are walked until two walks agree."""
-    monkeypatch.setattr(client, "AT_ONCE", 1)
+    monkeypatch.setattr(client, "MAX_CONCURRENCY", 1)
     api.answers[LIST] = [paged(NAMES)]
 
     assert list(api.client().list_datamarts().created_at) == NAMES
@@ -861,7 +861,7 @@ def test_names_are_walked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_bodies")
 def test_walks_disagree_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that one walk missed, because pages shifted, is found by the next two."""
-    monkeypatch.setattr(client, "AT_ONCE", 1)
+    monkeypatch.setattr(client, "MAX_CONCURRENCY", 1)
     api.answers[LIST] = [paged(NAMES[1:], NAMES)]
 
     assert list(api.client().list_datamarts().created_at) == NAMES
@@ -871,7 +871,7 @@ def test_walks_disagree_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_bodies")
 def test_walks_never_agree(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the list changes all the time nothing is concluded from it."""
-    monkeypatch.setattr(client, "AT_ONCE", 1)
+    monkeypatch.setattr(client, "MAX_CONCURRENCY", 1)
     api.answers[LIST] = [paged(NAMES, NAMES[1:], NAMES[2:])]
 
     with pytest.raises(DatabrainUnexpected, match="changes while its pages are read"):
@@ -894,7 +894,7 @@ def test_page_that_is_too_long(api: Api) -> None:
 @pytest.mark.usefixtures("small_bodies")
 def test_pages_without_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that never end are given up."""
-    monkeypatch.setattr(client, "MOST_PAGES", 16)
+    monkeypatch.setattr(client, "MAX_PAGES", 16)
     api.answers[LIST] = [
         lambda request: (
             body(b" " * 6_000)

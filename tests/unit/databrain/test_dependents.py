@@ -53,7 +53,7 @@ MAP = EmbedMap({"sold": "sales", "else": "hr", "none": NO_DATAMART}, MADE_AT)
 @pytest.mark.parametrize("listed", [True, False])
 def test_map(embed_id: str, verdict: Verdict, listed: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """The map tells of an embed of which nothing else does, whether List Embeds returns it or not."""
-    embed = MAP.applied_to(embed_of(embed_id, None, listed=listed))
+    embed = MAP.apply(embed_of(embed_id, None, listed=listed))
 
     assert embed.verdict("sales") is verdict
     assert embed.verdict("") is not Verdict.USES
@@ -62,7 +62,7 @@ def test_map(embed_id: str, verdict: Verdict, listed: bool) -> None:  # noqa: FB
 @pytest.mark.parametrize("told", ["sales", "marketing", NO_DATAMART])
 def test_map_is_asked_last(told: str) -> None:
     """What the API tells is not replaced by the map."""
-    assert MAP.applied_to(embed_of("else", told)).datamart_name == told
+    assert MAP.apply(embed_of("else", told)).datamart_name == told
 
 
 BEFORE, AFTER = MADE_AT - timedelta(seconds=1), MADE_AT + timedelta(microseconds=1)
@@ -85,7 +85,7 @@ def test_age_of_the_map(created_at: datetime | None, updated_at: datetime | None
     """An embed that is newer than the map, was changed since, or does not tell, stays undetermined."""
     embed = replace(embed_of("else", None), created_at=created_at, updated_at=updated_at)
 
-    assert MAP.applied_to(embed).verdict("sales") is verdict
+    assert MAP.apply(embed).verdict("sales") is verdict
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_what_the_owner_has_seen(
     embed_map = replace(MAP, seen={"else": seen})
     embed = replace(embed_of("else", None), created_at=created_at, updated_at=updated_at)
 
-    assert embed_map.applied_to(embed).verdict("sales") is verdict
+    assert embed_map.apply(embed).verdict("sales") is verdict
 
 
 def test_map_does_not_settle_a_contradiction() -> None:
     """An embed whose own fields name several datamarts stays undetermined, whatever the map says."""
     embed = replace(embed_of("else", None), is_contradictory=True)
 
-    assert MAP.applied_to(embed).verdict("sales") is Verdict.UNDETERMINED
+    assert MAP.apply(embed).verdict("sales") is Verdict.UNDETERMINED
 
 
 def test_reviewed_ones_come_last() -> None:

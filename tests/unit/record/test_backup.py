@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retirement.canonical import canonical_json, parse_json, sha256_hex
-from retirement.databrain.permits import NoBackupAsked, VerifiedBackup
+from retirement.databrain.permits import NoBackupRequested, VerifiedBackup
 from retirement.errors import BackupFailed
 from retirement.record.backup import backup_of
 from tests.fakes import Parsed, entry_of
@@ -59,7 +59,7 @@ WRONG_PERMITS: dict[str, Callable[[], object]] = {
     "a replaced permit": lambda: replace(
         VerifiedBackup(SNAPSHOT, REFERENCE, READ_BACK), snapshot=replace(SNAPSHOT, entry=entry_of("hr"))
     ),
-    "a backup was asked for": lambda: NoBackupAsked(SNAPSHOT, REQUEST),
+    "a backup was asked for": lambda: NoBackupRequested(SNAPSHOT, REQUEST),
 }
 
 
@@ -72,7 +72,7 @@ def test_wrong_permit(case: str) -> None:
 
 def test_no_backup_asked() -> None:
     """A request that asks for no backup permits the deletion without one."""
-    assert NoBackupAsked(SNAPSHOT, replace(REQUEST, backup=False)).snapshot is SNAPSHOT
+    assert NoBackupRequested(SNAPSHOT, replace(REQUEST, backup=False)).snapshot is SNAPSHOT
 
 
 # ---- What is kept --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Some hundred thousand embeds; more would not fit the function's memory.
 SIZE_LIMIT = 32 * 1024 * 1024
-MOST_VALUES = 1_000_000
+MAX_VALUES = 1_000_000
 
 
 class S3EmbedMap:
@@ -50,8 +50,8 @@ def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
     Raises:
         ConfigurationError: it is broken or of another shape.
     """
-    if count_values(body, MOST_VALUES) > MOST_VALUES:
-        raise ConfigurationError(f"{where} has more than {MOST_VALUES} values")
+    if count_values(body, MAX_VALUES) > MAX_VALUES:
+        raise ConfigurationError(f"{where} has more than {MAX_VALUES} values")
     try:
         entries = parse_json(body)
     except ValueError as error:

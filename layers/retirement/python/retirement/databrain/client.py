@@ -16,7 +16,7 @@ from retirement.databrain.ports import Counter, DatabrainApi, DeleteAnswer, Dele
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.databrain.tokens import is_bearer_token
 from retirement.databrain.transport import (
-    AT_ONCE,
+    MAX_CONCURRENCY,
     InDoubt,
     KeyRefused,
     NoEffect,
@@ -28,7 +28,7 @@ from retirement.databrain.transport import (
     objects,
     optional_text,
     text,
-    unlike,
+    unexpected,
 )
 from retirement.errors import BodyTooLarge, DatabrainError, DatabrainUnauthorized, DatabrainUnexpected
 from retirement.globs import folded
@@ -36,13 +36,13 @@ from retirement.timestamps import parse_timestamp
 from retirement.wording import shortened
 
 PAGE_SIZE = 10  # fixed by the API
-MOST_PAGES = 10_000  # ten times the datamarts that are reckoned with
-LONGEST_NAME = 1_000  # characters; a request can name 256, and all names are kept
+MAX_PAGES = 10_000  # ten times the datamarts that are reckoned with
+MAX_NAME_LENGTH = 1_000  # characters; a request can name 256, and all names are kept
 
-MOST_WALKS = 3  # two that agree, and one more
+MAX_WALKS = 3  # two that agree, and one more
 # Two requests each: many more take longer than the function has.
-MOST_DATA_APPS = 1_000
-MOST_KEYS = 100  # of one data app, tried one after the other
+MAX_DATA_APPS = 1_000
+MAX_KEYS = 100  # of one data app, tried one after the other
 
 # updatedAt only where it is asked for: two walks that are to agree would differ by it.
 _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
@@ -59,8 +59,8 @@ class _Routes:
     delete_datamart: Route
     get_semantic_layer: Route
     list_embeds: Route
-    list_data_apps: Route = Route("GET", "/api/v2/data-app", is_kept=True)
-    list_api_tokens: Route = Route("GET", "/api/v2/data-app/api-tokens", is_kept=True, holds_keys=True)
+    list_data_apps: Route = Route("GET", "/api/v2/data-app", is_retained=True)
+    list_api_tokens: Route = Route("GET", "/api/v2/data-app/api-tokens", is_retained=True, holds_keys=True)
 
 
 # Sections 2, 3, 5 and 6. Data apps and their keys have no documented legacy form.
@@ -69,13 +69,13 @@ _ROUTES = {
         list_datamarts=Route("GET", "/api/v2/data-app/datamarts"),
         delete_datamart=Route("DELETE", "/api/v2/data-app/datamart"),
         get_semantic_layer=Route("GET", "/api/v2/data-app/datamarts/semantic-layer"),
-        list_embeds=Route("GET", "/api/v2/data-app/embeds", is_kept=True),
+        list_embeds=Route("GET", "/api/v2/data-app/embeds", is_retained=True),
     ),
     DatabrainApi.LEGACY: _Routes(
         list_datamarts=Route("POST", "/api/v2/dataApp/datamart/list"),
         delete_datamart=Route("POST", "/api/v2/dataApp/datamart/delete"),
         get_semantic_layer=Route("GET", "/api/v2/dataApp/datamarts/semantic-layer"),
-        list_embeds=Route("POST", "/api/v2/dataApp/embed/list", is_kept=True),
+        list_embeds=Route("POST", "/api/v2/dataApp/embed/list", is_retained=True),
     ),
 }
 
@@ -106,7 +106,7 @@ class DatabrainClient:
         does not, pages are walked.
         """
         route, read = self._routes.list_datamarts, self._reader_of_datamarts(_LISTED_KEYS)
-        entries = self._whole(route, read)
+        entries = self._unpaginated(route, read)
         listing = self._listing(entries)
         if name not in listing:
             listing = self._listing(self._completed(route, read, entries))
@@ -129,7 +129,7 @@ class DatabrainClient:
         """The same, with updatedAt."""
         entries = self._entries_of_all(_DATED_KEYS)
         listing = self._listing(entries)
-        updates = (_told_time(entry, "updatedAt") for entry in entries)
+        updates = (_time_field(entry, "updatedAt") for entry in entries)
         return replace(listing, updated_at=dict(zip(listing.created_at, updates, strict=True)))
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
@@ -151,16 +151,16 @@ class DatabrainClient:
             return EmbedListing((), ("the embeds: this server has no list of data apps",)), ()
         except DatabrainError as error:
             return EmbedListing((), ("the embeds",)), (error,)
-        if len(apps) > MOST_DATA_APPS:
-            too_many = unlike(self._routes.list_data_apps, f"at most {MOST_DATA_APPS} data apps", apps)
+        if len(apps) > MAX_DATA_APPS:
+            too_many = unexpected(self._routes.list_data_apps, f"at most {MAX_DATA_APPS} data apps", apps)
             return EmbedListing((), ("the embeds",)), (too_many,)
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        with ThreadPoolExecutor(max_workers=MAX_CONCURRENCY) as pool:
             found = list(pool.map(self._embeds_of, apps))
         return (
             EmbedListing(
                 embeds=tuple(embed for app in found for embed in app.embeds),
                 gaps=tuple(gap for app in found for gap in app.gaps),
-                data_apps=_ages(apps),
+                data_apps=_creation_times(apps),
             ),
             tuple(app.failure for app in found if app.failure is not None),
         )
@@ -172,7 +172,7 @@ class DatabrainClient:
         """
         route = self._routes.list_data_apps
         try:
-            return _ages(self._read_all(route, keep=_LISTED_KEYS))
+            return _creation_times(self._read_all(route, keep=_LISTED_KEYS))
         except NotFound:
             if self._api is DatabrainApi.CURRENT:
                 raise
@@ -202,21 +202,21 @@ class DatabrainClient:
         except InDoubt as lost:
             return DeleteAnswer(DeleteEffect.UNKNOWN, lost.failure)
         if answer.get("id") != name:
-            return DeleteAnswer(DeleteEffect.UNKNOWN, unlike(route, "id: the datamart's name", answer.get("id")))
+            return DeleteAnswer(DeleteEffect.UNKNOWN, unexpected(route, "id: the datamart's name", answer.get("id")))
         return DeleteAnswer(DeleteEffect.DONE)
 
     # ---- Datamarts -------------------------------------------------------------------------------------------------
 
     def _listing(self, entries: Sequence[Document]) -> Listing:
         route = self._routes.list_datamarts
-        listing = Listing({text(route, entry, "name"): _told_time(entry) for entry in entries})
+        listing = Listing({text(route, entry, "name"): _time_field(entry) for entry in entries})
         if len(listing.created_at) != len(entries):
             raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
         return listing
 
     def _entries_of_all(self, keep: frozenset[str]) -> Sequence[Document]:
         route, read = self._routes.list_datamarts, self._reader_of_datamarts(keep)
-        return self._completed(route, read, self._whole(route, read))
+        return self._completed(route, read, self._unpaginated(route, read))
 
     def _reader_of_datamarts(self, keep: frozenset[str]) -> _Reader:
         return lambda page: self._datamarts(page=page, keep=keep)
@@ -227,9 +227,9 @@ class DatabrainClient:
         fields = _paging(route, page)
         if not route.takes_body and keep is not None:
             fields["expandDetails"] = "false"
-        found = entries(route, self._transport.read(route, fields, whole=page is None, keep=keep))
-        if any(len(text(route, entry, "name")) > LONGEST_NAME for entry in found):
-            raise DatabrainUnexpected(f"{route.path}: expected names of at most {LONGEST_NAME} characters")
+        found = entries(route, self._transport.read(route, fields, unpaginated=page is None, keep=keep))
+        if any(len(text(route, entry, "name")) > MAX_NAME_LENGTH for entry in found):
+            raise DatabrainUnexpected(f"{route.path}: expected names of at most {MAX_NAME_LENGTH} characters")
         return found
 
     def _walk_for(self, name: str) -> Document | None:
@@ -247,7 +247,7 @@ class DatabrainClient:
         if layer is None:
             return None
         if not isinstance(layer, Mapping) or layer.get("datamartName") != name:
-            raise unlike(route, "data: an object with the datamartName that was asked for", layer)
+            raise unexpected(route, "data: an object with the datamartName that was asked for", layer)
         return layer
 
     # ---- Embeds ----------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class DatabrainClient:
         route = self._routes.list_data_apps
         shown_name = repr(shortened(optional_text(app, "name") or ""))
         try:
-            app_name = _sendable(route, text(route, app, "name"))
+            app_name = _query_value(route, text(route, app, "name"))
             named = _by_id(route, objects(route, app.get("embeds"), "embeds"))
         except DatabrainUnexpected as error:
             return _AppEmbeds((), (f"the embeds of the data app {shown_name}",), error)
@@ -269,7 +269,7 @@ class DatabrainClient:
             failure = error
             gaps.append(f"the embeds of the data app {shown_name}")
         known = named | items
-        told = {embed_id: _told_datamarts(item) for embed_id, item in items.items()}
+        datamart_names = {embed_id: _named_datamarts(item) for embed_id, item in items.items()}
         counted = app.get("embedCount")
         if isinstance(counted, int) and counted > len(known):
             gaps.append(f"{counted - len(known)} embeds of the data app {shown_name}, which are counted and not named")
@@ -281,11 +281,11 @@ class DatabrainClient:
                     embed_id=embed_id,
                     name=optional_text(embed, "name"),
                     data_app_name=app_name,
-                    datamart_name=told[embed_id][0] if len(told.get(embed_id, ())) == 1 else None,
-                    created_at=_told_time(named.get(embed_id, {})),
-                    updated_at=_told_time(named.get(embed_id, {}), "updatedAt"),
+                    datamart_name=datamart_names[embed_id][0] if len(datamart_names.get(embed_id, ())) == 1 else None,
+                    created_at=_time_field(named.get(embed_id, {})),
+                    updated_at=_time_field(named.get(embed_id, {}), "updatedAt"),
                     item=items.get(embed_id),
-                    is_contradictory=len(told.get(embed_id, ())) > 1,
+                    is_contradictory=len(datamart_names.get(embed_id, ())) > 1,
                 )
                 for embed_id, embed in known.items()
             ),
@@ -296,7 +296,7 @@ class DatabrainClient:
     def _items_of(self, app_name: str) -> dict[str, Document]:
         """What List Embeds returns for a data app, by ID; nothing where no key of it works."""
         tokens, embeds = self._routes.list_api_tokens, self._routes.list_embeds
-        for token in self._read_all(tokens, {"dataAppName": app_name})[:MOST_KEYS]:
+        for token in self._read_all(tokens, {"dataAppName": app_name})[:MAX_KEYS]:
             key = text(tokens, token, "key")
             if not is_bearer_token(key):
                 continue
@@ -319,11 +319,11 @@ class DatabrainClient:
     ) -> Sequence[Document]:
         def read(page: int | None) -> Sequence[Document]:
             sent = {**(fields or {}), **_paging(route, page)}
-            return entries(route, self._transport.read(route, sent, whole=page is None, key=key, keep=keep))
+            return entries(route, self._transport.read(route, sent, unpaginated=page is None, key=key, keep=keep))
 
-        return self._completed(route, read, self._whole(route, read))
+        return self._completed(route, read, self._unpaginated(route, read))
 
-    def _whole(self, route: Route, read: _Reader) -> Sequence[Document]:
+    def _unpaginated(self, route: Route, read: _Reader) -> Sequence[Document]:
         """Read a list in one request; where its answer is too large, page by page."""
         try:
             return read(None)
@@ -347,7 +347,7 @@ class DatabrainClient:
         Pages shift when an entry goes meanwhile: one walk can miss another entry that is there all the time.
         """
         before = None
-        for _ in range(MOST_WALKS):
+        for _ in range(MAX_WALKS):
             entries = [entry for page in self._walk(route, read) for entry in page]
             if entries == before:
                 return entries
@@ -357,15 +357,15 @@ class DatabrainClient:
     def _walk(self, route: Route, read: _Reader) -> Iterator[Sequence[Document]]:
         """Read pages side by side, up to the first that is not full."""
         self._telemetry.count(Metric.DATABRAIN_WALKS)
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            for first in range(1, MOST_PAGES, AT_ONCE):
-                for page in pool.map(read, range(first, first + AT_ONCE)):
+        with ThreadPoolExecutor(max_workers=MAX_CONCURRENCY) as pool:
+            for first in range(1, MAX_PAGES, MAX_CONCURRENCY):
+                for page in pool.map(read, range(first, first + MAX_CONCURRENCY)):
                     if len(page) > PAGE_SIZE:
-                        raise unlike(route, f"at most {PAGE_SIZE} entries in a page", page)
+                        raise unexpected(route, f"at most {PAGE_SIZE} entries in a page", page)
                     yield page
                     if len(page) < PAGE_SIZE:
                         return
-        raise DatabrainUnexpected(f"{route.path} has more than {MOST_PAGES} pages")
+        raise DatabrainUnexpected(f"{route.path} has more than {MAX_PAGES} pages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,9 +375,9 @@ class _AppEmbeds:
     failure: DatabrainError | None
 
 
-def _ages(apps: Sequence[Document]) -> dict[str, datetime | None]:
+def _creation_times(apps: Sequence[Document]) -> dict[str, datetime | None]:
     """When data apps were created, by name; one without a name is left out."""
-    return {name: _told_time(app) for app in apps if (name := optional_text(app, "name"))}
+    return {name: _time_field(app) for app in apps if (name := optional_text(app, "name"))}
 
 
 def _by_id(route: Route, embeds: Sequence[Document]) -> dict[str, Document]:
@@ -398,7 +398,7 @@ def _paging(route: Route, page: int | None) -> dict[str, Json]:
 
 def _created_at(entry: Document) -> datetime | None:
     """When the datamart was created that is asked about; what is unclear is not the same as not told."""
-    created_at = _told_time(entry)
+    created_at = _time_field(entry)
     if created_at is None and entry.get("createdAt") is not None:
         raise DatabrainUnexpected(
             f"Databrain lists the datamart {entry['name']!r} with a createdAt that is no RFC 3339 time with offset, so "
@@ -422,14 +422,14 @@ def _entry_of(route: Route, name: str, page: Sequence[Document]) -> Document | N
     return entry
 
 
-def _sendable(route: Route, name: str) -> str:
+def _query_value(route: Route, name: str) -> str:
     """What can be a query's value."""
-    if len(name) > LONGEST_NAME or any("\ud800" <= character <= "\udfff" for character in name):
-        raise unlike(route, f"name: a text of at most {LONGEST_NAME} characters, without lone surrogates", name)
+    if len(name) > MAX_NAME_LENGTH or any("\ud800" <= character <= "\udfff" for character in name):
+        raise unexpected(route, f"name: a text of at most {MAX_NAME_LENGTH} characters, without lone surrogates", name)
     return name
 
 
-def _told_datamarts(item: Document) -> list[str]:
+def _named_datamarts(item: Document) -> list[str]:
     """The datamarts that an embed's fields name (section 6), the API's, then the caller's; near names are one."""
     settings, older = item.get("accessSettings"), item.get("embedDataAppAccessSetting")
     dashboard = item.get("externalDashboard")
@@ -442,14 +442,14 @@ def _told_datamarts(item: Document) -> list[str]:
         (item.get("datamart"), "name"),
         (metadata, "datamartName"),
     )
-    told: dict[str, str] = {}
+    names: dict[str, str] = {}
     for where, field_name in places:
         if isinstance(where, Mapping) and (name := optional_text(where, field_name)) and name.strip():
-            told.setdefault(folded(name), name)
-    return list(told.values())
+            names.setdefault(folded(name), name)
+    return list(names.values())
 
 
-def _told_time(entry: Document, field_name: str = "createdAt") -> datetime | None:
+def _time_field(entry: Document, field_name: str = "createdAt") -> datetime | None:
     """When a list says that a datamart or an embed was created, or updated; None where it does not say so clearly."""
     try:
         return parse_timestamp(optional_text(entry, field_name) or "")

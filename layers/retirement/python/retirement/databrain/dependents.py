@@ -9,7 +9,7 @@ from retirement.canonical import Document, truncated
 from retirement.globs import folded
 
 # In the lists of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
-MOST_SHOWN = 100
+MAX_SHOWN = 100
 EMBED_BYTES = 80 * 1024
 GAP_BYTES = 40 * 1024
 
@@ -75,7 +75,7 @@ class EmbedMap:
     made_at: datetime
     seen: Mapping[str, datetime | None] = field(default_factory=dict)
 
-    def told_of(self, embed: Embed) -> str | None:
+    def datamart_of(self, embed: Embed) -> str | None:
         """What the map says of the embed as it is now; None also where the embed may have changed since.
 
         An entry without an updatedAt is held against the map's own time. Of an embed that does not tell when it was
@@ -89,11 +89,11 @@ class EmbedMap:
             is_current = embed.created_at is not None and max(embed.created_at, embed.updated_at) <= self.made_at
         return self.datamart_names.get(embed.embed_id) if is_current else None
 
-    def applied_to(self, embed: Embed) -> Embed:
+    def apply(self, embed: Embed) -> Embed:
         """Fill in what nothing else tells."""
         if embed.datamart_name is not None or embed.is_contradictory:
             return embed
-        return replace(embed, datamart_name=self.told_of(embed))
+        return replace(embed, datamart_name=self.datamart_of(embed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class EmbedListing:
         """With what the owner's map tells of them, if there is one."""
         if embed_map is None:
             return self
-        return replace(self, embeds=tuple(embed_map.applied_to(embed) for embed in self.embeds))
+        return replace(self, embeds=tuple(embed_map.apply(embed) for embed in self.embeds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,9 @@ class Dependents:
         """The dependents as results show them, at most 100 in each list."""
         found, undetermined = self.with_verdict(Verdict.USES), self.with_verdict(Verdict.UNDETERMINED)
         return {
-            "found": truncated([embed.document() for embed in found[:MOST_SHOWN]], EMBED_BYTES),
+            "found": truncated([embed.document() for embed in found[:MAX_SHOWN]], EMBED_BYTES),
             "foundCount": len(found),
-            "undetermined": truncated([embed.document() for embed in undetermined[:MOST_SHOWN]], EMBED_BYTES),
+            "undetermined": truncated([embed.document() for embed in undetermined[:MAX_SHOWN]], EMBED_BYTES),
             "undeterminedCount": len(undetermined),
-            "notChecked": truncated([*NEVER_CHECKED, *self.listing.gaps][:MOST_SHOWN], GAP_BYTES),
+            "notChecked": truncated([*NEVER_CHECKED, *self.listing.gaps][:MAX_SHOWN], GAP_BYTES),
         }

@@ -27,16 +27,16 @@ class VerifiedBackup:
         if sha256_hex(self.read_back.body) != self.reference.sha256:
             raise BackupFailed(f"{where} is not what was written: expected SHA-256 {self.reference.sha256}")
         try:
-            kept = cast("dict[str, Document]", parse_json(self.read_back.body, exact=True))
-            kept_hash = configuration_hash(kept["datamart"], kept["semanticLayer"])
+            stored = cast("dict[str, Document]", parse_json(self.read_back.body, exact=True))
+            stored_hash = configuration_hash(stored["datamart"], stored["semanticLayer"])
         except (ValueError, TypeError, KeyError, AttributeError):
             raise BackupFailed(f"{where} is no backup as this project writes it") from None
-        if kept_hash != self.snapshot.configuration_hash:
+        if stored_hash != self.snapshot.configuration_hash:
             raise BackupFailed(f"{where} holds another configuration than Databrain shows now")
 
 
 @dataclass(frozen=True, slots=True)
-class NoBackupAsked:
+class NoBackupRequested:
     """Permits the deletion of `snapshot` without a backup, because the request asks for none.
 
     Raises:
@@ -51,4 +51,4 @@ class NoBackupAsked:
             raise BackupFailed("the request asks for a backup, and there is none")
 
 
-DeletePermit: TypeAlias = VerifiedBackup | NoBackupAsked
+DeletePermit: TypeAlias = VerifiedBackup | NoBackupRequested

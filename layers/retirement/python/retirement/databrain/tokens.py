@@ -7,9 +7,9 @@ from retirement.canonical import Json
 
 # Characters. The least that NIST lets a secret have that somebody chose (SP 800-63B, section 5.1.1.1): what is shorter
 # protects nothing, and innocent names would hold it.
-SHORTEST_SECRET = 8
+MIN_SECRET_LENGTH = 8
 # Of the pieces that secrets are looked for by; more would take memory and save little.
-_LONGEST_PIECE = 8
+_MAX_PIECE_LENGTH = 8
 
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
@@ -31,7 +31,7 @@ class ReadSecrets:
 
     def add(self, secret: str) -> None:
         """Look for this one, too, if it is long enough to be one; a key need not be one that can be sent."""
-        if len(secret) >= SHORTEST_SECRET:
+        if len(secret) >= MIN_SECRET_LENGTH:
             self._secrets.add(secret)
 
     def place_in(self, document: Json) -> str | None:
@@ -39,18 +39,18 @@ class ReadSecrets:
         secrets = frozenset(self._secrets)
         if not secrets:
             return None
-        place = _place(document, _holder_of_any(secrets))
+        place = _place(document, _matcher(secrets))
         return None if place is None else place.removeprefix(".")
 
 
-def _holder_of_any(secrets: frozenset[str]) -> Callable[[str], bool]:
+def _matcher(secrets: frozenset[str]) -> Callable[[str], bool]:
     """Whether a text holds a secret, in one pass however many there are.
 
     Cut into pieces of equal length a text has a whole one within any secret that is nearly twice as long, and it
     begins at one of as many places of the secret as a piece has characters.
     """
     shortest = min(map(len, secrets))
-    size = min(_LONGEST_PIECE, (shortest + 1) // 2)
+    size = min(_MAX_PIECE_LENGTH, (shortest + 1) // 2)
     pieces: dict[str, list[tuple[str, int]]] = {}
     for secret in secrets:
         for offset in range(size):

@@ -24,7 +24,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from retirement.canonical import Document, Json, canonical_json, count_values, parse_json, sha256_hex
 from retirement.clock import Clock
 from retirement.databrain.ports import Counter, Metric
-from retirement.databrain.tokens import SHORTEST_SECRET, ReadSecrets
+from retirement.databrain.tokens import MIN_SECRET_LENGTH, ReadSecrets
 from retirement.errors import (
     BodyTooLarge,
     DatabrainError,
@@ -45,18 +45,18 @@ PAGE_LIMIT = 8 * 1024 * 1024  # of everything else: ten datamarts of some thousa
 EMBEDS_LIMIT = 64 * 1024 * 1024
 # Of one answer, and of all that EMBEDS_LIMIT is about. A value of three bytes takes 72 in memory, a pair up to 300: at
 # most some 210 MiB. 100,000 collapsed datamarts are less than half as many.
-MOST_VALUES = 1_500_000
+MAX_VALUES = 1_500_000
 PAGES_SHARE = 4  # a page, or a semantic layer, may have a quarter of them: pages are read side by side
-AT_ONCE = 8  # what one client may ask of a server that documents no rate limit
+MAX_CONCURRENCY = 8  # what one client may ask of a server that documents no rate limit
 
 # The retry table of reads: no answer, 429 and 5xx; how often, how long.
-MOST_TRIES = 4
+MAX_TRIES = 4
 FIRST_WAIT = 0.5
-LONGEST_WAIT = 10.0
+MAX_WAIT = 10.0
 # Seconds of the invocation that waiting never uses up: what is left after them is too little to go on.
-KEPT_FROM_WAITING = 5.0
+MIN_TIME_AFTER_WAIT = 5.0
 # And with less than this no read is begun: it is for saying so.
-KEPT_FROM_READING = 2.0
+MIN_TIME_TO_READ = 2.0
 
 _REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
@@ -75,11 +75,11 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`is_kept` is what stays in memory until the decision; the entries of one that `holds_keys` have secrets."""
+    """`is_retained` is what stays in memory until the decision; the entries of one that `holds_keys` have secrets."""
 
     method: str
     path: str
-    is_kept: bool = False
+    is_retained: bool = False
     holds_keys: bool = False
 
     @property
@@ -93,11 +93,11 @@ class _Answer:
     status: int
     body: bytearray = field(repr=False)  # one list is made of keys
     retry_after: float | None
-    repeats_token: bool
+    echoes_token: bool
 
     def code(self) -> str:
         """The error's code where there is one that looks like a code; anything else could echo a token."""
-        if self.repeats_token:
+        if self.echoes_token:
             return ""
         try:
             parsed = parse_json(self.body)
@@ -160,10 +160,10 @@ class Transport:
         self._clock = clock
         self._telemetry = telemetry
         self._secrets = ReadSecrets()
-        self._at_once = BoundedSemaphore(AT_ONCE)
-        self._kept = Lock()
-        self._kept_bytes = 0
-        self._kept_values = 0
+        self._concurrency = BoundedSemaphore(MAX_CONCURRENCY)
+        self._retained_lock = Lock()
+        self._retained_bytes = 0
+        self._retained_values = 0
 
     def fingerprint(self, identity: str) -> str:
         """16 hex digits that stand for the server, the attempt's token, and what it is asked for.
@@ -198,7 +198,7 @@ class Transport:
         if key is None:
             self._token.settle(token)
         try:
-            answer = self._exchange(route, fields, token, whole=False)
+            answer = self._exchange(route, fields, token, unpaginated=False)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NoEffect(_unavailable(route, error)) from None
         except httpx.TransportError as error:
@@ -221,7 +221,7 @@ class Transport:
         route: Route,
         fields: Mapping[str, Json],
         *,
-        whole: bool = False,
+        unpaginated: bool = False,
         key: str | None = None,
         keep: frozenset[str] | None = None,
     ) -> Document:
@@ -230,13 +230,13 @@ class Transport:
         Args:
             route: what to read.
             fields: the query, or the body.
-            whole: whether it is all of a list, which may be larger than a page.
+            unpaginated: whether it is all of a list, which may be larger than a page.
             key: a data app's key, instead of the service token.
             keep: the keys of the answer's objects to keep.
         """
-        if self._clock.remaining() < KEPT_FROM_READING:
+        if self._clock.remaining() < MIN_TIME_TO_READ:
             raise DatabrainUnavailable(f"{route.method} {route.path}: no time is left for it; Databrain answers slowly")
-        jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+        jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=MAX_WAIT)
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome and state.outcome.exception()
@@ -245,7 +245,7 @@ class Transport:
 
         def is_over(state: RetryCallState) -> bool:
             left = self._clock.remaining() - state.upcoming_sleep
-            return state.attempt_number >= MOST_TRIES or left < KEPT_FROM_WAITING
+            return state.attempt_number >= MAX_TRIES or left < MIN_TIME_AFTER_WAIT
 
         retrying = Retrying(
             retry=retry_if_exception_type(DatabrainUnavailable),
@@ -255,21 +255,27 @@ class Transport:
             before_sleep=lambda _: self._telemetry.count(Metric.DATABRAIN_RETRIES),
             reraise=True,
         )
-        return retrying(self._read_once, route, fields, whole=whole, key=key, keep=keep)
+        return retrying(self._read_once, route, fields, unpaginated=unpaginated, key=key, keep=keep)
 
     def _read_once(
-        self, route: Route, fields: Mapping[str, Json], *, whole: bool, key: str | None, keep: frozenset[str] | None
+        self,
+        route: Route,
+        fields: Mapping[str, Json],
+        *,
+        unpaginated: bool,
+        key: str | None,
+        keep: frozenset[str] | None,
     ) -> Document:
         token = key or self._token.value()
-        answer = self._answer_to(route, fields, token, whole=whole)
+        answer = self._answer_to(route, fields, token, unpaginated=unpaginated)
         if key is None and answer.status in _REFUSED_TOKEN and self._token.renew(token):
             token = self._token.value()
-            answer = self._answer_to(route, fields, token, whole=whole)
+            answer = self._answer_to(route, fields, token, unpaginated=unpaginated)
         if answer.status != HTTPStatus.OK:
             raise self._failure(route, answer, key)
         if key is None:
             self._token.settle(token)
-        if answer.repeats_token and not route.holds_keys:
+        if answer.echoes_token and not route.holds_keys:
             raise DatabrainUnexpected(
                 f"{route.method} {route.path}: the answer holds the very token that it was asked with, and would be "
                 "kept: take the token out of what Databrain stores, and replace it by a new one"
@@ -280,9 +286,9 @@ class Transport:
                 self._secrets.add(optional_text(entry, "key") or "")
         return document
 
-    def _answer_to(self, route: Route, fields: Mapping[str, Json], token: str, *, whole: bool) -> _Answer:
+    def _answer_to(self, route: Route, fields: Mapping[str, Json], token: str, *, unpaginated: bool) -> _Answer:
         try:
-            return self._exchange(route, fields, token, whole=whole)
+            return self._exchange(route, fields, token, unpaginated=unpaginated)
         except httpx.TransportError as error:
             failure = _unavailable(route, error)
         raise failure  # without a cause: it repeats what it could not read
@@ -290,23 +296,25 @@ class Transport:
     def _failure(self, route: Route, answer: "_Answer", key: str | None = None) -> DatabrainError:
         """The error for a status other than 200 (section 1: its meaning differs between endpoints)."""
         code = answer.code()
-        told = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
+        summary = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
         if key is not None and (answer.status in _REFUSED_TOKEN or code == "INVALID_DATA_APP_API_KEY"):
-            return KeyRefused(f"{told}; the data app's key is refused")
+            return KeyRefused(f"{summary}; the data app's key is refused")
         if answer.status in _REFUSED_TOKEN:
             if self._token.is_settled:
-                return _TokenReplaced(f"{told}; the token, good until now, is refused: the next attempt reads it anew")
+                return _TokenReplaced(
+                    f"{summary}; the token, good until now, is refused: the next attempt reads it anew"
+                )
             return DatabrainUnauthorized(
-                f"{told}; the token is refused, also freshly read: put a valid service token into the secret"
+                f"{summary}; the token is refused, also freshly read: put a valid service token into the secret"
             )
-        return _failure(answer, told)
+        return _failure(answer, summary)
 
-    def _exchange(self, route: Route, fields: Mapping[str, Json], token: str, *, whole: bool) -> _Answer:
+    def _exchange(self, route: Route, fields: Mapping[str, Json], token: str, *, unpaginated: bool) -> _Answer:
         """One request and its bounded answer.
 
         Raises:
             httpx.TransportError: no answer, or not all of it.
-            BodyTooLarge: the answer passes `MOST_VALUES`, or `BODY_LIMIT`, or `PAGE_LIMIT` where it is no whole list.
+            BodyTooLarge: the answer passes `MAX_VALUES`, or `BODY_LIMIT`, or `PAGE_LIMIT` where it is no whole list.
             DatabrainUnavailable: the answer takes longer than `ANSWER_LIMIT`.
             DatabrainUnexpected: the answer is compressed, which was not asked for and could be a bomb.
         """
@@ -315,35 +323,35 @@ class Transport:
         began = self._clock.remaining()
         sent = {"json": fields} if route.takes_body else {"params": fields}
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
-        limit = BODY_LIMIT if whole else PAGE_LIMIT
-        most = MOST_VALUES if whole else MOST_VALUES // PAGES_SHARE
+        limit = BODY_LIMIT if unpaginated else PAGE_LIMIT
+        max_values = MAX_VALUES if unpaginated else MAX_VALUES // PAGES_SHARE
         body = bytearray()
-        with self._at_once, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
+        with self._concurrency, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
             if _is_compressed(response.headers.get("Content-Encoding", "")):
                 raise DatabrainUnexpected(f"{route.method} {route.path}: expected an answer that is not compressed")
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > limit:
                     raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {limit} bytes")
-                if route.is_kept and self._kept_with(len(chunk)) > EMBEDS_LIMIT:
+                if route.is_retained and self._retain_bytes(len(chunk)) > EMBEDS_LIMIT:
                     raise BodyTooLarge(f"{route.method} {route.path}: all embeds are larger than {EMBEDS_LIMIT} bytes")
                 if began - self._clock.remaining() > ANSWER_LIMIT:
                     raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
-            values = count_values(body, most)
-            if values > most or (route.is_kept and self._kept_values_with(values) > MOST_VALUES):
-                raise BodyTooLarge(f"{route.method} {route.path}: the answer has more than {most} values")
+            values = count_values(body, max_values)
+            if values > max_values or (route.is_retained and self._retain_values(values) > MAX_VALUES):
+                raise BodyTooLarge(f"{route.method} {route.path}: the answer has more than {max_values} values")
             retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())
-            return _Answer(response.status_code, body, retry_after, repeats_token=_repeats(token, body))
+            return _Answer(response.status_code, body, retry_after, echoes_token=_echoes(token, body))
 
-    def _kept_with(self, size: int) -> int:
-        with self._kept:
-            self._kept_bytes += size
-            return self._kept_bytes
+    def _retain_bytes(self, size: int) -> int:
+        with self._retained_lock:
+            self._retained_bytes += size
+            return self._retained_bytes
 
-    def _kept_values_with(self, count: int) -> int:
-        with self._kept:
-            self._kept_values += count
-            return self._kept_values
+    def _retain_values(self, count: int) -> int:
+        with self._retained_lock:
+            self._retained_values += count
+            return self._retained_values
 
 
 class _AttemptToken:
@@ -424,10 +432,10 @@ class KeyRefused(DatabrainUnauthorized):
 # ---- Answers -------------------------------------------------------------------------------------------------------
 
 
-def _repeats(token: str, body: bytearray) -> bool:
+def _echoes(token: str, body: bytearray) -> bool:
     """Whether an answer holds the token, spelt in any of the ways of JSON in UTF-8."""
     wanted = token.encode()
-    if len(token) < SHORTEST_SECRET:
+    if len(token) < MIN_SECRET_LENGTH:
         return False
     if wanted in body:
         return True
@@ -438,14 +446,14 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     return found["plain"] or bytes.fromhex(found["hex"].decode())
 
 
-def _failure(answer: _Answer, told: str) -> DatabrainError:
+def _failure(answer: _Answer, summary: str) -> DatabrainError:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return DatabrainUnavailable(told, answer.retry_after)
+        return DatabrainUnavailable(summary, answer.retry_after)
     if answer.status == HTTPStatus.NOT_FOUND:
-        return NotFound(f"{told}; check DatabrainBaseUrl and DatabrainApi")
+        return NotFound(f"{summary}; check DatabrainBaseUrl and DatabrainApi")
     if 300 <= answer.status < 400:  # noqa: PLR2004  # a redirect
-        return DatabrainUnexpected(f"{told}; redirects are not followed: check DatabrainBaseUrl")
-    return DatabrainUnexpected(f"{told}; expected 200")
+        return DatabrainUnexpected(f"{summary}; redirects are not followed: check DatabrainBaseUrl")
+    return DatabrainUnexpected(f"{summary}; expected 200")
 
 
 def _unavailable(route: Route, error: httpx.TransportError) -> DatabrainUnavailable:
@@ -459,7 +467,7 @@ def _document(route: Route, body: bytearray, keep: frozenset[str] | None) -> Doc
     if not isinstance(document, Mapping):
         raise DatabrainUnexpected(f"{route.method} {route.path}: expected a JSON object in these {len(body)} bytes")
     if document.get("error") is not None:
-        raise unlike(route, "error: null or absent", document["error"])
+        raise unexpected(route, "error: null or absent", document["error"])
     return document
 
 
@@ -475,7 +483,7 @@ def objects(route: Route, value: Json, field: str) -> Sequence[Document]:
         DatabrainUnexpected: it is none.
     """
     if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
-        raise unlike(route, f"{field}: a list of objects", value)
+        raise unexpected(route, f"{field}: a list of objects", value)
     return value
 
 
@@ -487,7 +495,7 @@ def text(route: Route, document: Document, field: str) -> str:
     """
     value = document.get(field)
     if not isinstance(value, str) or not value:
-        raise unlike(route, f"{field}: a text", value)
+        raise unexpected(route, f"{field}: a text", value)
     return value
 
 
@@ -497,9 +505,9 @@ def optional_text(document: Document, field: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def unlike(route: Route, expected: str, came: Json) -> DatabrainUnexpected:
+def unexpected(route: Route, expected: str, received: Json) -> DatabrainUnexpected:
     """Say what came by its type alone: its content could be a token."""
-    return DatabrainUnexpected(f"{route.method} {route.path}: expected {expected}; got {type(came).__name__}")
+    return DatabrainUnexpected(f"{route.method} {route.path}: expected {expected}; got {type(received).__name__}")
 
 
 def _is_compressed(codings: str) -> bool:

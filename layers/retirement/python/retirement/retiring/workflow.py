@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
 from retirement.databrain.dependents import Dependents, Verdict
-from retirement.databrain.permits import DeletePermit, NoBackupAsked, VerifiedBackup
+from retirement.databrain.permits import DeletePermit, NoBackupRequested, VerifiedBackup
 from retirement.databrain.ports import DatabrainApi, DeleteEffect
 from retirement.databrain.snapshot import Absent, Snapshot
 from retirement.delivery.attempt import Attempt
@@ -443,7 +443,7 @@ def _count(attempt: _Attempt) -> Refusal | None:
 def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> DeletePermit:
     """Step 9: write, read back, compare."""
     if not attempt.request.backup:
-        return NoBackupAsked(snapshot, attempt.request)
+        return NoBackupRequested(snapshot, attempt.request)
     in_use = [embed.item for embed in dependents.with_verdict(Verdict.USES) if embed.item is not None]
     legacy = attempt.settings.databrain_api is DatabrainApi.LEGACY
     backup = backup_of(snapshot, in_use, legacy=legacy)
@@ -471,7 +471,7 @@ def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
             "ask under a new retirementId."
         )
     if intent.backup is None:
-        return NoBackupAsked(snapshot, attempt.request)
+        return NoBackupRequested(snapshot, attempt.request)
     try:
         read_back = attempt.ports.evidence.read(intent.backup.key)
     except AwsCallFailed as error:
