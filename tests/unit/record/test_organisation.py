@@ -160,4 +160,4 @@ def test_round_trip() -> None:
     organisation = Organisation("i", "f", {"hr": CREATED_AT, "old": None}, {"Portal": None})
     document = {"organisation": organisation.document()}
 
-    assert Organisation.kept_in(document) == organisation
+    assert Organisation.stored_in(document) == organisation

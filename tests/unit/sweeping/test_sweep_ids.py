@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retirement.delivery.intake import schema
-from retirement.record.keys import SWEEPS_ASKED, sweep_asked_key
+from retirement.record.keys import SWEEP_REQUESTS, sweep_request_key
 from retirement.sweeping.ids import Subject, latest_numbers
 from tests.contract.hostile_names import HOSTILE_NAMES
 
@@ -42,7 +42,7 @@ def test_hostile_names(name: str) -> None:
     retirement_id = Subject.of("r" * 40, name, CREATED).retirement_id(123_456_789)
 
     assert RETIREMENT_ID.fullmatch(retirement_id)
-    assert sweep_asked_key(retirement_id) == f"sweeps/asked/{retirement_id}.json"
+    assert sweep_request_key(retirement_id) == f"sweeps/asked/{retirement_id}.json"
 
 
 RULES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,39}", fullmatch=True)
@@ -53,7 +53,7 @@ NUMBERS = st.dictionaries(st.builds(Subject.of, RULES, st.text(), st.none()), st
 def test_ids_are_found_again(numbers: Mapping[Subject, int]) -> None:
     """Of each subject the highest number is found, among whatever other numbers and in whatever order."""
     keys = [
-        sweep_asked_key(subject.retirement_id(number))
+        sweep_request_key(subject.retirement_id(number))
         for subject, highest in numbers.items()
         for number in {1, highest, max(1, highest - 1)}
     ]
@@ -64,7 +64,7 @@ def test_ids_are_found_again(numbers: Mapping[Subject, int]) -> None:
 def test_numbers_are_no_texts() -> None:
     """The tenth comes after the ninth, though its key does not."""
     subject = Subject.of("trials", "sales", CREATED)
-    keys = sorted(sweep_asked_key(subject.retirement_id(number)) for number in range(1, 13))
+    keys = sorted(sweep_request_key(subject.retirement_id(number)) for number in range(1, 13))
 
     assert latest_numbers(keys) == {subject: 12}
 
@@ -90,4 +90,4 @@ def test_foreign_objects(name: str) -> None:
     """What somebody else has put there is passed over."""
     ours = Subject.of("trials", "sales", CREATED)
 
-    assert latest_numbers([f"{SWEEPS_ASKED}{name}", sweep_asked_key(ours.retirement_id(3))]) == {ours: 3}
+    assert latest_numbers([f"{SWEEP_REQUESTS}{name}", sweep_request_key(ours.retirement_id(3))]) == {ours: 3}

@@ -60,23 +60,25 @@ class Intent:
             AwsCallFailed: what is kept is not one of ours.
         """
         try:
-            kept = cast("dict[str, Any]", parse_json(stored.body))
-            datamart, backup = kept["datamart"], kept["backup"]
+            document = cast("dict[str, Any]", parse_json(stored.body))
+            datamart, backup = document["datamart"], document["backup"]
             return cls(
-                detail=kept["request"],
-                content_hash=kept["requestHash"],
+                detail=document["request"],
+                content_hash=document["requestHash"],
                 datamart_name=datamart["name"],
                 created_at=None if datamart["createdAt"] is None else parse_timestamp(datamart["createdAt"]),
                 configuration_hash=datamart["configurationHash"],
-                plan_id=kept["planId"],
-                dependents=kept["dependents"],
+                plan_id=document["planId"],
+                dependents=document["dependents"],
                 backup=None if backup is None else _backup(backup),
-                invocation_id=kept["invocationId"],
-                organisation=Organisation.kept_in(kept),
+                invocation_id=document["invocationId"],
+                organisation=Organisation.stored_in(document),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise stored.malformed() from None
 
 
-def _backup(kept: Mapping[str, Any]) -> BackupReference:
-    return BackupReference(kept["bucket"], kept["key"], kept["versionId"], kept["sha256"], kept["bytes"])
+def _backup(document: Mapping[str, Any]) -> BackupReference:
+    return BackupReference(
+        document["bucket"], document["key"], document["versionId"], document["sha256"], document["bytes"]
+    )

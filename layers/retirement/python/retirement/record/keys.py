@@ -8,9 +8,9 @@ from retirement.canonical import sha256_hex
 
 # An S3 key ends at 1,024 bytes (S3 user guide, "Naming Amazon S3 objects").
 _SEGMENT_LIMIT = 600
-_SEGMENT_KEPT = 560
+_SEGMENT_PREFIX = 560
 
-SWEEPS_ASKED = "sweeps/asked/"
+SWEEP_REQUESTS = "sweeps/asked/"
 
 
 def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> str:
@@ -69,9 +69,9 @@ def rejected_key(event_id: str) -> str:
     return f"rejected/{_segment(event_id)}/receipt.json"
 
 
-def sweep_asked_key(retirement_id: str) -> str:
+def sweep_request_key(retirement_id: str) -> str:
     """Of what a sweep asked for, as it asked."""
-    return f"{SWEEPS_ASKED}{_segment(retirement_id)}.json"
+    return f"{SWEEP_REQUESTS}{_segment(retirement_id)}.json"
 
 
 def sweep_report_key(sweep_id: str) -> str:
@@ -85,4 +85,4 @@ def _segment(text: str) -> str:
     if len(encoded) <= _SEGMENT_LIMIT:
         return encoded
     # The encoding leaves no `!`: no other text has this segment.
-    return f"{encoded[:_SEGMENT_KEPT]}!{sha256_hex(text)[:32]}"
+    return f"{encoded[:_SEGMENT_PREFIX]}!{sha256_hex(text)[:32]}"

@@ -34,7 +34,7 @@ class Organisation:
         oldest = sorted(others, key=lambda other: (other[1] is None, other[1] and other[1].timestamp(), other[0]))
         return cls(identity, fingerprint, dict(oldest[:MAX_WITNESSES]), data_apps)
 
-    def is_seen_again(
+    def is_recognised(
         self,
         fingerprint: Callable[[str], str],
         datamarts: Times,
@@ -64,14 +64,14 @@ class Organisation:
         }
 
     @classmethod
-    def kept_in(cls, document: Mapping[str, Any]) -> "Organisation":
+    def stored_in(cls, document: Mapping[str, Any]) -> "Organisation":
         """Read it back.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError: it is not one of ours.
         """
-        kept = document["organisation"]
-        return cls(kept["identity"], kept["fingerprint"], _read(kept["datamarts"]), _read(kept["dataApps"]))
+        stored = document["organisation"]
+        return cls(stored["identity"], stored["fingerprint"], _read(stored["datamarts"]), _read(stored["dataApps"]))
 
 
 def identity_of(datamart_name: str, retirement_id: str) -> str:

@@ -32,7 +32,7 @@ class Record:
         self._prefix = retirement_key(datamart_name, retirement_id, "")
         self._file_names = {key.removeprefix(self._prefix) for key in evidence.list(self._prefix)}
         self._numbers = sorted(int(found[1]) for found in map(_SCHEDULE.fullmatch, self._file_names) if found)
-        self._read_before: dict[str, StoredObject] = {}
+        self._cache: dict[str, StoredObject] = {}
 
     @property
     def receipt(self) -> StoredObject | None:
@@ -47,8 +47,8 @@ class Record:
     @property
     def intent(self) -> Intent | None:
         """That an attempt set out to delete."""
-        kept = self._read("intent.json")
-        return None if kept is None else Intent.of(kept)
+        stored = self._read("intent.json")
+        return None if stored is None else Intent.of(stored)
 
     @property
     def first_date(self) -> Schedule | None:
@@ -56,7 +56,7 @@ class Record:
         return self._schedule(self._numbers[0]) if self._numbers else None
 
     @property
-    def date(self) -> Schedule | None:
+    def current_date(self) -> Schedule | None:
         """The date that is current: the last one."""
         return self._schedule(self._numbers[-1]) if self._numbers else None
 
@@ -66,7 +66,7 @@ class Record:
         return failure_file_name(1) in self._file_names
 
     @property
-    def has_set_out(self) -> bool:
+    def has_intent(self) -> bool:
         """Whether an attempt has written its intent."""
         return "intent.json" in self._file_names
 
@@ -95,7 +95,7 @@ class Record:
             )
         return request if first is None else request.no_later_than(first, first)
 
-    def as_first_asked(self, request: Request) -> Request:
+    def as_first_requested(self, request: Request) -> Request:
         """A datamart that was re-created after its retirement was first asked for is another one."""
         first = self.first_date
         if first is None:
@@ -109,8 +109,8 @@ class Record:
         return min(arrivals_in(self._file_names, event_id), default=None)
 
     def _latest_dates(self) -> Iterator[Schedule]:
-        if self.date is not None:
-            yield self.date
+        if self.current_date is not None:
+            yield self.current_date
         for number in reversed(self._numbers[:-1]):
             yield self._schedule(number)
 
@@ -121,9 +121,9 @@ class Record:
         return self._listed(file_name) if file_name in self._file_names else None
 
     def _listed(self, file_name: str) -> StoredObject:
-        if file_name not in self._read_before:
-            kept = self._evidence.read(self._prefix + file_name)
-            if kept is None:
+        if file_name not in self._cache:
+            stored = self._evidence.read(self._prefix + file_name)
+            if stored is None:
                 raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
-            self._read_before[file_name] = kept
-        return self._read_before[file_name]
+            self._cache[file_name] = stored
+        return self._cache[file_name]

@@ -20,27 +20,27 @@ class Schedule:
     cutoff: datetime
     scheduled_at: datetime
     retire_at: datetime
-    kept: StoredObject
+    stored: StoredObject
 
     @classmethod
-    def of(cls, number: int, kept: StoredObject) -> "Schedule":
+    def of(cls, number: int, stored: StoredObject) -> "Schedule":
         """Read a kept one.
 
         Raises:
             AwsCallFailed: what is kept is not one of ours.
         """
         try:
-            told = cast("dict[str, Any]", parse_json(kept.body))
-            event = cast("dict[str, Any]", parse_json(told["event"]))
+            result = cast("dict[str, Any]", parse_json(stored.body))
+            event = cast("dict[str, Any]", parse_json(result["event"]))
             return cls(
                 number=number,
-                event=told["event"],
+                event=result["event"],
                 event_id=event["id"],
-                requested_at=parse_timestamp(told["requestedAt"]),
+                requested_at=parse_timestamp(result["requestedAt"]),
                 cutoff=latest_instant(event["time"]),
-                scheduled_at=parse_timestamp(told["finishedAt"]),
-                retire_at=parse_timestamp(told["retireAt"]),
-                kept=kept,
+                scheduled_at=parse_timestamp(result["finishedAt"]),
+                retire_at=parse_timestamp(result["retireAt"]),
+                stored=stored,
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise kept.malformed() from None
+            raise stored.malformed() from None

@@ -130,7 +130,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         require_environment(request.environment, settings.environment_name)
         request = record.as_first_arrived(request, delivery, comes_again=delivery.receive_count > 1)
         attempt = replace(attempt, request=request)
-        return _put_off(record, attempt) or _carry_out(replace(attempt, request=record.as_first_asked(request)))
+        return _put_off(record, attempt) or _carry_out(replace(attempt, request=record.as_first_requested(request)))
 
 
 def _carry_out(attempt: _Attempt) -> Document:
@@ -262,11 +262,11 @@ def _put_off(record: Record, attempt: _Attempt) -> Document | None:
         NotYetDue: the queue holds the request back until then.
         InvalidRequest: no queue can, or the identity was spent on a date of another request.
     """
-    request, date = attempt.request, record.date
+    request, date = attempt.request, record.current_date
     if record.cancelled is not None:
         return end_as_cancelled(attempt, record.cancelled, intent=None)
     if date is not None:
-        require_same_request(request, date.kept.content_hash)
+        require_same_request(request, date.stored.content_hash)
     retire_at = request.retire_at if date is None else date.retire_at
     if retire_at is None or not _is_ahead(retire_at, attempt):
         return None
@@ -285,7 +285,7 @@ def _put_off(record: Record, attempt: _Attempt) -> Document | None:
         )
     if request.retire_at is None and request.requested_at >= date.requested_at:
         return None  # whoever asks later, and for no date, wants it now
-    return publish(date.kept.body, attempt.ports, again=True)
+    return publish(date.stored.body, attempt.ports, again=True)
 
 
 def _is_ahead(retire_at: datetime, attempt: _Attempt) -> bool:
@@ -318,7 +318,7 @@ def _look(attempt: _Attempt) -> Snapshot | Absent:
 def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> None:
     """Of the organisation in which a delete may have been sent, another one tells nothing."""
     databrain = attempt.ports.databrain
-    if not intent.organisation.is_seen_again(
+    if not intent.organisation.is_recognised(
         databrain.fingerprint,
         sighting.listing.created_at,
         databrain.list_data_apps,
@@ -411,10 +411,10 @@ def _planned_elsewhere(
     if attempt.request.plan_id != plan.plan_id:
         return None
     try:
-        planned_in = Organisation.kept_in(cast("dict[str, Any]", parse_json(stored.body)))
+        planned_in = Organisation.stored_in(cast("dict[str, Any]", parse_json(stored.body)))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise stored.malformed() from None
-    is_the_same = planned_in.is_seen_again(
+    is_the_same = planned_in.is_recognised(
         attempt.ports.databrain.fingerprint,
         snapshot.listing.created_at,
         lambda: dependents.listing.data_apps,

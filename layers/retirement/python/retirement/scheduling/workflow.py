@@ -92,16 +92,20 @@ def _set_date(attempt: _Attempt) -> Document:
     _require_environment(record, attempt)
     attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
-    if record.intent is not None and record.date is not None and _is_of_another(record.date, record.intent):
+    if (
+        record.intent is not None
+        and record.current_date is not None
+        and _is_of_another(record.current_date, record.intent)
+    ):
         require_same_request(attempt.request, record.intent.content_hash)
         _hand_on(attempt.delivery.body, attempt.ports.clock.now(), attempt)
         return {}
-    before, current = record.date, _with_this(record, attempt)
+    before, current = record.current_date, _with_this(record, attempt)
     is_new = before is None or current.number > before.number
     _set_timers(current, attempt)
     # who moves, cancels or retires writes first and looks then: one of the two sees the other
-    while (record := attempt.record()).date is not None and record.date.number > current.number:
-        current, is_new = record.date, False
+    while (record := attempt.record()).current_date is not None and record.current_date.number > current.number:
+        current, is_new = record.current_date, False
         _set_timers(current, attempt)
     ended = _ended(record, attempt)
     if ended is not None:
@@ -112,7 +116,7 @@ def _set_date(attempt: _Attempt) -> Document:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     if _is_due_soon(current, attempt):
         return _remind(current, attempt)
-    return publish(current.kept.body, attempt.ports, again=not is_new)
+    return publish(current.stored.body, attempt.ports, again=not is_new)
 
 
 def _require_environment(record: Record, attempt: _Attempt | _Cancelling) -> None:
@@ -139,12 +143,12 @@ def _is_of_another(date: Schedule, intent: Intent) -> bool:
 
 def _with_this(record: Record, attempt: _Attempt) -> Schedule:
     """The date that is current, which is this request's if nobody has asked later."""
-    request, last = attempt.request, record.date
+    request, last = attempt.request, record.current_date
     retire_at = request.retire_at or request.requested_at
     if record.intent is not None:  # it owns the identity
         require_same_request(request, record.intent.content_hash)
     elif last is not None:
-        require_same_request(request, last.kept.content_hash)
+        require_same_request(request, last.stored.content_hash)
     if last is not None:
         is_due_anyway = _is_soon(retire_at, attempt) and _is_soon(last.retire_at, attempt)
         is_the_same = retire_at == last.retire_at or is_due_anyway
@@ -277,7 +281,7 @@ def _cancel(attempt: _Cancelling) -> Document:
     _require_environment(record, attempt)
     what = (
         "The retirement is not carried out, and neither is a request for it that comes later."
-        if record.date is not None
+        if record.current_date is not None
         else "No date is kept under this retirementId, and a request for it that waits or comes later is not carried "
         "out. If another retirement was meant, that one goes on: cancel it by its own retirementId."
     )

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retirement.canonical import canonical_json, sha256_hex
-from retirement.record.keys import SWEEPS_ASKED
+from retirement.record.keys import SWEEP_REQUESTS
 from retirement.timestamps import format_timestamp
 
 # What stands for the time where the server does not tell when a datamart was created.
 UNKNOWN = "unknown"
 
 _ASKED = re.compile(
-    rf"{SWEEPS_ASKED}sweep-(?P<rule>[a-z0-9][a-z0-9-]{{0,39}})-(?P<digest>[0-9a-f]{{16}})-(?P<number>[1-9][0-9]{{0,8}})\.json",
+    rf"{SWEEP_REQUESTS}sweep-(?P<rule>[a-z0-9][a-z0-9-]{{0,39}})-(?P<digest>[0-9a-f]{{16}})-(?P<number>[1-9][0-9]{{0,8}})\.json",
     re.ASCII,
 )
 

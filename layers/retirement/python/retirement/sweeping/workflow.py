@@ -17,7 +17,7 @@ from retirement.delivery.intake import CANCELLED, REQUESTED
 from retirement.environment import S3Location
 from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnexpected
 from retirement.outcomes import Outcome
-from retirement.record.keys import SWEEPS_ASKED, sweep_asked_key, sweep_report_key
+from retirement.record.keys import SWEEP_REQUESTS, sweep_report_key, sweep_request_key
 from retirement.record.record import Record
 from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ids import Subject, latest_numbers
@@ -193,7 +193,7 @@ def _refuse_secrets(this: _Sweep, listing: Listing, use: EmbedUse) -> None:
 
 def _asked_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
     """Step 4: by datamart and rule. One list of keys tells what was asked for, rules that are gone included."""
-    numbers = latest_numbers(this.ports.evidence.list(SWEEPS_ASKED))
+    numbers = latest_numbers(this.ports.evidence.list(SWEEP_REQUESTS))
     rule_names = sorted({subject.rule for subject in numbers})
     asked = [
         _Asked(datamart.name, rule_name, subject.retirement_id(number), number)
@@ -223,12 +223,12 @@ def _earlier(this: _Sweep, asked: _Asked) -> Earlier:
         return found(*_called_off(asked, record.cancelled), date)
     if outcome is not None:
         return found(Standing.CALLED_OFF, f"{asked.retirement_id} ended as {outcome}", date)
-    date = record.date.retire_at if record.date else date
-    if record.has_failed and record.has_set_out:
+    date = record.current_date.retire_at if record.current_date else date
+    if record.has_failed and record.has_intent:
         return found(Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} failed", date)
-    if record.has_set_out:
+    if record.has_intent:
         return found(Standing.AT_WORK, f"{asked.retirement_id} is at work", date)
-    if record.date and (date > this.started_at or not record.has_failed):
+    if record.current_date and (date > this.started_at or not record.has_failed):
         return found(Standing.SCHEDULED, f"{asked.retirement_id} was asked for before", date)
     if record.has_failed:
         return found(Standing.GIVEN_UP, f"{asked.retirement_id} failed", date)
@@ -283,7 +283,7 @@ def _ask(this: _Sweep, decision: Decision) -> datetime:
     A sweep beside this one sends the same, and a crash in between leaves what the next sweep sends.
     """
     asked = canonical_json(request_of(decision, this.settings.environment_name))
-    kept = this.ports.evidence.create(sweep_asked_key(decision.retirement_id), asked)
+    kept = this.ports.evidence.create(sweep_request_key(decision.retirement_id), asked)
     detail = _request_in(kept, decision.datamart.name, decision.retirement_id)
     # Of the time at which this sweep began: a datamart that was re-created after it was listed is another one.
     this.ports.event_bus.put(source=SOURCE, detail_type=REQUESTED, detail=detail, time=this.started_at)
@@ -332,9 +332,9 @@ def _publish(this: _Sweep, report: SweepReport) -> Document:
 
 
 def _kept_request(this: _Sweep, asked: _Asked) -> Document:
-    kept = this.ports.evidence.read(sweep_asked_key(asked.retirement_id))
+    kept = this.ports.evidence.read(sweep_request_key(asked.retirement_id))
     if kept is None:
-        raise AwsCallFailed(f"S3 lists {sweep_asked_key(asked.retirement_id)}, and then does not have it; try again")
+        raise AwsCallFailed(f"S3 lists {sweep_request_key(asked.retirement_id)}, and then does not have it; try again")
     return _request_in(kept, asked.datamart_name, asked.retirement_id)
 
 
