@@ -92,12 +92,8 @@ def _set_date(attempt: _Attempt) -> Document:
     _require_environment(record, attempt)
     attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
 
-    if (
-        record.intent is not None
-        and record.current_date is not None
-        and _is_of_another(record.current_date, record.intent)
-    ):
-        require_same_request(attempt.request, record.intent.content_hash)
+    if _is_of_another(record.current_date, record.intent):
+        require_same_request(attempt.request, cast("Intent", record.intent).content_hash)
         _hand_on(attempt.delivery.body, attempt.ports.clock.now(), attempt)
         return {}
     before, current = record.current_date, _with_this(record, attempt)
@@ -136,9 +132,9 @@ def _ended(record: Record, attempt: _Attempt) -> Document | None:
     return ended
 
 
-def _is_of_another(date: Schedule, intent: Intent) -> bool:
-    """A date that was stored too late: another request had read that there is none, and has set out to delete."""
-    return date.kept.content_hash != intent.content_hash
+def _is_of_another(date: Schedule | None, intent: Intent | None) -> bool:
+    """Whether a date was stored too late: another request had read that there is none, and has set out to delete."""
+    return date is not None and intent is not None and date.stored.content_hash != intent.content_hash
 
 
 def _with_this(record: Record, attempt: _Attempt) -> Schedule:
