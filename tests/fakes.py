@@ -289,12 +289,12 @@ class FakeQueue:
     """Keeps for how many seconds each message is held back, by receipt handle, and what was sent, with its delay."""
 
     def __init__(self) -> None:
-        self.held_back: dict[str, int] = {}
+        self.redelivery_delays: dict[str, int] = {}
         self.sent: list[tuple[str, int]] = []
 
-    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+    def redeliver_after(self, delivery: Delivery, seconds: int) -> None:
         if delivery.receipt_handle is not None:
-            self.held_back[delivery.receipt_handle] = seconds
+            self.redelivery_delays[delivery.receipt_handle] = seconds
 
     def send(self, body: str, seconds: int) -> None:
         self.sent.append((body, seconds))

@@ -57,21 +57,21 @@ def inbox(request: pytest.FixtureRequest) -> Inbox:
 def is_visible(inbox: Inbox, queue: Queue) -> Callable[[], bool]:
     """Tell whether the message can be received."""
     if isinstance(inbox, FakeQueue):
-        return lambda: inbox.held_back.get(queue.receipt_handle) == 0
+        return lambda: inbox.redelivery_delays.get(queue.receipt_handle) == 0
     return queue.is_visible
 
 
 def test_a_message_is_held_back(inbox: Inbox, queue: Queue, is_visible: Callable[[], bool]) -> None:
     """A message that is held back cannot be received, and one that is not any more can."""
-    inbox.hold_back(delivery(queue.receipt_handle), HOUR)
+    inbox.redeliver_after(delivery(queue.receipt_handle), HOUR)
     assert not is_visible()
-    inbox.hold_back(delivery(queue.receipt_handle), 0)
+    inbox.redeliver_after(delivery(queue.receipt_handle), 0)
     assert is_visible()
 
 
 def test_what_came_from_no_queue(inbox: Inbox, is_visible: Callable[[], bool]) -> None:
     """For an event that came from no queue there is nothing to do."""
-    inbox.hold_back(delivery(None), 0)
+    inbox.redeliver_after(delivery(None), 0)
     assert not is_visible()
 
 
@@ -88,7 +88,7 @@ def test_a_refusal_of_sqs(aws: EmbeddedStack, queue: Queue) -> None:
     """What SQS refuses is an error that names the call."""
     adapter = SqsQueue(lambda: aws.sqs, queue.url)
     with pytest.raises(AwsCallFailed, match="SQS ChangeMessageVisibility failed"):
-        adapter.hold_back(delivery("none of its"), 0)
+        adapter.redeliver_after(delivery("none of its"), 0)
     with pytest.raises(AwsCallFailed, match="SQS SendMessage failed"):
         SqsQueue(lambda: aws.sqs, f"{queue.url}-none").send("{}", 0)
 
@@ -102,8 +102,8 @@ def test_the_client_is_made_when_it_is_needed(aws: EmbeddedStack, queue: Queue) 
         return aws.sqs
 
     adapter = SqsQueue(make, queue.url)  # type: ignore[arg-type]  # it counts
-    adapter.hold_back(delivery(None), 0)
+    adapter.redeliver_after(delivery(None), 0)
     assert made == []
-    adapter.hold_back(delivery(queue.receipt_handle), 1)
-    adapter.hold_back(delivery(queue.receipt_handle), 0)
+    adapter.redeliver_after(delivery(queue.receipt_handle), 1)
+    adapter.redeliver_after(delivery(queue.receipt_handle), 0)
     assert made == [aws.sqs]

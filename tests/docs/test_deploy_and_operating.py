@@ -191,7 +191,7 @@ def test_limits() -> None:
     names = limits["a list of names"]
     assert f"{datamart_lists.SIZE_LIMIT // mib} MiB {datamart_lists.MAX_GLOBS:,} globs of" in names
     assert f"of {datamart_lists.MAX_GLOB_LENGTH} characters, fixed" in names
-    assert f"{intake.FARTHEST_AHEAD.days} days, fixed" in limits["how far ahead a date may be"]
+    assert f"{intake.MAX_TIME_AHEAD.days} days, fixed" in limits["how far ahead a date may be"]
     assert f"{environment.MAX_DELAY:,} seconds" in limits["how long an outage is ridden out"]
 
 

@@ -209,7 +209,7 @@ def is_given_up_well(ending: Ending, stage: Stage) -> bool:
         and (failure["reason"] == Reason.UNCONFIRMED or not ending.has_deleted)
         and failure["event"] == ending.delivery.body
         and _message(failure) in stage.results_topic.messages
-        and (strike is not None or stage.inbox.held_back[str(ending.delivery.receipt_handle)] == 0)
+        and (strike is not None or stage.inbox.redelivery_delays[str(ending.delivery.receipt_handle)] == 0)
     )
 
 

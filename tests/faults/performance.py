@@ -471,7 +471,7 @@ class _Inbox:
         self._message = message
         self._received_at = received_at
 
-    def hold_back(self, delivery: Delivery, seconds: int) -> None:  # noqa: ARG002  # it is this one
+    def redeliver_after(self, delivery: Delivery, seconds: int) -> None:  # noqa: ARG002  # it is this one
         if not 0 <= seconds <= MOST_VISIBILITY - (self._performance.seconds - self._received_at):
             raise AwsCallFailed(f"SQS ChangeMessageVisibility refuses {seconds} s")
         self._performance.show(self._message, seconds)

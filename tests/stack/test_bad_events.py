@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from retirement.delivery.answering import KEPT_EVENT_BYTES
+from retirement.delivery.answering import MAX_EVENT_BYTES
 from tests.bad_events import BAD_BODIES, BAD_DETAILS, BAD_ENVELOPES
 from tests.stack.scene import JsonObject, Scene
 
@@ -139,6 +139,6 @@ def test_an_event_of_a_megabyte(scene: Scene) -> None:
     scene.stack.put_message(body)
     receipt = scene.rejection()
     assert "detail.reason must be" in receipt["message"]
-    assert receipt["event"] == body[:KEPT_EVENT_BYTES]
+    assert receipt["event"] == body[:MAX_EVENT_BYTES]
     scene.settle()
     assert scene.databrain.requests == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retirement.delivery.intake import carried_by, parse_request, receive, require_environment
+from retirement.delivery.intake import parse_request, raw_request, receive, require_environment
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.outcomes import Reason
 from retirement.requests import Delivery, DependentsPolicy, RawRequest, Request
@@ -365,7 +365,7 @@ def test_retire_at() -> None:
 
 def carried(body: object) -> RawRequest:
     """What is told of a rejected event."""
-    return carried_by(Delivery(body if isinstance(body, str) else json.dumps(body), START, 1, "invocation-1"))
+    return raw_request(Delivery(body if isinstance(body, str) else json.dumps(body), START, 1, "invocation-1"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from retirement.databrain.snapshot import Listing
-from retirement.delivery.intake import carried_by, parse_request
+from retirement.delivery.intake import parse_request, raw_request
 from retirement.errors import InvalidRequest
 from retirement.globs import NO_LISTS
 from retirement.outcomes import Reason
@@ -32,7 +32,7 @@ MEGABYTE = 1_000_000
 def rejected(event: object) -> InvalidRequest:
     """Why an event is no request; all that is read of such an event is read."""
     delivery = Delivery(json.dumps(event), START, 1, "invocation-1")
-    carried_by(delivery)
+    raw_request(delivery)
     try:
         parse_request(delivery, backup_by_default=True)
     except InvalidRequest as invalid:

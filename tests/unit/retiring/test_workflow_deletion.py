@@ -434,7 +434,7 @@ def test_lock_stays_busy(world: World) -> None:
     assert 0 < world.clock.remaining() < 5
     assert world.coordination.locks == {"sales": lock}
     assert world.coordination.failures == {}
-    assert set(world.calls) == {"coordination.acquire", "inbox.hold_back"}
+    assert set(world.calls) == {"coordination.acquire", "inbox.redeliver_after"}
 
 
 def test_lock_that_was_lost(world: World) -> None:

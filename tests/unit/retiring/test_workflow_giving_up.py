@@ -5,7 +5,7 @@ import json
 import pytest
 
 from retirement.delivery.answering import TIME_TO_CONCLUDE
-from retirement.delivery.endings import GIVEN_UP_FOR
+from retirement.delivery.endings import NEXT_STEPS
 from retirement.errors import Abandoned, AwsCallFailed, DatabrainUnavailable
 from retirement.outcomes import Reason
 from retirement.requests import MAX_RECEIVES
@@ -42,13 +42,13 @@ def test_the_wait_grows(world: World) -> None:
         with pytest.raises(DatabrainUnavailable):
             world.deliver(requested(), DOWN, receive_count=receive_count)
 
-    assert tuple(world.inbox.held_back.values()) == SETTINGS.retry_delays
+    assert tuple(world.inbox.redelivery_delays.values()) == SETTINGS.retry_delays
 
 
 def test_a_wait_that_cannot_be_set(world: World) -> None:
     """Where SQS does not answer, the attempt's own error is raised: the visibility time-out brings the message back."""
     with pytest.raises(DatabrainUnavailable):
-        world.deliver(requested(), DOWN, FailAt("inbox.hold_back", AwsCallFailed("no answer")))
+        world.deliver(requested(), DOWN, FailAt("inbox.redeliver_after", AwsCallFailed("no answer")))
 
 
 def test_what_has_ended_is_not_held_back(world: World) -> None:
@@ -56,7 +56,7 @@ def test_what_has_ended_is_not_held_back(world: World) -> None:
     world.deliver(requested())
     world.deliver(requested(dryRum=True))
 
-    assert world.inbox.held_back == {}
+    assert world.inbox.redelivery_delays == {}
 
 
 def test_the_last_receive_makes_no_attempt(world: World) -> None:
@@ -68,11 +68,11 @@ def test_the_last_receive_makes_no_attempt(world: World) -> None:
     assert (result["outcome"], result["reason"]) == ("failed", "databrain_unavailable")
     assert world.kept_of(requested(), "failure-1.json") == {**result, "event": json.dumps(requested())}
     assert not [call for call in world.calls if call.startswith("databrain.")]
-    assert world.inbox.held_back[f"handle-{MAX_RECEIVES}"] == 0
+    assert world.inbox.redelivery_delays[f"handle-{MAX_RECEIVES}"] == 0
     assert "sales" in world.databrain.datamarts
 
 
-@pytest.mark.parametrize("reason", GIVEN_UP_FOR)
+@pytest.mark.parametrize("reason", NEXT_STEPS)
 def test_the_reason_is_that_of_the_last_attempt(world: World, reason: Reason) -> None:
     """Whatever reason is kept is told, with what to do about it."""
     world.coordination.failures["offboard-1", "sales"] = reason
@@ -80,13 +80,13 @@ def test_the_reason_is_that_of_the_last_attempt(world: World, reason: Reason) ->
     result = give_up(world)
 
     assert result["reason"] == reason
-    assert GIVEN_UP_FOR[reason] in result["message"]
+    assert NEXT_STEPS[reason] in result["message"]
 
 
 def test_every_reason_of_a_failure_has_its_advice() -> None:
     """No reason is without a sentence."""
     reasons = list(Reason)
-    assert list(GIVEN_UP_FOR) == reasons[reasons.index(Reason.DATABRAIN_UNAUTHORIZED) :]
+    assert list(NEXT_STEPS) == reasons[reasons.index(Reason.DATABRAIN_UNAUTHORIZED) :]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_there_is_a_receipt_by_now(world: World) -> None:
     assert result == world.kept_of(requested(), "receipt.json")
 
 
-@pytest.mark.parametrize("call", ["evidence.read", "evidence.create", "results_topic.publish", "inbox.hold_back"])
+@pytest.mark.parametrize("call", ["evidence.read", "evidence.create", "results_topic.publish", "inbox.redeliver_after"])
 def test_the_last_receive_insists(world: World, call: str) -> None:
     """A call that fails is made again, since nobody comes after; the failure is one and the same."""
     fail(world)
@@ -150,7 +150,7 @@ def test_the_time_is_up(world: World, event: Parsed) -> None:
         world.deliver(event, FailAt("results_topic.publish", AwsCallFailed("down")), receive_count=MAX_RECEIVES)
 
     assert 0 < world.clock.remaining() < TIME_TO_CONCLUDE
-    assert world.inbox.held_back[f"handle-{MAX_RECEIVES}"] == 0
+    assert world.inbox.redelivery_delays[f"handle-{MAX_RECEIVES}"] == 0
 
 
 def test_sent_again_and_given_up_again(world: World) -> None:

@@ -551,10 +551,10 @@ def test_held_back_until_its_date(world: World, ahead: int) -> None:
 
     with pytest.raises(NotYetDue):
         world.deliver(event)
-    held_back = world.inbox.held_back["handle-1"]
-    assert (held_back, world.published, world.databrain.permits) == (ahead, [], [])
+    redelivery_delays = world.inbox.redelivery_delays["handle-1"]
+    assert (redelivery_delays, world.published, world.databrain.permits) == (ahead, [], [])
 
-    world.clock.advance(held_back)
+    world.clock.advance(redelivery_delays)
     assert world.deliver(event, receive_count=2)["outcome"] == "deleted"
 
 

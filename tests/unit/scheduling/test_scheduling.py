@@ -193,7 +193,7 @@ def test_the_clock_of_the_schedule_function_is_ahead(world: World, ahead: int) -
 
     with pytest.raises(NotYetDue):
         world.deliver_now(body)
-    assert world.inbox.held_back["handle-1"] == ahead
+    assert world.inbox.redelivery_delays["handle-1"] == ahead
     true_clock.advance(ahead)
     assert world.deliver_now(body)["outcome"] == "deleted"
 
@@ -328,7 +328,7 @@ def test_due_while_databrain_is_down(world: World) -> None:
     with pytest.raises(AwsCallFailed):
         world.deliver_now(body, down)
 
-    assert world.inbox.held_back == {"handle-1": SETTINGS.retry_delays[0]}
+    assert world.inbox.redelivery_delays == {"handle-1": SETTINGS.retry_delays[0]}
     assert world.deliver_now(body)["outcome"] == "deleted"
 
 
@@ -695,12 +695,12 @@ def test_given_up(world: World, event: Parsed) -> None:
     for receive_count in range(1, MAX_RECEIVES):
         with pytest.raises(AwsCallFailed):
             world.schedule(event, down, receive_count=receive_count)
-    assert tuple(world.inbox.held_back.values()) == SETTINGS.retry_delays
+    assert tuple(world.inbox.redelivery_delays.values()) == SETTINGS.retry_delays
 
     with pytest.raises(Abandoned):
         world.schedule(event, down, receive_count=MAX_RECEIVES)
 
-    assert world.inbox.held_back[f"handle-{MAX_RECEIVES}"] == 0
+    assert world.inbox.redelivery_delays[f"handle-{MAX_RECEIVES}"] == 0
     failure = world.kept(f"{FOLDER}{'' if is_dated else 'cancellation-'}failure-1.json")
     assert failure.pop("event")
     assert (failure["outcome"], failure["reason"]) == ("failed", "internal_error")

@@ -12,7 +12,7 @@ import pytest
 
 from retirement.canonical import canonical_json
 from retirement.databrain.dependents import EmbedMap
-from retirement.delivery.intake import parse_asked
+from retirement.delivery.intake import parse_command
 from retirement.errors import (
     AwsCallFailed,
     ConfigurationError,
@@ -49,7 +49,7 @@ def valid(event: PutEvent) -> Request | Cancellation:
     body = json.dumps(
         {"id": "e-1", "detail-type": event.detail_type, "time": "2026-03-01T12:00:00Z", "detail": event.detail}
     )
-    return parse_asked(Delivery(body, START, 1, "invocation-1"), backup_by_default=True)
+    return parse_command(Delivery(body, START, 1, "invocation-1"), backup_by_default=True)
 
 
 def id_of(name: str, number: int = 1, rule: str = "trials") -> str:

@@ -12,7 +12,7 @@ from retirement.delivery.intake import (
     REQUESTED,
     SCHEMAS,
     is_retirement_id,
-    parse_asked,
+    parse_command,
     parse_message,
     require_environment,
 )
@@ -41,7 +41,7 @@ def complaint_about_event(detail_type: str, detail: object) -> str:
     """What is told about the same as an event."""
     body = json.dumps(requested() | {"detail-type": detail_type, "detail": detail})
     with pytest.raises(InvalidRequest) as raised:
-        require_environment(parse_asked(Delivery(body, START, 1, "i"), backup_by_default=True).environment, "prod")
+        require_environment(parse_command(Delivery(body, START, 1, "i"), backup_by_default=True).environment, "prod")
     return raised.value.message
 
 

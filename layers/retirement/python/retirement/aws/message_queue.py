@@ -25,7 +25,7 @@ class SqsQueue:
         """Made when an attempt has failed: few invocations need it."""
         return self._make_client()
 
-    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+    def redeliver_after(self, delivery: Delivery, seconds: int) -> None:
         """Deliver it again after this time, or at once; nothing where it came from no queue.
 
         Changes the message's visibility time-out (SQS API reference, ChangeMessageVisibility).

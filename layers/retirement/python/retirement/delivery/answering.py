@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from retirement.canonical import Document, Json, ordered_json, sha256_hex
 from retirement.delivery.endings import publish
-from retirement.delivery.intake import carried_by
+from retirement.delivery.intake import raw_request
 from retirement.delivery.ports import AnsweringPorts
 from retirement.delivery.settings import AnsweringSettings
 from retirement.errors import AwsCallFailed, InvalidRequest, NotYetDue
@@ -22,7 +22,7 @@ TIME_TO_CONCLUDE = 25.0
 CONCLUDE_WAIT = 1.0
 
 # Of a rejected event: enough for any request, and nobody can fill the bucket with much more than a request costs.
-KEPT_EVENT_BYTES = 64 * 1024
+MAX_EVENT_BYTES = 64 * 1024
 
 SettingsT = TypeVar("SettingsT", bound=AnsweringSettings)
 PortsT = TypeVar("PortsT", bound=AnsweringPorts)
@@ -45,18 +45,18 @@ def answer(
     Raises:
         RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
     """
-    with ports.telemetry.attempt(delivery), _held_back(delivery, settings, ports):
+    with ports.telemetry.attempt(delivery), _redelivery_delayed(delivery, settings, ports):
         started_at = ports.clock.now()
         while True:
             try:
-                return _answered(delivery, workflow, settings, ports, started_at)
+                return _answer_once(delivery, workflow, settings, ports, started_at)
             except AwsCallFailed:
                 if not delivery.is_last or ports.clock.remaining() < TIME_TO_CONCLUDE:
                     raise
                 ports.clock.sleep(CONCLUDE_WAIT)
 
 
-def _answered(
+def _answer_once(
     delivery: Delivery,
     workflow: Callable[[Delivery, SettingsT, PortsT, datetime], Document],
     settings: SettingsT,
@@ -70,7 +70,7 @@ def _answered(
 
 
 @contextmanager
-def _held_back(delivery: Delivery, settings: AnsweringSettings, ports: AnsweringPorts) -> Iterator[None]:
+def _redelivery_delayed(delivery: Delivery, settings: AnsweringSettings, ports: AnsweringPorts) -> Iterator[None]:
     """Have what failed delivered again after a wait that grows; after the last receive at once, for SQS to move it."""
     try:
         yield
@@ -79,7 +79,7 @@ def _held_back(delivery: Delivery, settings: AnsweringSettings, ports: Answering
         if isinstance(error, NotYetDue):
             seconds = ceil(error.seconds)
         with suppress(AwsCallFailed):  # the queue's own visibility time-out does it too
-            ports.inbox.hold_back(delivery, seconds)
+            ports.inbox.redeliver_after(delivery, seconds)
         raise
 
 
@@ -91,24 +91,24 @@ def _reject(
     started_at: datetime,
 ) -> Document:
     """Answer an event that is no valid request; its receipt is filed under the event's id, its name being no name."""
-    carried = carried_by(delivery)
+    raw = raw_request(delivery)
     result = Result(
-        retirement_id=carried.retirement_id,
-        datamart_name=carried.datamart_name,
-        requested_by=carried.requested_by,
-        request_reason=carried.reason,
+        retirement_id=raw.retirement_id,
+        datamart_name=raw.datamart_name,
+        requested_by=raw.requested_by,
+        request_reason=raw.reason,
         outcome=Outcome.REJECTED,
         reason=invalid.reason,
-        message=f"{invalid.message} (event {carried.event_id or 'without an id'})",
+        message=f"{invalid.message} (event {raw.event_id or 'without an id'})",
         environment=settings.environment_name,
-        requested_at=carried.requested_at,
+        requested_at=raw.requested_at,
         started_at=started_at,
         finished_at=ports.clock.now(),
     )
-    kept_event: Json = delivery.body.encode(errors="replace")[:KEPT_EVENT_BYTES].decode(errors="ignore")
-    receipt = ordered_json({**result.document(), "event": kept_event})
+    stored_event: Json = delivery.body.encode(errors="replace")[:MAX_EVENT_BYTES].decode(errors="ignore")
+    receipt = ordered_json({**result.document(), "event": stored_event})
     content_hash = sha256_hex(delivery.body)
-    stored = ports.evidence.create(rejected_key(carried.event_id or delivery.id), receipt, content_hash)
+    stored = ports.evidence.create(rejected_key(raw.event_id or delivery.id), receipt, content_hash)
     if stored.content_hash != content_hash:  # another event came under the same id
         stored = ports.evidence.create(rejected_key(delivery.id), receipt, content_hash)
     return publish(stored.body, ports, again=stored.body != receipt)

@@ -42,8 +42,8 @@ class Attempt(Generic[CommandT_co]):
 
     def intent(self) -> Intent | None:
         """Read the intent of this retirement."""
-        kept = self.read("intent.json")
-        return None if kept is None else Intent.of(kept)
+        stored = self.read("intent.json")
+        return None if stored is None else Intent.of(stored)
 
     def result(
         self,

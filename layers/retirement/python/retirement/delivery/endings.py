@@ -20,7 +20,7 @@ from retirement.wording import shortened
 ANOTHER_ATTEMPT = "Another attempt at this retirement is under way: the next delivery goes on from what it leaves."
 
 # What somebody who reads `failed` has to know and do.
-GIVEN_UP_FOR = {
+NEXT_STEPS = {
     Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token: put a valid one into the secret, then",
     Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors: when it works again,",
     Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented: check DatabrainBaseUrl and DatabrainApi, "
@@ -71,18 +71,18 @@ def publish_receipt(attempt: Attempt[Request], receipt: StoredObject, *, again: 
 
 def end_as_cancelled(attempt: Attempt[Request], cancelled: StoredObject, *, intent: Intent | None) -> Document:
     """End a retirement that a person or a sweep has cancelled before a delete was sent."""
-    told = cast("dict[str, str]", parse_json(cancelled.body))
+    cancellation = cast("dict[str, str]", parse_json(cancelled.body))
     return finish(
         attempt,
         Outcome.CANCELLED,
-        f"Not carried out: {shortened(told['requestedBy'])} cancelled it at {told['requestedAt']} "
-        f"({shortened(told['requestReason'])}). If it is to go after all, ask under a new retirementId.",
+        f"Not carried out: {shortened(cancellation['requestedBy'])} cancelled it at {cancellation['requestedAt']} "
+        f"({shortened(cancellation['requestReason'])}). If it is to go after all, ask under a new retirementId.",
         intent=intent,
         grounds=NOTHING_READ if intent is None else intent.grounds,
     )
 
 
-def ended_by_now(attempt: Attempt[Request], record: Record) -> Document | None:
+def publish_if_ended(attempt: Attempt[Request], record: Record) -> Document | None:
     """Publish what has ended a retirement before the last receive of its request: its receipt, or a cancellation."""
     if record.receipt is not None:
         return publish_receipt(attempt, record.receipt, again=True)
@@ -105,7 +105,7 @@ def require_same_request(request: Request, content_hash: str | None) -> None:
         )
 
 
-def given_up(
+def abandon(
     attempt: Attempt[Command],
     intent: Intent | None,
     reason: Reason | None,
@@ -119,7 +119,7 @@ def given_up(
         reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
     result = attempt.result(
         Outcome.FAILED,
-        f"Given up after {MAX_RECEIVES} receives. {GIVEN_UP_FOR[reason]} send the request again from the queue "
+        f"Given up after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} send the request again from the queue "
         "Failures, which keeps it (docs/runbooks/failures.md).",
         attempt.started_at,  # tried again, it is the same failure
         reason=reason,
@@ -135,14 +135,14 @@ def given_up(
     )
 
 
-def publish(kept: str, ports: AnsweringPorts, *, again: bool = False) -> Document:
+def publish(stored: str, ports: AnsweringPorts, *, again: bool = False) -> Document:
     """Publish what a receipt, a failure or a schedule says."""
-    result = without_event(kept)
+    result = without_event(stored)
     ports.results_topic.publish(result)
     ports.telemetry.ended(result, again=again)
     return result
 
 
-def without_event(kept: str) -> Document:
+def without_event(stored: str) -> Document:
     """A kept result as it is published: the event that some are kept with is theirs alone."""
-    return {key: value for key, value in cast("Document", parse_json(kept)).items() if key != "event"}
+    return {key: value for key, value in cast("Document", parse_json(stored)).items() if key != "event"}

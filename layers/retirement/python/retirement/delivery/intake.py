@@ -24,14 +24,14 @@ CANCELLED = "Datamart Retirement Cancelled"
 DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
 
 # A year, and a leap day: who asks now for later than that will not remember it.
-FARTHEST_AHEAD = timedelta(days=366)
+MAX_TIME_AHEAD = timedelta(days=366)
 
 # The limits of the result's fields, for what a rejected event carried (characters).
 NAME_LIMIT = 256
 REASON_LIMIT = 1_000
 RETIREMENT_ID_LIMIT = 128
 EVENT_ID_LIMIT = 1_024
-SHOWN_FIELDS = 5
+MAX_SHOWN_FIELDS = 5
 
 # The numbers of a message's attributes, as SQS writes them.
 _MILLISECONDS = re.compile("[0-9]{1,13}", re.ASCII)  # until the year 2286
@@ -61,7 +61,7 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     )
 
 
-def parse_asked(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation:
+def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation:
     """Validate an event that asks for a retirement, or for its cancellation; its environment is not looked at yet.
 
     Raises:
@@ -113,25 +113,25 @@ def parse_message(body: str, *, environment: str, arrived_at: datetime) -> Messa
         InvalidRequest: the message names the field, the rule and what came.
     """
     message = _parsed(body)
-    _validate(message, "Datamart Retirement Webhook", whole="the body")
+    _validate(message, "Datamart Retirement Webhook", root="the body")
     valid = cast("Mapping[str, Json]", message)
     detail_type = DETAIL_TYPES[cast("str", valid["type"])]
     data = cast("Document", valid["data"])
-    _validate(data, detail_type, "detail", whole="data")
+    _validate(data, detail_type, "detail", root="data")
     require_environment(cast("str", data["environment"]), environment, "data")
     _retire_at(data, arrived_at, "data")
     return Message(detail_type=detail_type, time=_timestamp("timestamp", valid["timestamp"]), detail=data)
 
 
-def _retire_at(detail: Document, arrived_at: datetime, whole: str = "detail") -> datetime | None:
+def _retire_at(detail: Document, arrived_at: datetime, root: str = "detail") -> datetime | None:
     if "retireAt" not in detail:
         return None
-    field = f"{whole}.retireAt"
+    field = f"{root}.retireAt"
     retire_at = _timestamp(field, detail["retireAt"])
     # by the arrival, not by the clock: delivered again later, it is rejected again
-    if retire_at > arrived_at + FARTHEST_AHEAD:
+    if retire_at > arrived_at + MAX_TIME_AHEAD:
         raise InvalidRequest(
-            f"{field} must be at most {FARTHEST_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
+            f"{field} must be at most {MAX_TIME_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
         )
     return retire_at
 
@@ -152,7 +152,7 @@ def _requested_at(event: Document, delivery: Delivery) -> datetime:
     return min(_timestamp("time", event["time"]), delivery.arrived_at)
 
 
-def carried_by(delivery: Delivery) -> RawRequest:
+def raw_request(delivery: Delivery) -> RawRequest:
     """Read what a rejected event carried, as far as it can be told."""
     try:
         event = parse_json(delivery.body)
@@ -221,7 +221,7 @@ def schema(title: str) -> dict[str, Any]:
 
 def _validated(event: Json, detail_type: str) -> tuple[Document, Document]:
     """Return the event and its detail."""
-    _validate(event, detail_type, whole="the event")
+    _validate(event, detail_type, root="the event")
     valid = cast("Mapping[str, Document]", event)
     return valid, valid["detail"]
 
@@ -233,35 +233,35 @@ def _parsed(body: str) -> Json:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
 
 
-def _validate(document: Json, title: str, part: str | None = None, *, whole: str) -> None:
-    """Validate against a schema, or against what it says of one of its properties; `whole` is how a sender calls it."""
+def _validate(document: Json, title: str, part: str | None = None, *, root: str) -> None:
+    """Validate against a schema, or against what it says of one of its properties; `root` is how a sender calls it."""
     rules = schema(title) if part is None else schema(title)["properties"][part]
     try:
         validate(event=cast("dict[str, Any]", document), schema=rules)
     except SchemaValidationError as error:
-        raise InvalidRequest(explained(error, whole, f"{whole}." if part else "")) from None
+        raise InvalidRequest(explain(error, root, f"{root}." if part else "")) from None
 
 
-def require_environment(meant: str, environment: str, whole: str = "detail") -> None:
+def require_environment(requested: str, environment: str, root: str = "detail") -> None:
     """Refuse what is for another stack.
 
     Raises:
         InvalidRequest: another environment is meant.
     """
-    if meant != environment:
+    if requested != environment:
         raise InvalidRequest(
-            f"{whole}.environment is {_brief(meant)}, and this stack's is {environment!r}: "
+            f"{root}.environment is {_brief(requested)}, and this stack's is {environment!r}: "
             "send the request to the stack that is meant"
         )
 
 
-def explained(error: SchemaValidationError, whole: str = "the event", within: str = "") -> str:
+def explain(error: SchemaValidationError, root: str = "the event", prefix: str = "") -> str:
     """One sentence with the field, the rule and what came, from the validator's finding."""
     path = (error.path or [])[1:]
-    field = within + ".".join(path) if path else whole
+    field = prefix + ".".join(path) if path else root
     value, definition = error.value, error.definition or {}
     known = definition.get("properties", {})
-    unknown = sorted(set(value) - set(known))[:SHOWN_FIELDS] if isinstance(value, dict) else []
+    unknown = sorted(set(value) - set(known))[:MAX_SHOWN_FIELDS] if isinstance(value, dict) else []
     if error.rule == "required" and isinstance(value, dict):
         missing = [name for name in error.rule_definition or [] if name not in value]
         misspelt = ", ".join(_brief(name) for name in unknown if _close_to(name, missing))

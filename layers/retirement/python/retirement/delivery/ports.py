@@ -15,7 +15,7 @@ from retirement.requests import Command, Delivery
 class Inbox(Protocol):
     """The queue that a function's events come from, and go back to."""
 
-    def hold_back(self, delivery: Delivery, seconds: int) -> None:
+    def redeliver_after(self, delivery: Delivery, seconds: int) -> None:
         """Deliver it again after this time, or at once; nothing where it came from no queue.
 
         Raises:

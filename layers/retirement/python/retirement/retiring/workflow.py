@@ -18,11 +18,11 @@ from retirement.databrain.snapshot import Absent, Snapshot
 from retirement.delivery.attempt import Attempt
 from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
+    abandon,
     end_as_cancelled,
-    ended_by_now,
     finish,
-    given_up,
     publish,
+    publish_if_ended,
     publish_receipt,
     require_same_request,
 )
@@ -241,7 +241,7 @@ def _conclude(attempt: _Attempt) -> Document:
         GivenUp: the failure is kept and published.
     """
     record = attempt.record()
-    ended = ended_by_now(attempt, record)
+    ended = publish_if_ended(attempt, record)
     if ended is not None:
         return ended
     intent, reason = record.intent, None
@@ -252,7 +252,7 @@ def _conclude(attempt: _Attempt) -> Document:
         require_same_request(attempt.request, intent.content_hash)
     with suppress(AwsCallFailed):  # the table may vanish
         reason = attempt.ports.coordination.last_failure(attempt.request)
-    raise given_up(attempt, intent, reason)
+    raise abandon(attempt, intent, reason)
 
 
 def _put_off(record: Record, attempt: _Attempt) -> Document | None:

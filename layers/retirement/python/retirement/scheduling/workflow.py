@@ -13,13 +13,13 @@ from retirement.canonical import Document, ordered_json, parse_json
 from retirement.delivery.attempt import Attempt, CommandT_co
 from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
-    ended_by_now,
-    given_up,
+    abandon,
     publish,
+    publish_if_ended,
     require_same_request,
     without_event,
 )
-from retirement.delivery.intake import parse_asked, require_environment
+from retirement.delivery.intake import parse_command, require_environment
 from retirement.errors import AttemptInterrupted, InvalidRequest
 from retirement.outcomes import Outcome, Reason
 from retirement.record.intents import Intent
@@ -63,7 +63,7 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
         InvalidRequest: it is to be rejected.
         RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
     """
-    asked = parse_asked(delivery, backup_by_default=settings.backup_by_default)
+    asked = parse_command(delivery, backup_by_default=settings.backup_by_default)
     ports.telemetry.about(asked)
     ports.telemetry.step("request", kind=type(asked).__name__, requestedBy=asked.requested_by)
     match asked:
@@ -126,7 +126,7 @@ def _ended(record: Record, attempt: _Attempt) -> Document | None:
     if record.receipt is None and record.cancelled is None:
         return None
     _clear_timers(attempt)
-    ended = ended_by_now(attempt, record)
+    ended = publish_if_ended(attempt, record)
     if ended is None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     return ended
@@ -252,12 +252,12 @@ def _conclude(attempt: _Attempt) -> Document:
     record = attempt.record()
     if record.receipt is not None or record.cancelled is not None:
         _clear_timers(attempt)
-    ended = ended_by_now(attempt, record)
+    ended = publish_if_ended(attempt, record)
     if ended is not None:
         return ended
     _require_environment(record, attempt)
     record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
-    raise given_up(attempt, record.intent, None)
+    raise abandon(attempt, record.intent, None)
 
 
 # ---- A cancellation ------------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def _conclude_cancelling(attempt: _Cancelling) -> Document:
         _clear_timers(attempt)
         return _publish_cancelled(record.receipt.body, attempt, again=True)
     _require_environment(record, attempt)
-    raise given_up(attempt, record.intent, None, cancellation_failure_file_name)
+    raise abandon(attempt, record.intent, None, cancellation_failure_file_name)
 
 
 def _publish_cancelled(receipt: str, attempt: _Cancelling, *, again: bool = False) -> Document:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from retirement.canonical import parse_json
-from retirement.delivery.intake import explained, schema
+from retirement.delivery.intake import explain, schema
 from retirement.errors import ConfigurationError
 from retirement.stored_object import OwnersFile
 from retirement.sweeping.policy import SweepPolicy, SweepRule
@@ -29,7 +29,7 @@ def parse_policy(file: OwnersFile) -> SweepPolicy:
     try:
         validate(event=document, schema=schema("Sweep Policy"))
     except SchemaValidationError as error:
-        raise ConfigurationError(f"{file.where}: {explained(error, 'the policy')}") from None
+        raise ConfigurationError(f"{file.where}: {explain(error, 'the policy')}") from None
     rules = tuple(_rule(rule) for rule in document["rules"])
     names = [rule.name for rule in rules]
     for number, name in enumerate(names):
