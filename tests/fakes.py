@@ -244,7 +244,7 @@ class FakeCoordination:
         kept = self.failures.get(_identity(request), Reason.UNCONFIRMED if after_intent else None)
         self.failures[_identity(request)] = Reason.UNCONFIRMED if kept is Reason.UNCONFIRMED else reason
 
-    def settle(self, request: Request, reason: Reason, now: datetime) -> None:  # noqa: ARG002  # for expiry
+    def record_no_effect(self, request: Request, reason: Reason, now: datetime) -> None:  # noqa: ARG002  # for expiry
         self.failures[_identity(request)] = reason
 
 

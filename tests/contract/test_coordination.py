@@ -181,7 +181,7 @@ class TestLastFailure:
     def test_a_doubt_is_settled_for_a_reason(self, coordination: Coordination, request_named: Request) -> None:
         """Once it is known that no delete took effect, the reason is why, and later ones count again."""
         coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
-        coordination.settle(request_named, Reason.DATABRAIN_UNAUTHORIZED, NOW)
+        coordination.record_no_effect(request_named, Reason.DATABRAIN_UNAUTHORIZED, NOW)
         assert coordination.last_failure(request_named) is Reason.DATABRAIN_UNAUTHORIZED
         coordination.record_failure(request_named, Reason.INTERNAL_ERROR, NOW)
         assert coordination.last_failure(request_named) is Reason.INTERNAL_ERROR
@@ -192,7 +192,7 @@ class TestLastFailure:
         assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
         coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW, after_intent=True)
         assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
-        coordination.settle(request_named, Reason.BACKUP_FAILED, NOW)
+        coordination.record_no_effect(request_named, Reason.BACKUP_FAILED, NOW)
         coordination.record_failure(request_named, Reason.DATABRAIN_UNAVAILABLE, NOW, after_intent=True)
         assert coordination.last_failure(request_named) is Reason.DATABRAIN_UNAVAILABLE
 
@@ -201,7 +201,7 @@ class TestLastFailure:
         coordination.record_failure(request_for(name, "offboard"), Reason.UNCONFIRMED, NOW)
         assert coordination.last_failure(request_for(f"{name}.", "offboard")) is None
         assert coordination.last_failure(request_for(name, "offboard.")) is None
-        coordination.settle(request_for(name, "offboard."), Reason.INTERNAL_ERROR, NOW)
+        coordination.record_no_effect(request_for(name, "offboard."), Reason.INTERNAL_ERROR, NOW)
         assert coordination.last_failure(request_for(name, "offboard")) is Reason.UNCONFIRMED
 
     def test_a_lock_is_something_else(self, coordination: Coordination, request_named: Request) -> None:
@@ -211,7 +211,7 @@ class TestLastFailure:
         coordination.record_failure(request_named, Reason.UNCONFIRMED, NOW)
         coordination.release(name, "first")
         assert coordination.last_failure(request_named) is Reason.UNCONFIRMED
-        coordination.settle(request_named, Reason.INTERNAL_ERROR, NOW)
+        coordination.record_no_effect(request_named, Reason.INTERNAL_ERROR, NOW)
         assert coordination.acquire(name, "second", NOW, NOW + MINUTE)
 
     def test_hostile_names(self, coordination: Coordination) -> None:
@@ -374,7 +374,7 @@ class TestCoordinationTable:
             lambda table, request: table.reserve(request, 1, NOW),
             lambda table, request: table.last_failure(request),
             lambda table, request: table.record_failure(request, Reason.UNCONFIRMED, NOW),
-            lambda table, request: table.settle(request, Reason.BACKUP_FAILED, NOW),
+            lambda table, request: table.record_no_effect(request, Reason.BACKUP_FAILED, NOW),
         ],
         ids=[
             "acquire",
@@ -383,7 +383,7 @@ class TestCoordinationTable:
             "reserve",
             "last_failure",
             "record_failure",
-            "settle",
+            "record_no_effect",
         ],
     )
     def test_no_table(

@@ -52,7 +52,7 @@ CALLS: dict[str, tuple[str, Callable[[CoordinationTable], object]]] = {
     "reserve": ("transact_write_items", lambda table: table.reserve(REQUEST, 5, START)),
     "last failure": ("get_item", lambda table: table.last_failure(REQUEST)),
     "record failure": ("put_item", lambda table: table.record_failure(REQUEST, Reason.UNCONFIRMED, START)),
-    "settle": ("put_item", lambda table: table.settle(REQUEST, Reason.BACKUP_FAILED, START)),
+    "record no effect": ("put_item", lambda table: table.record_no_effect(REQUEST, Reason.BACKUP_FAILED, START)),
 }
 
 
@@ -154,8 +154,8 @@ RESERVATION = {
                 "TableName": "coordination",
                 "Key": {"pk": {"S": "day#2026-03-01"}},
                 "UpdateExpression": "SET expiresAt = :expires ADD used :one",
-                "ConditionExpression": "attribute_not_exists(used) OR used < :most",
-                "ExpressionAttributeValues": {":expires": EXPIRES_AT, ":one": {"N": "1"}, ":most": {"N": "5"}},
+                "ConditionExpression": "attribute_not_exists(used) OR used < :limit",
+                "ExpressionAttributeValues": {":expires": EXPIRES_AT, ":one": {"N": "1"}, ":limit": {"N": "5"}},
             }
         },
     ]
@@ -263,12 +263,12 @@ def test_record_failure(stub: Stubber, table: CoordinationTable) -> None:
     table.record_failure(REQUEST, Reason.UNCONFIRMED, START)
 
 
-def test_settle(stub: Stubber, table: CoordinationTable) -> None:
+def test_record_no_effect(stub: Stubber, table: CoordinationTable) -> None:
     """Doubt ends with a reason, whatever was kept."""
     settled = FAILURE_ITEM | {"reason": {"S": "backup_failed"}}
     stub.add_response("put_item", {}, {"TableName": "coordination", "Item": settled})
 
-    table.settle(REQUEST, Reason.BACKUP_FAILED, START)
+    table.record_no_effect(REQUEST, Reason.BACKUP_FAILED, START)
 
 
 def test_failure_after_an_intent(stub: Stubber, table: CoordinationTable) -> None:

@@ -12,12 +12,12 @@ from retirement.requests import DependentsPolicy, Request
 from retirement.retiring.rules import (
     Recognition,
     Refusal,
-    close_names,
     decide,
     is_later_generation,
     recognise,
     refuse_by_count,
     refuse_by_name,
+    similar_names,
 )
 from retirement.retiring.settings import UndeterminedEmbeds
 from tests.fakes import SETTINGS, START, embed_of, entry_of, listing_of
@@ -254,7 +254,7 @@ def test_other_name(other: str) -> None:
 )
 def test_close_names(name: str, listed: list[str], close: list[str] | int) -> None:
     """At most three listed names that may have been meant, case and form of Unicode aside, as they are spelt there."""
-    found = close_names(name, Listing(dict.fromkeys(listed)))
+    found = similar_names(name, Listing(dict.fromkeys(listed)))
 
     assert (len(found) if isinstance(close, int) else found) == close
     assert set(found) <= set(listed)

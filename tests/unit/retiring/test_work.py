@@ -17,7 +17,7 @@ from retirement.errors import InvalidRequest
 from retirement.globs import NO_LISTS
 from retirement.outcomes import Reason
 from retirement.requests import Delivery
-from retirement.retiring.rules import close_names, refuse_by_name
+from retirement.retiring.rules import refuse_by_name, similar_names
 from retirement.stored_object import OwnersFile
 from retirement.sweeping.intake import MOST_GLOBS, parse_policy
 from retirement.sweeping.rules import Datamart, EmbedUse, Finding, judge
@@ -77,7 +77,7 @@ def unknown_fields() -> None:
 def names() -> None:
     """As many datamarts with long names that are nearly the one that is asked for, and are not there."""
     listed = {f"{number:05}{'ab' * 95}": None for number in range(20_000)}
-    assert len(close_names("ba" * 97, Listing(listed))) <= 3
+    assert len(similar_names("ba" * 97, Listing(listed))) <= 3
 
 
 def policies() -> None:

@@ -19,7 +19,7 @@ from retirement.errors import (
     RetirementError,
 )
 from retirement.outcomes import Reason
-from retirement.retiring.workflow import MOST_SENDS, TIME_TO_DELETE
+from retirement.retiring.workflow import MAX_SENDS, TIME_TO_DELETE
 from tests.fakes import (
     START,
     Call,
@@ -156,13 +156,13 @@ def test_refused_where_nothing_tells(world: World) -> None:
 @pytest.mark.parametrize("error", REFUSALS, ids=str)
 def test_refusals_are_definite(world: World, error: DatabrainError) -> None:
     """A delete that is refused each time fails for the refusal's reason, never as `unconfirmed`."""
-    world.databrain.scripted.extend([refused(error)] * MOST_SENDS)
+    world.databrain.scripted.extend([refused(error)] * MAX_SENDS)
 
     with pytest.raises(type(error)) as raised:
         world.deliver(requested())
 
     assert raised.value is error
-    assert len(world.databrain.permits) == MOST_SENDS
+    assert len(world.databrain.permits) == MAX_SENDS
     assert world.coordination.failures == {IDENTITY: error.reason}
 
 
@@ -176,7 +176,7 @@ def test_doubt_is_sticky(world: World, order: list[bool]) -> None:
     with pytest.raises(NotConfirmed):
         world.deliver(requested())
 
-    assert len(world.databrain.permits) == MOST_SENDS
+    assert len(world.databrain.permits) == MAX_SENDS
     assert world.coordination.failures == {IDENTITY: Reason.UNCONFIRMED}
 
 
@@ -199,7 +199,7 @@ def test_doubt_outlives_a_look(world: World) -> None:
     with pytest.raises(DatabrainUnavailable):
         world.deliver(requested(), FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503"), nth=2))
 
-    world.databrain.scripted.extend([refused(REFUSALS[0])] * MOST_SENDS)
+    world.databrain.scripted.extend([refused(REFUSALS[0])] * MAX_SENDS)
     with pytest.raises(NotConfirmed):
         world.deliver(requested())
 

@@ -323,7 +323,7 @@ def test_intent_of_another_day(world: World, limit: int) -> None:
     """A delete that is sent on another day than its intent was written takes a place of that day."""
     limited(world, limit)
     interrupted(world)
-    world.coordination.settle(REQUEST, Reason.DATABRAIN_UNAVAILABLE, START)  # no delete was sent
+    world.coordination.record_no_effect(REQUEST, Reason.DATABRAIN_UNAVAILABLE, START)  # no delete was sent
     world.clock.advance(DAY)
     world.deliver(requested("hr", retirementId="of-that-day") | {"time": "2026-03-02T12:00:00Z"})
 

@@ -89,15 +89,15 @@ class CoordinationTable:
         """
         return self._read(_mark(request, now)) is not None
 
-    def reserve(self, request: Request, most: int, now: datetime) -> bool:
-        """Count this retirement on this UTC day, unless `most` are; once a day, however often it is asked for.
+    def reserve(self, request: Request, limit: int, now: datetime) -> bool:
+        """Count this retirement on this UTC day, unless `limit` are; once a day, however often it is asked for.
 
         One transaction writes the mark of this retirement and raises the count, so neither can be without the other.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer, or transactions kept colliding.
         """
-        if most == 0:
+        if limit == 0:
             return False
         expires_at = {"N": str(int((now + KEPT).timestamp()))}
         retrying = Retrying(
@@ -123,11 +123,11 @@ class CoordinationTable:
                                 "TableName": self._table,
                                 "Key": {"pk": {"S": _day(now)}},
                                 "UpdateExpression": "SET expiresAt = :expires ADD used :one",
-                                "ConditionExpression": "attribute_not_exists(used) OR used < :most",
+                                "ConditionExpression": "attribute_not_exists(used) OR used < :limit",
                                 "ExpressionAttributeValues": {
                                     ":expires": expires_at,
                                     ":one": {"N": "1"},
-                                    ":most": {"N": str(most)},
+                                    ":limit": {"N": str(limit)},
                                 },
                             }
                         },
@@ -152,7 +152,7 @@ class CoordinationTable:
         return None if item is None else Reason(item["reason"]["S"])
 
     def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
-        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it.
+        """Remember why this attempt failed; a kept `unconfirmed` stays until `record_no_effect` says what became of it.
 
         After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
 
@@ -172,7 +172,7 @@ class CoordinationTable:
                 if after_intent:
                     self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, Reason.UNCONFIRMED, now))
 
-    def settle(self, request: Request, reason: Reason, now: datetime) -> None:
+    def record_no_effect(self, request: Request, reason: Reason, now: datetime) -> None:
         """No delete of this retirement took effect so far, for this reason.
 
         Raises:

@@ -7,21 +7,21 @@ from retirement.canonical import Document, Json
 from retirement.wording import quoted
 
 
-def drift(kept: Document, now: Document) -> list[str]:
+def drift(before: Document, now: Document) -> list[str]:
     """Compare two plans' documents; each difference is a clause, for example `table added: "public.refunds"`."""
-    columns, columns_now = cast("Document", kept["columns"]), cast("Document", now["columns"])
+    columns, columns_now = cast("Document", before["columns"]), cast("Document", now["columns"])
     found = list(_differences("table", columns, columns_now))
-    if kept["semanticLayerHash"] != now["semanticLayerHash"]:
+    if before["semanticLayerHash"] != now["semanticLayerHash"]:
         found.append("semantic layer changed")
-    if kept["createdAt"] != now["createdAt"]:  # it is part of the configuration's hash, too
-        told = kept["createdAt"] is not None and now["createdAt"] is not None
-        found.insert(0, "it was re-created" if told else "whether Databrain tells when it was created")
-    if kept["configurationHash"] != now["configurationHash"] and not found:
+    if before["createdAt"] != now["createdAt"]:  # it is part of the configuration's hash, too
+        is_known = before["createdAt"] is not None and now["createdAt"] is not None
+        found.insert(0, "it was re-created" if is_known else "whether Databrain tells when it was created")
+    if before["configurationHash"] != now["configurationHash"] and not found:
         found.append("settings of tables, columns, relationships or tenancy changed")
-    found += _differences("embed", _embeds(kept), _embeds(now))
-    if kept.get("notListed") != now.get("notListed"):
+    found += _differences("embed", _embeds(before), _embeds(now))
+    if before.get("notListed") != now.get("notListed"):
         found.append("what could not be listed of the embeds")
-    found += _differences("option", cast("Document", kept["options"]), cast("Document", now["options"]))
+    found += _differences("option", cast("Document", before["options"]), cast("Document", now["options"]))
     return found
 
 

@@ -25,19 +25,19 @@ class Coordination(Protocol):
     def is_counted(self, request: Request, now: datetime) -> bool:
         """Whether this retirement was counted on this UTC day."""
 
-    def reserve(self, request: Request, most: int, now: datetime) -> bool:
-        """Count this retirement on this UTC day, unless `most` are; once a day, however often it is asked for."""
+    def reserve(self, request: Request, limit: int, now: datetime) -> bool:
+        """Count this retirement on this UTC day, unless `limit` are; once a day, however often it is asked for."""
 
     def last_failure(self, request: Request) -> Reason | None:
         """The reason of this retirement's last failed attempt, None where none is known."""
 
     def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
-        """Remember why this attempt failed; a kept `unconfirmed` stays until `settle` says what became of it.
+        """Remember why this attempt failed; a kept `unconfirmed` stays until `record_no_effect` says what became of it.
 
         After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
         """
 
-    def settle(self, request: Request, reason: Reason, now: datetime) -> None:
+    def record_no_effect(self, request: Request, reason: Reason, now: datetime) -> None:
         """No delete of this retirement took effect so far, for this reason."""
 
 

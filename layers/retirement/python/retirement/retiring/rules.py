@@ -17,11 +17,11 @@ from retirement.retiring.settings import RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
 from retirement.wording import in_words, quoted
 
-ASK_AGAIN = "then ask again under a new retirementId"
-SHOWN_GAPS = 5
-MOST_CLOSE = 3
+UNDER_NEW_ID = "then ask again under a new retirementId"
+MAX_SHOWN_GAPS = 5
+MAX_SIMILAR_NAMES = 3
 # Characters: what it costs to tell how alike two names are grows with the cube of them.
-COMPARED = 48
+MAX_COMPARED_LENGTH = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Refusal:
 CHANGED = Refusal(
     Reason.CHANGED,
     "The datamart was changed after this retirement had decided to delete it, so it was left as it is. Look at the "
-    f"change; if it is still to go, {ASK_AGAIN.removeprefix('then ')}.",
+    f"change; if it is still to go, {UNDER_NEW_ID.removeprefix('then ')}.",
 )
 
 
 PLANNED_ELSEWHERE = Refusal(
     Reason.PLAN_DRIFTED,
     "This was planned with another service token or DatabrainBaseUrl, and nothing that was listed then is listed now: "
-    f"this looks like another organisation. Put back a token of the one that was meant, {ASK_AGAIN}.",
+    f"this looks like another organisation. Put back a token of the one that was meant, {UNDER_NEW_ID}.",
 )
 
 
@@ -99,31 +99,31 @@ def decide(
     snapshot: Snapshot,
     dependents: Dependents,
     plan: Plan,
-    kept_plan: Document | None,
+    named_plan: Document | None,
     settings: RetireSettings,
 ) -> Refusal | None:
     """Decide on the deletion of what was seen; None is yes. Dry run or not, the decision is the same.
 
-    `kept_plan` is the plan that the request names, None where it names none or none is kept under that name.
+    `named_plan` is the plan that the request names, None where it names none or none is kept under that name.
     """
     return (
         ambiguous_name(snapshot)
         or _recreated(request, snapshot)
-        or _plan_drifted(request, plan, kept_plan)
+        or _plan_drifted(request, plan, named_plan)
         or _dependents_found(request, dependents)
         or _dependents_undetermined(request, dependents, settings)
     )
 
 
-def close_names(name: str, listing: Listing) -> list[str]:
+def similar_names(name: str, listing: Listing) -> list[str]:
     """Up to 3 listed names that the request may have meant."""
     from difflib import get_close_matches  # noqa: PLC0415  # only where nothing was found
 
     by_folded: dict[str, list[str]] = {}
     for listed in listing.created_at:
-        by_folded.setdefault(folded(listed)[:COMPARED], []).append(listed)
-    close = get_close_matches(folded(name)[:COMPARED], by_folded, n=MOST_CLOSE)
-    return [listed for match in close for listed in by_folded[match]][:MOST_CLOSE]
+        by_folded.setdefault(folded(listed)[:MAX_COMPARED_LENGTH], []).append(listed)
+    similar = get_close_matches(folded(name)[:MAX_COMPARED_LENGTH], by_folded, n=MAX_SIMILAR_NAMES)
+    return [listed for match in similar for listed in by_folded[match]][:MAX_SIMILAR_NAMES]
 
 
 def _protected(request: Request, settings: RetireSettings, lists: DatamartLists) -> Refusal | None:
@@ -148,7 +148,7 @@ def _not_retirable(request: Request, settings: RetireSettings, lists: DatamartLi
             return Refusal(
                 Reason.NOT_RETIRABLE,
                 f"{what} does not allow a datamart of this name to be deleted. If it should, have that changed, "
-                f"{ASK_AGAIN}.",
+                f"{UNDER_NEW_ID}.",
             )
     return None
 
@@ -177,15 +177,15 @@ def _recreated(request: Request, snapshot: Snapshot) -> Refusal | None:
     )
 
 
-def _plan_drifted(request: Request, plan: Plan, kept_plan: Document | None) -> Refusal | None:
+def _plan_drifted(request: Request, plan: Plan, named_plan: Document | None) -> Refusal | None:
     if request.plan_id is None or request.plan_id == plan.plan_id:
         return None
     changes = "no plan is kept under the planId of the request"
-    if kept_plan is not None:
-        changes = f"since the plan of the request: {'; '.join(drift(kept_plan, plan.document()))}"
+    if named_plan is not None:
+        changes = f"since the plan of the request: {'; '.join(drift(named_plan, plan.document()))}"
     return Refusal(
         Reason.PLAN_DRIFTED,
-        f"This is not what was planned: {changes}. Read plan {plan.plan_id} of what is there now, {ASK_AGAIN}.",
+        f"This is not what was planned: {changes}. Read plan {plan.plan_id} of what is there now, {UNDER_NEW_ID}.",
     )
 
 
@@ -196,13 +196,13 @@ def _dependents_found(request: Request, dependents: Dependents) -> Refusal | Non
     return Refusal(
         Reason.DEPENDENTS_FOUND,
         f"{in_words(len(found), 'embed')} would break: {quoted([embed.embed_id for embed in found])}. Point them at "
-        f'another datamart, name them in reviewedEmbeds, or set dependents to "ignore", {ASK_AGAIN}.',
+        f'another datamart, name them in reviewedEmbeds, or set dependents to "ignore", {UNDER_NEW_ID}.',
     )
 
 
 def _dependents_undetermined(request: Request, dependents: Dependents, settings: RetireSettings) -> Refusal | None:
     undetermined = dependents.unreviewed(Verdict.UNDETERMINED)
-    unknown = list(dependents.listing.gaps[:SHOWN_GAPS])
+    unknown = list(dependents.listing.gaps[:MAX_SHOWN_GAPS])
     if undetermined:
         shown = quoted([embed.embed_id for embed in undetermined])
         unknown.insert(0, f"the datamart of {in_words(len(undetermined), 'embed')} ({shown})")
@@ -212,5 +212,5 @@ def _dependents_undetermined(request: Request, dependents: Dependents, settings:
     return Refusal(
         Reason.DEPENDENTS_UNDETERMINED,
         f"Databrain does not tell: {'; '.join(unknown)}. Look at them there and name the embeds in reviewedEmbeds, "
-        f'or set dependents to "ignore", {ASK_AGAIN}.',
+        f'or set dependents to "ignore", {UNDER_NEW_ID}.',
     )

@@ -56,13 +56,13 @@ from retirement.retiring.rules import (
     Recognition,
     Refusal,
     ambiguous_name,
-    close_names,
     daily_limit_reached,
     decide,
     is_later_generation,
     recognise,
     refuse_by_count,
     refuse_by_name,
+    similar_names,
 )
 from retirement.retiring.settings import Mode, RetireSettings
 from retirement.stored_object import BackupReference, StoredObject
@@ -74,13 +74,13 @@ from retirement.wording import quoted
 TIME_TO_DELETE = 30.0
 TIME_TO_LOOK = 5.0
 # Waiting for a lock costs nothing, raising costs one of the queue's receives.
-TIME_TO_GIVE_UP_LOCK = 5.0
+MIN_TIME_TO_WAIT_FOR_LOCK = 5.0
 LOCK_POLL = 1.0
 RESEND_WAIT = 1.0
 CONFIRM_WAIT = 1.0
 
-MOST_SENDS = 3
-MOST_CONFIRMATIONS = 3
+MAX_SENDS = 3
+MAX_CONFIRMATIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class _Attempt(Attempt[Request]):
 
 
 @dataclass(frozen=True, slots=True)
-class _SetOut:
+class _Deletion:
     """An intent that is written, what permits its delete, and what is known of the deletes before.
 
     `counted_on` is the UTC day on which it was counted. `in_doubt` is whether a delete that was sent may take effect
@@ -130,7 +130,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         require_environment(request.environment, settings.environment_name)
         request = record.as_first_arrived(request, delivery, comes_again=delivery.receive_count > 1)
         attempt = replace(attempt, request=request)
-        return _put_off(record, attempt) or _carry_out(replace(attempt, request=record.as_first_requested(request)))
+        return _postpone(record, attempt) or _carry_out(replace(attempt, request=record.as_first_requested(request)))
 
 
 def _carry_out(attempt: _Attempt) -> Document:
@@ -143,11 +143,9 @@ def _carry_out(attempt: _Attempt) -> Document:
         return _refuse(attempt, refusal, intent=None)
 
     # 5. the token is read with the first request; 6. snapshot
-    sighting = _look(attempt)
+    sighting = _take_snapshot(attempt)
     if isinstance(sighting, Absent):
-        return finish(
-            attempt, Outcome.ALREADY_ABSENT, _what_was_not_found(request.datamart_name, sighting), intent=None
-        )
+        return finish(attempt, Outcome.ALREADY_ABSENT, _absence_message(request.datamart_name, sighting), intent=None)
 
     # 7. dependents, 8. decide
     plan, dependents, refusal = _decide(sighting, attempt)
@@ -169,15 +167,15 @@ def _carry_out(attempt: _Attempt) -> Document:
     intent = _write_intent(permit, plan, grounds, attempt)
 
     # 11. delete, 12. confirm, 13. receipt and publication
-    return _delete_unless_ended(_SetOut(intent, permit, counted_on), attempt)
+    return _delete_unless_ended(_Deletion(intent, permit, counted_on), attempt)
 
 
 def _resume(intent: Intent, attempt: _Attempt) -> Document:
     """Steps 5 to 13, where an earlier attempt may have deleted already: first of all, what has become of it."""
     request, ports = attempt.request, attempt.ports
-    sighting = _look(attempt)
+    sighting = _take_snapshot(attempt)
     _require_same_organisation(intent, sighting, attempt)
-    ended = _end_of(intent, sighting, attempt)
+    ended = _end_unless_same(intent, sighting, attempt)
     if ended is not None or isinstance(sighting, Absent):
         return cast("Document", ended)
     refusal = refuse_by_name(request, attempt.settings, ports.datamart_lists.read())
@@ -195,8 +193,8 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
         raise NotConfirmed(f"An earlier attempt may have sent a delete, and this one may not: {refusal.message}")
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
-    permit = _permit_again(sighting, intent, attempt)
-    return _delete_unless_ended(_SetOut(intent, permit, counted_on, in_doubt), attempt)
+    permit = _renew_permit(sighting, intent, attempt)
+    return _delete_unless_ended(_Deletion(intent, permit, counted_on, in_doubt), attempt)
 
 
 @contextmanager
@@ -205,7 +203,7 @@ def _locked(attempt: _Attempt) -> Iterator[None]:
     name, holder = attempt.request.datamart_name, attempt.delivery.invocation_id
     clock, coordination = attempt.ports.clock, attempt.ports.coordination
     while not coordination.acquire(name, holder, clock.now(), clock.now() + timedelta(seconds=clock.remaining())):
-        if clock.remaining() < TIME_TO_GIVE_UP_LOCK:
+        if clock.remaining() < MIN_TIME_TO_WAIT_FOR_LOCK:
             raise AttemptInterrupted(
                 "Another retirement of this datamart is under way, and the time of this invocation is up. "
                 "Nothing is to be done: the queue delivers the request again."
@@ -255,7 +253,7 @@ def _conclude(attempt: _Attempt) -> Document:
     raise abandon(attempt, intent, reason)
 
 
-def _put_off(record: Record, attempt: _Attempt) -> Document | None:
+def _postpone(record: Record, attempt: _Attempt) -> Document | None:
     """Step 3: cancelled before a delete could be sent, or asked for at a date that is ahead.
 
     Raises:
@@ -308,7 +306,7 @@ def _refuse_by_count(attempt: _Attempt) -> Refusal | None:
     return None if refusal is not None and coordination.is_counted(attempt.request, now) else refusal
 
 
-def _look(attempt: _Attempt) -> Snapshot | Absent:
+def _take_snapshot(attempt: _Attempt) -> Snapshot | Absent:
     """Step 6."""
     sighting = attempt.ports.databrain.find(attempt.request.datamart_name)
     attempt.ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
@@ -331,7 +329,7 @@ def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, atte
         )
 
 
-def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
+def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
     """Step 6 where an earlier attempt may have deleted already; None where the very same datamart is still there."""
     match recognise(sighting, intent):
         case Recognition.GONE:
@@ -343,17 +341,17 @@ def _end_of(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> D
                 "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
                 "tell when it was created, so nothing tells whether it is the same one. It was left as it is: look at "
                 "it, and if it is to go, ask again under a new retirementId.",
-                _kept_reason(attempt),
+                _recorded_reason(attempt),
             )
         case Recognition.SAME:
             refusal = ambiguous_name(cast("Snapshot", sighting))
             return None if refusal is None else _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
 
 
-def _kept_reason(attempt: _Attempt) -> Reason:
+def _recorded_reason(attempt: _Attempt) -> Reason:
     """Why no delete took effect, where that is known; an attempt that merely ended says nothing of it."""
-    kept = attempt.ports.coordination.last_failure(attempt.request)
-    return Reason.UNCONFIRMED if kept in {None, Reason.INTERNAL_ERROR} else cast("Reason", kept)
+    recorded = attempt.ports.coordination.last_failure(attempt.request)
+    return Reason.UNCONFIRMED if recorded in {None, Reason.INTERNAL_ERROR} else cast("Reason", recorded)
 
 
 def _is_in_doubt(attempt: _Attempt) -> bool:
@@ -387,7 +385,7 @@ def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Re
     _require_no_secret("The plan", document, attempt)
     stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(document))
     refusal = _planned_elsewhere(stored, plan, snapshot, dependents, attempt) or decide(
-        request, snapshot, dependents, plan, _kept_plan(plan, attempt), attempt.settings
+        request, snapshot, dependents, plan, _named_plan(plan, attempt), attempt.settings
     )
     ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
     return plan, dependents, refusal
@@ -423,13 +421,13 @@ def _planned_elsewhere(
     return None if is_the_same else PLANNED_ELSEWHERE
 
 
-def _kept_plan(plan: Plan, attempt: _Attempt) -> Document | None:
+def _named_plan(plan: Plan, attempt: _Attempt) -> Document | None:
     """The plan that the request names, to say what changed since; not needed where nothing did."""
     request = attempt.request
     if request.plan_id is None or request.plan_id == plan.plan_id:
         return None
-    kept = attempt.ports.evidence.read(plan_key(request.datamart_name, request.plan_id))
-    return None if kept is None else cast("Document", parse_json(kept.body))
+    stored = attempt.ports.evidence.read(plan_key(request.datamart_name, request.plan_id))
+    return None if stored is None else cast("Document", parse_json(stored.body))
 
 
 def _count(attempt: _Attempt) -> Refusal | None:
@@ -463,7 +461,7 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
     return VerifiedBackup(snapshot, reference, read_back)
 
 
-def _permit_again(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
+def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
     """The permit of an earlier attempt, earned again against what is there now."""
     if intent.backup is None and attempt.request.backup:
         raise BackupFailed(
@@ -517,12 +515,12 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
     return intent
 
 
-def _delete_unless_ended(set_out: _SetOut, attempt: _Attempt) -> Document:
+def _delete_unless_ended(deletion: _Deletion, attempt: _Attempt) -> Document:
     """Step 11 looks once more: who ends it looks for an intent before, so one of the two sees the other."""
     cancelled = _cancelled_meanwhile(attempt)
     if cancelled is not None:
-        return end_as_cancelled(attempt, cancelled, intent=set_out.intent)
-    return _delete(set_out, attempt)
+        return end_as_cancelled(attempt, cancelled, intent=deletion.intent)
+    return _delete(deletion, attempt)
 
 
 def _cancelled_meanwhile(attempt: _Attempt) -> StoredObject | None:
@@ -537,13 +535,13 @@ def _cancelled_meanwhile(attempt: _Attempt) -> StoredObject | None:
     return record.cancelled
 
 
-def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
+def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
     """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
     request, ports = attempt.request, attempt.ports
-    intent, in_doubt, refusal = set_out.intent, set_out.in_doubt, None
+    intent, in_doubt, refusal = deletion.intent, deletion.in_doubt, None
     _require_time_to_delete(attempt)
-    for send in range(1, MOST_SENDS + 1):
-        end = _end_before(send, set_out, attempt)
+    for send in range(1, MAX_SENDS + 1):
+        end = _end_instead_of_sending(send, deletion, attempt)
         if end is not None and in_doubt:
             break  # the next delivery looks once more, and ends it
         if end is not None:
@@ -551,10 +549,10 @@ def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
         # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
         try:
-            answer = ports.databrain.delete(set_out.permit)
+            answer = ports.databrain.delete(deletion.permit)
         except RetirementError as unsent:
             if not in_doubt:
-                ports.coordination.settle(request, unsent.reason, ports.clock.now())
+                ports.coordination.record_no_effect(request, unsent.reason, ports.clock.now())
             raise
         ports.telemetry.step("delete", send=send, effect=answer.effect.name.lower(), error=answer.error)
         if answer.effect is DeleteEffect.DONE:
@@ -563,12 +561,12 @@ def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
         refusal = answer.error
         in_doubt = in_doubt or answer.effect is DeleteEffect.UNKNOWN
         if refusal is not None and not in_doubt:
-            ports.coordination.settle(request, refusal.reason, ports.clock.now())
+            ports.coordination.record_no_effect(request, refusal.reason, ports.clock.now())
         wait = (refusal.retry_after if isinstance(refusal, DatabrainUnavailable) else None) or RESEND_WAIT
         fits = wait + TIME_TO_LOOK + TIME_TO_DELETE <= ports.clock.remaining()
         if fits:
             ports.clock.sleep(wait)
-        ended = _end_of(intent, ports.databrain.find(request.datamart_name), attempt)
+        ended = _end_unless_same(intent, ports.databrain.find(request.datamart_name), attempt)
         if ended is not None:
             return ended
         if not fits or ports.clock.remaining() < TIME_TO_DELETE:
@@ -579,19 +577,19 @@ def _delete(set_out: _SetOut, attempt: _Attempt) -> Document:
     raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect{last}")
 
 
-def _end_before(send: int, set_out: _SetOut, attempt: _Attempt) -> Callable[[], Document] | None:
+def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: _Attempt) -> Callable[[], Document] | None:
     """How to end instead of sending: it was cancelled since the last send, or a day has begun that is full."""
     if send > 1 and (cancelled := _cancelled_meanwhile(attempt)) is not None:
-        return partial(end_as_cancelled, attempt, cancelled, intent=set_out.intent)
-    if attempt.ports.clock.now().date() != set_out.counted_on and (limit := _count(attempt)) is not None:
-        return partial(_refuse, attempt, limit, intent=set_out.intent, grounds=set_out.intent.grounds)
+        return partial(end_as_cancelled, attempt, cancelled, intent=deletion.intent)
+    if attempt.ports.clock.now().date() != deletion.counted_on and (limit := _count(attempt)) is not None:
+        return partial(_refuse, attempt, limit, intent=deletion.intent, grounds=deletion.intent.grounds)
     return None
 
 
 def _confirm(intent: Intent, attempt: _Attempt) -> None:
     """Step 12: a fresh list no longer has it, or has a later one."""
     name, ports = attempt.request.datamart_name, attempt.ports
-    for look in range(MOST_CONFIRMATIONS):
+    for look in range(MAX_CONFIRMATIONS):
         if look:
             ports.clock.sleep(CONFIRM_WAIT)
         listing = ports.databrain.list_datamarts()
@@ -599,12 +597,12 @@ def _confirm(intent: Intent, attempt: _Attempt) -> None:
             ports.telemetry.step("confirm", looks=look + 1)
             return
     raise NotConfirmed(
-        f"Databrain answered that the datamart was deleted and still lists it after {MOST_CONFIRMATIONS} looks."
+        f"Databrain answered that the datamart was deleted and still lists it after {MAX_CONFIRMATIONS} looks."
     )
 
 
 def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Document:
-    kept = f" Its backup is s3://{intent.backup.bucket}/{intent.backup.key}." if intent.backup else ""
+    where = f" Its backup is s3://{intent.backup.bucket}/{intent.backup.key}." if intent.backup else ""
     how = (
         "Databrain deleted the datamart and no longer lists it."
         if confirmed_by is ConfirmedBy.RESPONSE
@@ -614,16 +612,16 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
     return finish(
         attempt,
         Outcome.DELETED,
-        how + kept,
+        how + where,
         intent=intent,
         grounds=intent.grounds,
         confirmed_by=confirmed_by,
     )
 
 
-def _what_was_not_found(name: str, sighting: Absent) -> str:
-    close = close_names(name, sighting.listing)
-    meant = f" Close to it: {quoted(close)}." if close else ""
+def _absence_message(name: str, sighting: Absent) -> str:
+    similar = similar_names(name, sighting.listing)
+    meant = f" Close to it: {quoted(similar)}." if similar else ""
     return (
         f"Databrain lists no datamart of exactly this name, so nothing was deleted.{meant} If another one was meant "
         "(names are case-sensitive), ask under a new retirementId."

@@ -17,7 +17,7 @@ from retirement.wording import in_words, quoted, shortened
 
 # As in the schema of a request: what does not fit cannot be asked for.
 REQUESTABLE = re.compile("[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,256}")
-SHOWN_GAPS = 5
+MAX_SHOWN_GAPS = 5
 LONGEST_REASON = 1_000  # of a request or a cancellation
 # Who asks and takes back, in what a sweep sends; a cancellation by anybody else stands.
 SWEPT_BY = "sweep:"
@@ -59,7 +59,7 @@ class EmbedUse:
         """Why it cannot be said that no embed uses the datamart; what nothing tells is a possible use."""
         if using := self.by_datamart.get(folded(datamart_name)):
             return f"used by {in_words(len(using), 'embed')}: {quoted(using)}"
-        unknown = [shortened(gap) for gap in self.gaps[:SHOWN_GAPS]]
+        unknown = [shortened(gap) for gap in self.gaps[:MAX_SHOWN_GAPS]]
         if self.undetermined:
             embeds = f"{in_words(len(self.undetermined), 'embed')} ({quoted(self.undetermined)})"
             unknown.insert(0, f"the datamart of {embeds}")
