@@ -15,7 +15,7 @@ from retirement.errors import Abandoned, RetirementError
 from retirement.outcomes import ConfirmedBy
 from retirement.record.keys import retirement_key
 from retirement.retiring.settings import Mode, UndeterminedEmbeds
-from retirement.scheduling.workflow import SETTLED
+from retirement.scheduling.workflow import FROZEN
 from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
@@ -182,7 +182,7 @@ def _in_time(deletion: Deletion, play: Performance) -> bool | None:
     if is_plain and asked_at >= seconds_of(parse_timestamp(standing["requestedAt"])):
         return None  # asked without a date, later: it is retired now
     kept = _kept_as(standing, by.identity, play)
-    if kept.at >= by.schedules_read_at and (is_plain or by.ahead - kept.by.ahead > SETTLED.total_seconds()):
+    if kept.at >= by.schedules_read_at and (is_plain or by.ahead - kept.by.ahead > FROZEN.total_seconds()):
         return None  # a date for a request that is being carried out, or a move by a clock that is so far behind
     return deletion.at >= seconds_of(parse_timestamp(standing["retireAt"])) - max(0.0, by.ahead)
 

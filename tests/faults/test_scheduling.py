@@ -123,7 +123,7 @@ class Play:
         self._is_late = True
         for deliver in self._later:
             deliver()
-            self._hand_on()
+            self._forward()
         self._wait(END)
         self.receipt = self.world.evidence.objects.get(retirement_key("sales", "offboard-1", "receipt.json"))
         for step in case.steps:
@@ -144,9 +144,9 @@ class Play:
                 self._deliver(self.world.deliver_alongside, requested(), interference)
             case _:
                 self._deliver(self.world.schedule_alongside, event_of(step), interference)
-                self._hand_on(interference)
+                self._forward(interference)
 
-    def _hand_on(self, interference: Interference | None = None) -> None:
+    def _forward(self, interference: Interference | None = None) -> None:
         while self.world.outbox.sent:
             self._retire(self.world.outbox.sent.pop(0)[0], interference)
 

@@ -35,9 +35,9 @@ from retirement.wording import shortened
 # What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
 SOON = timedelta(seconds=50)
 # A date that is so near cannot be moved any more: before it is kept that it was, the retire function may have begun.
-SETTLED = timedelta(seconds=60)
+FROZEN = timedelta(seconds=60)
 
-CHANGE_OF_MIND = (
+HOW_TO_CHANGE_IT = (
     "To move it, ask again with another retireAt; to take it back, send a Datamart Retirement Cancelled with this "
     "retirementId."
 )
@@ -50,7 +50,7 @@ class _AnyAttempt(Attempt[CommandT_co]):
 
 
 _Attempt: TypeAlias = _AnyAttempt[Request]
-_Cancelling: TypeAlias = _AnyAttempt[Cancellation]
+_CancelAttempt: TypeAlias = _AnyAttempt[Cancellation]
 
 
 def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePorts, started_at: datetime) -> Document:
@@ -63,15 +63,15 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
         InvalidRequest: it is to be rejected.
         RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
     """
-    asked = parse_command(delivery, backup_by_default=settings.backup_by_default)
-    ports.telemetry.about(asked)
-    ports.telemetry.step("request", kind=type(asked).__name__, requestedBy=asked.requested_by)
-    match asked:
+    command = parse_command(delivery, backup_by_default=settings.backup_by_default)
+    ports.telemetry.about(command)
+    ports.telemetry.step("request", kind=type(command).__name__, requestedBy=command.requested_by)
+    match command:
         case Cancellation():
-            cancelling = _Cancelling(asked, delivery, settings, ports, started_at)
-            return _conclude_cancelling(cancelling) if delivery.is_last else _cancel(cancelling)
+            cancellation = _CancelAttempt(command, delivery, settings, ports, started_at)
+            return _conclude_cancellation(cancellation) if delivery.is_last else _cancel(cancellation)
         case Request():
-            attempt = _Attempt(asked, delivery, settings, ports, started_at)
+            attempt = _Attempt(command, delivery, settings, ports, started_at)
             return _conclude(attempt) if delivery.is_last else _set_date(attempt)
 
 
@@ -94,9 +94,9 @@ def _set_date(attempt: _Attempt) -> Document:
 
     if _is_of_another(record.current_date, record.intent):
         require_same_request(attempt.request, cast("Intent", record.intent).content_hash)
-        _hand_on(attempt.delivery.body, attempt.ports.clock.now(), attempt)
+        _forward(attempt.delivery.body, attempt.ports.clock.now(), attempt)
         return {}
-    before, current = record.current_date, _with_this(record, attempt)
+    before, current = record.current_date, _store_date(record, attempt)
     is_new = before is None or current.number > before.number
     _set_timers(current, attempt)
     # who moves, cancels or retires writes first and looks then: one of the two sees the other
@@ -115,7 +115,7 @@ def _set_date(attempt: _Attempt) -> Document:
     return publish(current.stored.body, attempt.ports, again=not is_new)
 
 
-def _require_environment(record: Record, attempt: _Attempt | _Cancelling) -> None:
+def _require_environment(record: Record, attempt: _Attempt | _CancelAttempt) -> None:
     """An open deletion is recovered, or cancelled, whatever the stack is called by now."""
     if record.intent is None:
         require_environment(attempt.request.environment, attempt.settings.environment_name)
@@ -137,7 +137,7 @@ def _is_of_another(date: Schedule | None, intent: Intent | None) -> bool:
     return date is not None and intent is not None and date.stored.content_hash != intent.content_hash
 
 
-def _with_this(record: Record, attempt: _Attempt) -> Schedule:
+def _store_date(record: Record, attempt: _Attempt) -> Schedule:
     """The date that is current, which is this request's if nobody has asked later."""
     request, last = attempt.request, record.current_date
     retire_at = request.retire_at or request.requested_at
@@ -150,7 +150,7 @@ def _with_this(record: Record, attempt: _Attempt) -> Schedule:
         is_the_same = retire_at == last.retire_at or is_due_anyway
         if is_the_same or request.requested_at < last.requested_at or record.has_date_of(request):
             return last  # nothing new, or late, or delivered again
-        if _is_soon(last.retire_at, attempt, within=SETTLED):
+        if _is_soon(last.retire_at, attempt, within=FROZEN):
             raise _already_due(f"was due at {format_timestamp(last.retire_at)} and")
     if not _is_soon(retire_at, attempt) and record.intent is not None:
         raise _already_due("was asked for without a date and")
@@ -164,16 +164,16 @@ def _with_this(record: Record, attempt: _Attempt) -> Schedule:
     moved = "" if last is None else f", instead of {format_timestamp(last.retire_at)}"
     result = attempt.result(
         Outcome.SCHEDULED,
-        f"{what} at {format_timestamp(retire_at)}{moved}. {CHANGE_OF_MIND}",
+        f"{what} at {format_timestamp(retire_at)}{moved}. {HOW_TO_CHANGE_IT}",
         attempt.ports.clock.now(),
         retire_at=retire_at,
     )
     text = attempt.with_event(result)
-    kept = attempt.ports.evidence.create(attempt.key(schedule_file_name(number)), text, request.content_hash)
-    if kept.body != text:
+    stored = attempt.ports.evidence.create(attempt.key(schedule_file_name(number)), text, request.content_hash)
+    if stored.body != text:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     attempt.ports.telemetry.step("schedule", number=number, retireAt=format_timestamp(retire_at))
-    return Schedule.of(number, kept)
+    return Schedule.of(number, stored)
 
 
 def _already_due(why: str) -> InvalidRequest:
@@ -184,33 +184,33 @@ def _already_due(why: str) -> InvalidRequest:
     )
 
 
-def _set_timers(standing: Schedule, attempt: _Attempt) -> None:
-    timers, asked = attempt.ports.timers, attempt.request
-    if _is_soon(standing.retire_at, attempt):
-        if standing.number > 1:
+def _set_timers(current: Schedule, attempt: _Attempt) -> None:
+    timers, command = attempt.ports.timers, attempt.request
+    if _is_soon(current.retire_at, attempt):
+        if current.number > 1:
             _clear_timers(attempt)
-        _hand_on(standing.event, standing.retire_at, attempt)
+        _forward(current.event, current.retire_at, attempt)
         return
-    remind_at = _remind_at(standing, attempt)
+    remind_at = _remind_at(current, attempt)
     if remind_at is not None and not _is_soon(remind_at, attempt):
-        timers.set(Timer.REMIND, asked, remind_at, standing.event)
-    elif standing.number > 1:
-        timers.clear(Timer.REMIND, asked)
-    timers.set(Timer.RETIRE, asked, standing.retire_at, standing.event)
-    if _is_soon(standing.retire_at, attempt, within=timedelta()):  # it was slow
-        _hand_on(standing.event, standing.retire_at, attempt)
+        timers.set(Timer.REMIND, command, remind_at, current.event)
+    elif current.number > 1:
+        timers.clear(Timer.REMIND, command)
+    timers.set(Timer.RETIRE, command, current.retire_at, current.event)
+    if _is_soon(current.retire_at, attempt, within=timedelta()):  # it was slow
+        _forward(current.event, current.retire_at, attempt)
 
 
-def _clear_timers(attempt: _Attempt | _Cancelling) -> None:
+def _clear_timers(attempt: _Attempt | _CancelAttempt) -> None:
     for timer in Timer:
         attempt.ports.timers.clear(timer, attempt.request)
 
 
-def _hand_on(event: str, due_at: datetime, attempt: _Attempt) -> None:
+def _forward(event: str, due_at: datetime, attempt: _Attempt) -> None:
     """Send the event to the retire function, to be received when it is due."""
     left = due_at - attempt.ports.clock.now()
     attempt.ports.outbox.send(event, max(0, ceil(left.total_seconds())))
-    attempt.ports.telemetry.step("hand on")
+    attempt.ports.telemetry.step("forward")
 
 
 def _is_soon(moment: datetime, attempt: _Attempt, within: timedelta = SOON) -> bool:
@@ -220,32 +220,32 @@ def _is_soon(moment: datetime, attempt: _Attempt, within: timedelta = SOON) -> b
 # ---- A reminder ----------------------------------------------------------------------------------------------------
 
 
-def _remind_at(standing: Schedule, attempt: _Attempt) -> datetime | None:
+def _remind_at(current: Schedule, attempt: _Attempt) -> datetime | None:
     """None where the date was set so late that the result `scheduled` is the reminder."""
     lead = attempt.settings.reminder_lead_time
-    if lead is None or standing.retire_at - lead <= standing.scheduled_at + SOON:
+    if lead is None or current.retire_at - lead <= current.scheduled_at + SOON:
         return None
-    return standing.retire_at - lead
+    return current.retire_at - lead
 
 
-def _is_due_soon(standing: Schedule, attempt: _Attempt) -> bool:
+def _is_due_soon(current: Schedule, attempt: _Attempt) -> bool:
     """The timer sends the event of the schedule again, and so does who sends it again from `Failures`."""
-    remind_at = _remind_at(standing, attempt)
-    return remind_at is not None and remind_at <= attempt.ports.clock.now() < standing.retire_at
+    remind_at = _remind_at(current, attempt)
+    return remind_at is not None and remind_at <= attempt.ports.clock.now() < current.retire_at
 
 
-def _remind(standing: Schedule, attempt: _Attempt) -> Document:
-    key = attempt.key(reminder_file_name(standing.number))
+def _remind(current: Schedule, attempt: _Attempt) -> Document:
+    key = attempt.key(reminder_file_name(current.number))
     result = attempt.result(
         Outcome.SCHEDULED,
-        f"The retirement is due at {format_timestamp(standing.retire_at)}. {CHANGE_OF_MIND}",
+        f"The retirement is due at {format_timestamp(current.retire_at)}. {HOW_TO_CHANGE_IT}",
         attempt.ports.clock.now(),
         reason=Reason.DUE_SOON,
-        retire_at=standing.retire_at,
+        retire_at=current.retire_at,
     )
     earlier = attempt.ports.evidence.read(key)
-    kept = earlier or attempt.ports.evidence.create(key, ordered_json(result))
-    return publish(kept.body, attempt.ports, again=earlier is not None)
+    stored = earlier or attempt.ports.evidence.create(key, ordered_json(result))
+    return publish(stored.body, attempt.ports, again=earlier is not None)
 
 
 def _conclude(attempt: _Attempt) -> Document:
@@ -263,7 +263,7 @@ def _conclude(attempt: _Attempt) -> Document:
 # ---- A cancellation ------------------------------------------------------------------------------------------------
 
 
-def _cancel(attempt: _Cancelling) -> Document:
+def _cancel(attempt: _CancelAttempt) -> Document:
     """Take a retirement back; it stands also where the request comes later.
 
     Raises:
@@ -293,12 +293,12 @@ def _cancel(attempt: _Cancelling) -> Document:
         )
     _clear_timers(attempt)
     # from here on it is decided, also for who finds no intent now and ends the retirement otherwise later
-    told = ordered_json(without_event(cancelled.body))
-    ended = ports.evidence.create(attempt.key("receipt.json"), told)
-    return _publish_cancelled(ended.body, attempt, again=ended.body != told)
+    receipt = ordered_json(without_event(cancelled.body))
+    stored = ports.evidence.create(attempt.key("receipt.json"), receipt)
+    return _publish_cancelled(stored.body, attempt, again=stored.body != receipt)
 
 
-def _conclude_cancelling(attempt: _Cancelling) -> Document:
+def _conclude_cancellation(attempt: _CancelAttempt) -> Document:
     record = attempt.record()
     if record.receipt is not None:
         _clear_timers(attempt)
@@ -307,12 +307,12 @@ def _conclude_cancelling(attempt: _Cancelling) -> Document:
     raise abandon(attempt, record.intent, None, cancellation_failure_file_name)
 
 
-def _publish_cancelled(receipt: str, attempt: _Cancelling, *, again: bool = False) -> Document:
-    told = cast("dict[str, str]", parse_json(receipt))
-    if told["outcome"] != Outcome.CANCELLED:
+def _publish_cancelled(receipt: str, attempt: _CancelAttempt, *, again: bool = False) -> Document:
+    result = cast("dict[str, str]", parse_json(receipt))
+    if result["outcome"] != Outcome.CANCELLED:
         raise InvalidRequest(
             f"The retirement {shortened(attempt.request.retirement_id)} of this datamart had ended as "
-            f"{told['outcome']} at {told['finishedAt']}, before it was cancelled",
+            f"{result['outcome']} at {result['finishedAt']}, before it was cancelled",
             Reason.ALREADY_ENDED,
         )
     return publish(receipt, attempt.ports, again=again)
