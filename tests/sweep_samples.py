@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from retirement.environment import S3Location
-from retirement.sweeping.report import Matched, Skipped, State, SweepReport, TakenBack
+from retirement.sweeping.report import Cancelled, Matched, Skipped, State, SweepReport
 from tests.fakes import START
 
 DATE = START + timedelta(days=14)
@@ -31,7 +31,7 @@ def report_of(  # noqa: PLR0913  # fields of the report
         finished_at=START,
         policy=S3Location("policies", "sweep.json"),
         policy_version_id="version-1",
-        kept_at=S3Location("evidence", "sweeps/20260301T120000Z-invocation-1/report.json"),
+        stored_as=S3Location("evidence", "sweeps/20260301T120000Z-invocation-1/report.json"),
         dry_run=dry_run,
         datamarts=20_000,
         refusal=refusal,
@@ -58,7 +58,7 @@ def _matched(name: str, state: State) -> Matched:
     )
 
 
-def _taken_back(name: str) -> TakenBack:
-    return TakenBack(
+def _taken_back(name: str) -> Cancelled:
+    return Cancelled(
         datamart_name=name, rule="trials", why='exempt by "*"', retirement_id="sweep-trials-0-1", retire_at=DATE
     )

@@ -19,7 +19,7 @@ from retirement.outcomes import Reason
 from retirement.requests import Delivery
 from retirement.retiring.rules import refuse_by_name, similar_names
 from retirement.stored_object import OwnersFile
-from retirement.sweeping.intake import MOST_GLOBS, parse_policy
+from retirement.sweeping.intake import MAX_GLOBS, parse_policy
 from retirement.sweeping.rules import Datamart, EmbedUse, Finding, judge
 from tests.fakes import SETTINGS, START, SWEEP_SETTINGS, requested
 
@@ -83,7 +83,7 @@ def names() -> None:
 def policies() -> None:
     """As many globs as a policy may have, each slow, and names that match all of each but its end."""
     rule = {"owner": "o", "reason": "r", "retireAfter": "1 day"}
-    slow = ["*a" * 120 + f"*b{number:03}" for number in range(MOST_GLOBS)]
+    slow = ["*a" * 120 + f"*b{number:03}" for number in range(MAX_GLOBS)]
     rules = [{**rule, "name": f"r{number}", "names": slow[number * 20 :][:20]} for number in range(50)]
     body = json.dumps({"formatVersion": "1", "rules": rules}).encode()
     policy = parse_policy(OwnersFile("SweepPolicyUri", body, None, START))

@@ -57,7 +57,7 @@ def test_log_and_metrics(deployed: Deployed[SweepWorld]) -> None:
     """Each step is a line, the last one with the counts, and a sweep emits its measures."""
     deployed.app.handler({}, Context())
 
-    assert [line["message"] for line in deployed.lines] == ["read", "decide", "ask", "reported"]
+    assert [line["message"] for line in deployed.lines] == ["read", "decide", "request", "reported"]
     assert deployed.lines[2]["datamartName"] == "tenant-1"
     assert (deployed.lines[-1]["matched"], deployed.lines[-1]["asked"]) == (1, 1)
     metrics = deployed.metrics()

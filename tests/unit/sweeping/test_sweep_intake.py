@@ -11,7 +11,7 @@ from retirement.aws.sweep_policy_file import SIZE_LIMIT
 from retirement.delivery.intake import schema
 from retirement.errors import ConfigurationError
 from retirement.stored_object import OwnersFile
-from retirement.sweeping.intake import MOST_GLOBS, parse_policy
+from retirement.sweeping.intake import MAX_GLOBS, parse_policy
 from retirement.sweeping.policy import SweepPolicy, SweepRule
 from tests.fakes import START
 
@@ -244,7 +244,7 @@ def test_every_field_is_tried() -> None:
 def test_globs_in_all() -> None:
     """The work of a sweep is bounded: so many globs in all rules, and not one more."""
     rules = [RULE | {"name": f"rule-{number}", "exempt": ["x"] * 19} for number in range(50)]
-    assert MOST_GLOBS == 50 * (1 + 19)
+    assert MAX_GLOBS == 50 * (1 + 19)
     assert len(parsed(of(*rules)).rules) == 50
 
     rules[7]["exempt"] = ["x"] * 20

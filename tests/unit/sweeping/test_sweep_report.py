@@ -6,7 +6,7 @@ import fastjsonschema
 import pytest
 
 from retirement.canonical import ordered_json
-from retirement.sweeping.report import LONGEST_REFUSAL, Matched, State, SweepReport
+from retirement.sweeping.report import MAX_REFUSAL_LENGTH, Matched, State, SweepReport
 from tests.fakes import START, Parsed
 from tests.sweep_samples import report_of, skipped
 
@@ -100,7 +100,7 @@ def test_counts(state: State) -> None:
         finished_at=START,
         policy=report_of().policy,
         policy_version_id=None,
-        kept_at=report_of().kept_at,
+        stored_as=report_of().stored_as,
         matched=[matched] * 3,
     ).document()
 
@@ -135,5 +135,5 @@ def test_a_long_report() -> None:
         assert 100 < len(message[name]) < 2_000
         assert message[name] == whole[name][: len(message[name])]
     assert message["counts"] == whole["counts"]
-    assert len(message["refusal"]) == LONGEST_REFUSAL
+    assert len(message["refusal"]) == MAX_REFUSAL_LENGTH
     assert len(ordered_json(message).encode()) < 250 * 1024

@@ -14,7 +14,7 @@ from retirement.globs import NO_LISTS, DatamartLists
 from retirement.sweeping.ids import Subject
 from retirement.sweeping.policy import SweepRule
 from retirement.sweeping.rules import (
-    LONGEST_REASON,
+    MAX_REASON_LENGTH,
     REQUESTABLE,
     Datamart,
     Decision,
@@ -22,7 +22,7 @@ from retirement.sweeping.rules import (
     EmbedUse,
     Finding,
     Lapsed,
-    Standing,
+    Status,
     Step,
     cancellation_of,
     decide,
@@ -299,9 +299,9 @@ LATER = NOW + 3 * DAY
 FIRST, SECOND = RULE, rule(name="second", names=("*",), retire_after=7 * DAY)
 
 
-def earlier(standing: Standing, number: int = 1, retire_at: datetime = LATER) -> Earlier:
+def earlier(status: Status, number: int = 1, retire_at: datetime = LATER) -> Earlier:
     """What an earlier sweep asked for, and what has come of it."""
-    return Earlier(f"the {number}.", number, standing, f"it is {standing.name}", retire_at)
+    return Earlier(f"the {number}.", number, status, f"it is {status.name}", retire_at)
 
 
 def id_of(number: int) -> str:
@@ -328,25 +328,25 @@ def test_asked_for_the_first_time() -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 9])
 @pytest.mark.parametrize(
-    ("standing", "step", "is_next"),
+    ("status", "step", "is_next"),
     [
-        (Standing.UNHEARD, Step.REPEAT, False),
-        (Standing.SCHEDULED, Step.WAIT, False),
-        (Standing.AT_WORK, Step.WAIT, False),
-        (Standing.NOT_CARRIED_OUT, Step.ASK, True),
-        (Standing.GIVEN_UP, Step.ASK, True),
-        (Standing.GONE, Step.NOTHING, False),
-        (Standing.CALLED_OFF, Step.SPARE, False),
+        (Status.UNANSWERED, Step.REPEAT, False),
+        (Status.SCHEDULED, Step.WAIT, False),
+        (Status.IN_PROGRESS, Step.WAIT, False),
+        (Status.NOT_CARRIED_OUT, Step.ASK, True),
+        (Status.ABANDONED, Step.ASK, True),
+        (Status.GONE, Step.NOTHING, False),
+        (Status.CANCELLED, Step.SPARE, False),
     ],
 )
-def test_asked_for_before(standing: Standing, step: Step, is_next: bool, number: int) -> None:  # noqa: FBT001  # a parameter
+def test_asked_for_before(status: Status, step: Step, is_next: bool, number: int) -> None:  # noqa: FBT001  # a parameter
     """What was not carried out is asked for under the next number and with a new grace; all else keeps its date."""
-    decision = decided(FIRST, trials=earlier(standing, number))
+    decision = decided(FIRST, trials=earlier(status, number))
 
     assert decision.step is step
     assert decision.retirement_id == id_of(number + is_next)
     assert decision.retire_at == (NOW + 14 * DAY if is_next else LATER)
-    assert decision.why == f'named by "trial-*"; it is {standing.name}'
+    assert decision.why == f'named by "trial-*"; it is {status.name}'
 
 
 @pytest.mark.parametrize(
@@ -360,30 +360,28 @@ def test_asked_for_before(standing: Standing, step: Step, is_next: bool, number:
 )
 def test_a_date_that_passed_unheard(passed: timedelta, grace: timedelta, step: Step) -> None:
     """Nobody was told of a date that passed unheard: the grace is given once more, where there is to be one."""
-    decision = decided(rule(retire_after=grace), trials=earlier(Standing.UNHEARD, 3, NOW - passed))
+    decision = decided(rule(retire_after=grace), trials=earlier(Status.UNANSWERED, 3, NOW - passed))
 
     assert (decision.step, decision.retirement_id) == (step, id_of(4 if step is Step.ASK else 3))
     assert decision.retire_at == (NOW + grace if step is Step.ASK else NOW - passed)
 
 
 STEPS = {
-    Standing.AT_WORK: Step.WAIT,
-    Standing.SCHEDULED: Step.WAIT,
-    Standing.CALLED_OFF: Step.SPARE,
-    Standing.GONE: Step.NOTHING,
-    Standing.UNHEARD: Step.REPEAT,
+    Status.IN_PROGRESS: Step.WAIT,
+    Status.SCHEDULED: Step.WAIT,
+    Status.CANCELLED: Step.SPARE,
+    Status.GONE: Step.NOTHING,
+    Status.UNANSWERED: Step.REPEAT,
 }
 
 
-@pytest.mark.parametrize(("one", "other"), list(product([None, *Standing], repeat=2)))
-def test_two_rules(one: Standing | None, other: Standing | None) -> None:
+@pytest.mark.parametrize(("one", "other"), list(product([None, *Status], repeat=2)))
+def test_two_rules(one: Status | None, other: Status | None) -> None:
     """Of two rules that match, one that has asked, and was not refused, speaks for both."""
-    before = {
-        name: earlier(standing) for name, standing in (("trials", one), ("second", other)) if standing is not None
-    }
+    before = {name: earlier(status) for name, status in (("trials", one), ("second", other)) if status is not None}
     decision = decided(FIRST, SECOND, **before)
 
-    speaking = [standing for standing in STEPS if standing in {one, other}]
+    speaking = [status for status in STEPS if status in {one, other}]
     if speaking:
         assert decision.step is STEPS[speaking[0]]
         assert decision.rule is (FIRST if one is speaking[0] else SECOND)
@@ -392,15 +390,15 @@ def test_two_rules(one: Standing | None, other: Standing | None) -> None:
         assert (decision.rule, decision.step) == (FIRST, Step.ASK)
 
 
-@pytest.mark.parametrize("standing", Standing)
-def test_taken_back(standing: Standing) -> None:
+@pytest.mark.parametrize("status", Status)
+def test_taken_back(status: Status) -> None:
     """A retirement whose rule no longer matches is taken back while nothing has been done for it, and told why."""
     finding = finding_of(FIRST, rule(name="second", exempt=("*",)))
-    before = {name: earlier(standing) for name in ("trials", "second", "gone")}
+    before = {name: earlier(status) for name in ("trials", "second", "gone")}
     lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before, NOW)]
 
-    if standing in {Standing.UNHEARD, Standing.SCHEDULED, Standing.GIVEN_UP}:
-        given_up = [("trials", "it failed, and another one takes its place")] * (standing is Standing.GIVEN_UP)
+    if status in {Status.UNANSWERED, Status.SCHEDULED, Status.ABANDONED}:
+        given_up = [("trials", "it failed, and another one takes its place")] * (status is Status.ABANDONED)
         assert lapsed == [
             *given_up,
             ("second", 'no longer matches: exempt by "*"'),
@@ -410,22 +408,22 @@ def test_taken_back(standing: Standing) -> None:
         assert lapsed == []
 
 
-@pytest.mark.parametrize("standing", Standing)
+@pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("grace", [timedelta(0), DAY])
 @pytest.mark.parametrize("passed", [-MOMENT, timedelta(0)])
-def test_taken_back_unheard(standing: Standing, grace: timedelta, passed: timedelta) -> None:
+def test_taken_back_unheard(status: Status, grace: timedelta, passed: timedelta) -> None:
     """What is asked for anew, since its date passed unheard, is taken back: heard late it would have no grace."""
-    before = {"trials": earlier(standing, 3, NOW - passed)}
+    before = {"trials": earlier(status, 3, NOW - passed)}
     finding = finding_of(rule(retire_after=grace))
     lapsed = [entry.why for entry in lapsed_of(finding, before, NOW)]
     decision = decide(finding, before, NOW)
 
     why = {
-        Standing.GIVEN_UP: "it failed, and another one takes its place",
-        Standing.UNHEARD: "its date passed before anything had come of it",
+        Status.ABANDONED: "it failed, and another one takes its place",
+        Status.UNANSWERED: "its date passed before anything had come of it",
     }
-    if standing is Standing.GIVEN_UP or (standing is Standing.UNHEARD and grace and not passed):
-        assert lapsed == [why[standing]]
+    if status is Status.ABANDONED or (status is Status.UNANSWERED and grace and not passed):
+        assert lapsed == [why[status]]
         assert (decision.step, decision.retirement_id) == (Step.ASK, id_of(4))
     else:
         assert lapsed == []
@@ -500,7 +498,7 @@ def test_the_request() -> None:
 def test_the_cancellation() -> None:
     """A cancellation says which rule takes what back, and why."""
     finding = finding_of(rule(exempt=("*",)))
-    (lapsed,) = lapsed_of(finding, {"trials": earlier(Standing.SCHEDULED)}, NOW)
+    (lapsed,) = lapsed_of(finding, {"trials": earlier(Status.SCHEDULED)}, NOW)
 
     assert cancellation_of(lapsed, "prod") == {
         "datamartName": "trial-1",
@@ -513,9 +511,9 @@ def test_the_cancellation() -> None:
 
 def test_the_longest_texts() -> None:
     """The longest texts of a rule, and whatever speaks against it, fit the limits of the events."""
-    longest = rule(name="r" * 40, owner="o" * 200, reason="\U0001f642" * LONGEST_REASON)
-    lapsed = Lapsed(Datamart("trial-1", None, None), longest.name, earlier(Standing.SCHEDULED), "\U0001f642" * 2_000)
+    longest = rule(name="r" * 40, owner="o" * 200, reason="\U0001f642" * MAX_REASON_LENGTH)
+    lapsed = Lapsed(Datamart("trial-1", None, None), longest.name, earlier(Status.SCHEDULED), "\U0001f642" * 2_000)
     for detail in (request_of(decided(longest), "prod"), cancellation_of(lapsed, "prod")):
         assert len(str(detail["requestedBy"])) <= 256
-        assert len(str(detail["reason"])) <= LONGEST_REASON
+        assert len(str(detail["reason"])) <= MAX_REASON_LENGTH
         assert str(detail["requestedBy"]).startswith("sweep:")

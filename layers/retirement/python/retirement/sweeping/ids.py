@@ -12,7 +12,7 @@ from retirement.timestamps import format_timestamp
 # What stands for the time where the server does not tell when a datamart was created.
 UNKNOWN = "unknown"
 
-_ASKED = re.compile(
+_REQUEST_KEY = re.compile(
     rf"{SWEEP_REQUESTS}sweep-(?P<rule>[a-z0-9][a-z0-9-]{{0,39}})-(?P<digest>[0-9a-f]{{16}})-(?P<number>[1-9][0-9]{{0,8}})\.json",
     re.ASCII,
 )
@@ -40,7 +40,7 @@ def latest_numbers(keys: Iterable[str]) -> dict[Subject, int]:
     """How often each subject was asked for, by the keys of what is kept; what is no such key is none of ours."""
     numbers: dict[Subject, int] = {}
     for key in keys:
-        if asked := _ASKED.fullmatch(key):
-            subject = Subject(asked["rule"], asked["digest"])
-            numbers[subject] = max(int(asked["number"]), numbers.get(subject, 0))
+        if requested := _REQUEST_KEY.fullmatch(key):
+            subject = Subject(requested["rule"], requested["digest"])
+            numbers[subject] = max(int(requested["number"]), numbers.get(subject, 0))
     return numbers

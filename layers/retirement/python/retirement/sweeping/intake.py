@@ -13,7 +13,7 @@ from retirement.stored_object import OwnersFile
 from retirement.sweeping.policy import SweepPolicy, SweepRule
 
 # In all rules: each is held against the name of each datamart.
-MOST_GLOBS = 1_000
+MAX_GLOBS = 1_000
 
 
 def parse_policy(file: OwnersFile) -> SweepPolicy:
@@ -36,9 +36,9 @@ def parse_policy(file: OwnersFile) -> SweepPolicy:
         if name in names[:number]:
             raise ConfigurationError(f'{file.where}: rules.{number}.name is "{name}", and another rule has that name')
     globs = sum(len(rule.names) + len(rule.exempt) for rule in rules)
-    if globs > MOST_GLOBS:
+    if globs > MAX_GLOBS:
         raise ConfigurationError(
-            f"{file.where}: rules must have at most {MOST_GLOBS:,} globs in names and exempt, and have {globs:,}"
+            f"{file.where}: rules must have at most {MAX_GLOBS:,} globs in names and exempt, and have {globs:,}"
         )
     return SweepPolicy(rules, document.get("dryRun", True))
 

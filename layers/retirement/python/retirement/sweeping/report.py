@@ -16,7 +16,7 @@ FORMAT_VERSION = "1"
 MATCHED_BYTES = 120 * 1024
 CANCELLED_BYTES = 50 * 1024
 SKIPPED_BYTES = 60 * 1024
-LONGEST_REFUSAL = 2_000  # characters
+MAX_REFUSAL_LENGTH = 2_000  # characters
 
 
 class State(StrEnum):
@@ -56,7 +56,7 @@ class Matched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakenBack:
+class Cancelled:
     """A retirement that was cancelled, or would be, since its rule no longer matches."""
 
     datamart_name: str
@@ -90,7 +90,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepReport:
-    """What a sweep found and did; `refusal` says why it asked for nothing, `kept_at` is where the whole is kept.
+    """What a sweep found and did; `refusal` says why it asked for nothing, `stored_as` is where the whole is kept.
 
     `dry_run` and `datamarts` are None where the sweep did not get as far as to know.
     """
@@ -101,12 +101,12 @@ class SweepReport:
     finished_at: datetime
     policy: S3Location
     policy_version_id: str | None
-    kept_at: S3Location
+    stored_as: S3Location
     dry_run: bool | None = None
     datamarts: int | None = None
     refusal: str | None = None
     matched: Sequence[Matched] = ()
-    cancelled: Sequence[TakenBack] = ()
+    cancelled: Sequence[Cancelled] = ()
     skipped: Sequence[Skipped] = ()
 
     def document(self) -> Document:
@@ -134,13 +134,13 @@ class SweepReport:
             "startedAt": format_timestamp(self.started_at),
             "finishedAt": format_timestamp(self.finished_at),
             "dryRun": self.dry_run,
-            "refusal": None if self.refusal is None else self.refusal[:LONGEST_REFUSAL],
+            "refusal": None if self.refusal is None else self.refusal[:MAX_REFUSAL_LENGTH],
             "policy": {
                 "bucket": self.policy.bucket,
                 "key": self.policy.key,
                 "versionId": self.policy_version_id,
             },
-            "report": {"bucket": self.kept_at.bucket, "key": self.kept_at.key},
+            "report": {"bucket": self.stored_as.bucket, "key": self.stored_as.key},
             "counts": {
                 "datamarts": self.datamarts,
                 "matched": len(self.matched),

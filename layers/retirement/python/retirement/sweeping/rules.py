@@ -18,9 +18,9 @@ from retirement.wording import in_words, quoted, shortened
 # As in the schema of a request: what does not fit cannot be asked for.
 REQUESTABLE = re.compile("[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,256}")
 MAX_SHOWN_GAPS = 5
-LONGEST_REASON = 1_000  # of a request or a cancellation
+MAX_REASON_LENGTH = 1_000  # of a request or a cancellation
 # Who asks and takes back, in what a sweep sends; a cancellation by anybody else stands.
-SWEPT_BY = "sweep:"
+SWEEP_PREFIX = "sweep:"
 
 
 # ---- Which datamarts match -----------------------------------------------------------------------------------------
@@ -175,26 +175,26 @@ def _why(datamart: Datamart, rule: SweepRule, glob: str) -> str:
 # ---- What is asked for ---------------------------------------------------------------------------------------------
 
 
-class Standing(Enum):
+class Status(Enum):
     """What has come of a retirement that a sweep asked for."""
 
-    UNHEARD = auto()  # nothing yet: its event may never have been sent
+    UNANSWERED = auto()  # nothing yet: its event may never have been sent
     SCHEDULED = auto()
-    AT_WORK = auto()  # it has written its intent
+    IN_PROGRESS = auto()  # it has written its intent
     NOT_CARRIED_OUT = auto()  # planned, blocked, failed after its intent, or taken back by a sweep
-    GIVEN_UP = auto()  # kept in `Failures`, from where it may be sent again
+    ABANDONED = auto()  # kept in `Failures`, from where it may be sent again
     GONE = auto()
-    CALLED_OFF = auto()  # by somebody
+    CANCELLED = auto()  # by somebody
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The last retirement that a rule asked for; `told` is what has come of it in words, `retire_at` its date."""
+    """The last retirement that a rule asked for; `summary` is what has come of it in words, `retire_at` its date."""
 
     retirement_id: str
     number: int
-    standing: Standing
-    told: str
+    status: Status
+    summary: str
     retire_at: datetime
 
 
@@ -227,31 +227,31 @@ def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> D
     The first rule that matches asks, unless one that matches has asked already: then its date stands, and nobody's
     clock begins again; and what somebody has called off under one of them none asks for.
     """
-    for standing, step in (
-        (Standing.AT_WORK, Step.WAIT),
-        (Standing.SCHEDULED, Step.WAIT),
-        (Standing.CALLED_OFF, Step.SPARE),
-        (Standing.GONE, Step.NOTHING),
-        (Standing.UNHEARD, Step.REPEAT),
+    for status, step in (
+        (Status.IN_PROGRESS, Step.WAIT),
+        (Status.SCHEDULED, Step.WAIT),
+        (Status.CANCELLED, Step.SPARE),
+        (Status.GONE, Step.NOTHING),
+        (Status.UNANSWERED, Step.REPEAT),
     ):
         for match in finding.matches:
             before = earlier.get(match.rule.name)
-            if before is not None and before.standing is standing and not _is_overdue(before, match.rule, now):
-                return _decision(finding, match, step, before.number, before.retire_at, before.told)
+            if before is not None and before.status is status and not _is_overdue(before, match.rule, now):
+                return _decision(finding, match, step, before.number, before.retire_at, before.summary)
     first = finding.matches[0]
     before, anew = earlier.get(first.rule.name), now.replace(microsecond=0) + first.rule.retire_after
     if before is None:
         return _decision(finding, first, Step.ASK, 1, anew, None)
-    return _decision(finding, first, Step.ASK, before.number + 1, anew, before.told)
+    return _decision(finding, first, Step.ASK, before.number + 1, anew, before.summary)
 
 
 def _is_overdue(before: Earlier, rule: SweepRule, now: datetime) -> bool:
     """A date that passed unheard was never announced, and where there is to be a grace it is given once more."""
-    return before.standing is Standing.UNHEARD and before.retire_at <= now and rule.retire_after > timedelta(0)
+    return before.status is Status.UNANSWERED and before.retire_at <= now and rule.retire_after > timedelta(0)
 
 
 def _decision(
-    finding: Finding, match: Match, step: Step, number: int, retire_at: datetime, told: str | None
+    finding: Finding, match: Match, step: Step, number: int, retire_at: datetime, summary: str | None
 ) -> Decision:
     subject = Subject.of(match.rule.name, finding.datamart.name, finding.datamart.created_at)
     return Decision(
@@ -260,7 +260,7 @@ def _decision(
         rule=match.rule,
         retirement_id=subject.retirement_id(number),
         retire_at=retire_at,
-        why=match.why if told is None else f"{match.why}; {told}",
+        why=match.why if summary is None else f"{match.why}; {summary}",
         also_matched=tuple(other.rule.name for other in finding.matches if other is not match),
     )
 
@@ -283,11 +283,11 @@ def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -
     lapsed = []
     for rule_name, before in earlier.items():
         match = finding.match_of(rule_name)
-        if before.standing not in {Standing.UNHEARD, Standing.SCHEDULED, Standing.GIVEN_UP}:
+        if before.status not in {Status.UNANSWERED, Status.SCHEDULED, Status.ABANDONED}:
             continue
         if match is None:
             why = f"no longer matches: {finding.why_not(rule_name)}"
-        elif before.standing is Standing.GIVEN_UP:  # sent again it would be carried out beside what is asked for anew
+        elif before.status is Status.ABANDONED:  # sent again it would be carried out beside what is asked for anew
             why = "it failed, and another one takes its place"
         elif _is_overdue(before, match.rule, now):  # heard late it would have no grace at all
             why = "its date passed before anything had come of it"
@@ -300,11 +300,11 @@ def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -
 def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: SweepSettings) -> str | None:
     """Whether so many are matched that something must be wrong: then none is asked for."""
     matched = sum(decision.step is not Step.SPARE for decision in decisions)
-    asked = sum(decision.step is Step.ASK for decision in decisions)
-    if asked > settings.max_per_sweep:
+    requested = sum(decision.step is Step.ASK for decision in decisions)
+    if requested > settings.max_per_sweep:
         return (
-            f"{in_words(asked, 'retirement')} would be asked for, and MaxPerSweep is {settings.max_per_sweep}, so none "
-            "was. Look at what matched; narrow the policy, or raise MaxPerSweep."
+            f"{in_words(requested, 'retirement')} would be asked for, and MaxPerSweep is {settings.max_per_sweep}, so "
+            "none was. Look at what matched; narrow the policy, or raise MaxPerSweep."
         )
     if matched * 100 > settings.max_sweep_percent * datamarts:
         return (
@@ -324,7 +324,7 @@ def request_of(decision: Decision, environment: str) -> Document:
         "datamartName": decision.datamart.name,
         "environment": environment,
         "retirementId": decision.retirement_id,
-        "requestedBy": f"{SWEPT_BY}{decision.rule.name} ({decision.rule.owner})",
+        "requestedBy": f"{SWEEP_PREFIX}{decision.rule.name} ({decision.rule.owner})",
         "reason": decision.rule.reason,
         "retireAt": format_timestamp(decision.retire_at),
     }
@@ -336,6 +336,6 @@ def cancellation_of(lapsed: Lapsed, environment: str) -> Document:
         "datamartName": lapsed.datamart.name,
         "environment": environment,
         "retirementId": lapsed.earlier.retirement_id,
-        "requestedBy": f"{SWEPT_BY}{lapsed.rule_name}",
-        "reason": f"The rule {lapsed.rule_name} of the sweep: {lapsed.why}"[:LONGEST_REASON],
+        "requestedBy": f"{SWEEP_PREFIX}{lapsed.rule_name}",
+        "reason": f"The rule {lapsed.rule_name} of the sweep: {lapsed.why}"[:MAX_REASON_LENGTH],
     }

@@ -24,7 +24,7 @@ from retirement.sweeping.ids import Subject, latest_numbers
 from retirement.sweeping.intake import parse_policy
 from retirement.sweeping.policy import SweepPolicy
 from retirement.sweeping.ports import SweepPorts
-from retirement.sweeping.report import Matched, Skipped, State, SweepReport, TakenBack
+from retirement.sweeping.report import Cancelled, Matched, Skipped, State, SweepReport
 from retirement.sweeping.rules import (
     Datamart,
     Decision,
@@ -32,7 +32,7 @@ from retirement.sweeping.rules import (
     EmbedUse,
     Finding,
     Lapsed,
-    Standing,
+    Status,
     Step,
     cancellation_of,
     decide,
@@ -46,14 +46,14 @@ from retirement.timestamps import parse_timestamp
 from retirement.wording import shortened
 
 SOURCE = "datamart-retirement.sweep"
-AT_ONCE = 8  # reads of what has come of earlier retirements
+MAX_CONCURRENCY = 8  # reads of what has come of earlier retirements
 
 # What a receipt can say. Whether `cancelled` is somebody's or a sweep's is in another object.
-_STANDINGS = {
-    Outcome.DELETED: Standing.GONE,
-    Outcome.ALREADY_ABSENT: Standing.GONE,
-    Outcome.PLANNED: Standing.NOT_CARRIED_OUT,
-    Outcome.BLOCKED: Standing.NOT_CARRIED_OUT,
+_STATUSES = {
+    Outcome.DELETED: Status.GONE,
+    Outcome.ALREADY_ABSENT: Status.GONE,
+    Outcome.PLANNED: Status.NOT_CARRIED_OUT,
+    Outcome.BLOCKED: Status.NOT_CARRIED_OUT,
 }
 _STATES = {
     Step.ASK: State.ASKED,
@@ -81,12 +81,12 @@ class _Sweep:
             finished_at=self.ports.clock.now(),
             policy=self.settings.sweep_policy_uri,
             policy_version_id=None if policy_file is None else policy_file.version_id,
-            kept_at=S3Location(self.settings.evidence_bucket_name, sweep_report_key(self.sweep_id)),
+            stored_as=S3Location(self.settings.evidence_bucket_name, sweep_report_key(self.sweep_id)),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Requested:
     """A retirement that an earlier sweep asked for, the last of its subject."""
 
     datamart_name: str
@@ -135,7 +135,7 @@ def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Docume
     findings = [judge(datamart, policy.rules, this.settings, lists, use, now) for datamart in datamarts]
 
     # 4. look up what was asked for before, and what has come of it
-    earlier = _asked_before(this, datamarts)
+    earlier = _requested_before(this, datamarts)
 
     # 5. decide, and check the limits
     decisions = [decide(finding, earlier[finding.datamart.name], now) for finding in findings if finding.matches]
@@ -144,7 +144,7 @@ def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Docume
     this.ports.telemetry.step("decide", matched=len(decisions), lapsed=len(lapsed), refusal=refusal)
 
     # 6. take back, then ask; a dry run does neither
-    cancelled = [_take_back(this, entry, dry_run=policy.dry_run) for entry in lapsed]
+    cancelled = [_cancel(this, entry, dry_run=policy.dry_run) for entry in lapsed]
     matched = [
         _carry_out(this, decision, refusal, dry_run=policy.dry_run)
         for decision in decisions
@@ -191,60 +191,58 @@ def _refuse_secrets(this: _Sweep, listing: Listing, use: EmbedUse) -> None:
         )
 
 
-def _asked_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
+def _requested_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
     """Step 4: by datamart and rule. One list of keys tells what was asked for, rules that are gone included."""
     numbers = latest_numbers(this.ports.evidence.list(SWEEP_REQUESTS))
     rule_names = sorted({subject.rule for subject in numbers})
-    asked = [
-        _Asked(datamart.name, rule_name, subject.retirement_id(number), number)
+    requested = [
+        _Requested(datamart.name, rule_name, subject.retirement_id(number), number)
         for datamart in datamarts
         for rule_name in rule_names
         if (number := numbers.get(subject := Subject.of(rule_name, datamart.name, datamart.created_at)))
     ]
     found: dict[str, dict[str, Earlier]] = {datamart.name: {} for datamart in datamarts}
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        for one, earlier in zip(asked, pool.map(partial(_earlier, this), asked), strict=True):
+    with ThreadPoolExecutor(max_workers=MAX_CONCURRENCY) as pool:
+        for one, earlier in zip(requested, pool.map(partial(_earlier, this), requested), strict=True):
             found[one.datamart_name][one.rule_name] = earlier
     return found
 
 
-def _earlier(this: _Sweep, asked: _Asked) -> Earlier:
+def _earlier(this: _Sweep, requested: _Requested) -> Earlier:
     """Read what has come of an earlier retirement; the first of these that is there tells."""
-    record = Record(this.ports.evidence, asked.datamart_name, asked.retirement_id)
+    record = Record(this.ports.evidence, requested.datamart_name, requested.retirement_id)
 
-    def found(standing: Standing, told: str, retire_at: datetime) -> Earlier:
-        return Earlier(asked.retirement_id, asked.number, standing, told, retire_at)
+    def found(status: Status, summary: str, retire_at: datetime) -> Earlier:
+        return Earlier(requested.retirement_id, requested.number, status, summary, retire_at)
 
-    date = _date_of(_kept_request(this, asked))
+    date = _date_of(_stored_request(this, requested))
     outcome = None if record.receipt is None else _outcome_of(record.receipt)
-    if outcome in _STANDINGS:
-        return found(_STANDINGS[outcome], f"{asked.retirement_id} ended as {outcome}", date)
+    if outcome in _STATUSES:
+        return found(_STATUSES[outcome], f"{requested.retirement_id} ended as {outcome}", date)
     if record.cancelled is not None:
-        return found(*_called_off(asked, record.cancelled), date)
+        return found(*_cancelled_by(requested, record.cancelled), date)
     if outcome is not None:
-        return found(Standing.CALLED_OFF, f"{asked.retirement_id} ended as {outcome}", date)
+        return found(Status.CANCELLED, f"{requested.retirement_id} ended as {outcome}", date)
     date = record.current_date.retire_at if record.current_date else date
     if record.has_failed and record.has_intent:
-        return found(Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} failed", date)
+        return found(Status.NOT_CARRIED_OUT, f"{requested.retirement_id} failed", date)
     if record.has_intent:
-        return found(Standing.AT_WORK, f"{asked.retirement_id} is at work", date)
+        return found(Status.IN_PROGRESS, f"{requested.retirement_id} is at work", date)
     if record.current_date and (date > this.started_at or not record.has_failed):
-        return found(Standing.SCHEDULED, f"{asked.retirement_id} was asked for before", date)
+        return found(Status.SCHEDULED, f"{requested.retirement_id} was asked for before", date)
     if record.has_failed:
-        return found(Standing.GIVEN_UP, f"{asked.retirement_id} failed", date)
-    return found(Standing.UNHEARD, f"{asked.retirement_id} was asked for before, and nothing has come of it", date)
+        return found(Status.ABANDONED, f"{requested.retirement_id} failed", date)
+    return found(Status.UNANSWERED, f"{requested.retirement_id} was asked for before, and nothing has come of it", date)
 
 
-def _called_off(asked: _Asked, cancelled: StoredObject) -> tuple[Standing, str]:
+def _cancelled_by(requested: _Requested, cancelled: StoredObject) -> tuple[Status, str]:
     """What a sweep took back is asked for again where it matches again; what somebody cancelled stays so."""
-    told = _told(cancelled)
-    by, when, why = (str(told.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
-    if _source_of(told.get("event")) == SOURCE:
-        return Standing.NOT_CARRIED_OUT, f"{asked.retirement_id} was taken back by a sweep at {when}"
-    return (
-        Standing.CALLED_OFF,
-        f"{shortened(by)} cancelled {asked.retirement_id} at {when} ({shortened(why)}), and no sweep asks for it again",
-    )
+    cancellation = _parsed(cancelled)
+    by, when, why = (str(cancellation.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
+    if _source_of(cancellation.get("event")) == SOURCE:
+        return Status.NOT_CARRIED_OUT, f"{requested.retirement_id} was taken back by a sweep at {when}"
+    who = f"{shortened(by)} cancelled {requested.retirement_id} at {when} ({shortened(why)})"
+    return Status.CANCELLED, f"{who}, and no sweep asks for it again"
 
 
 def _source_of(event: Json) -> Json:
@@ -265,7 +263,7 @@ def _carry_out(this: _Sweep, decision: Decision, refusal: str | None, *, dry_run
         elif dry_run:
             state = State.WOULD_ASK
         else:
-            retire_at = _ask(this, decision)
+            retire_at = _request(this, decision)
     return Matched(
         datamart_name=decision.datamart.name,
         rule=decision.rule.name,
@@ -277,27 +275,27 @@ def _carry_out(this: _Sweep, decision: Decision, refusal: str | None, *, dry_run
     )
 
 
-def _ask(this: _Sweep, decision: Decision) -> datetime:
+def _request(this: _Sweep, decision: Decision) -> datetime:
     """Keep the request unless it is kept, and send what is kept; returns its date.
 
     A sweep beside this one sends the same, and a crash in between leaves what the next sweep sends.
     """
-    asked = canonical_json(request_of(decision, this.settings.environment_name))
-    kept = this.ports.evidence.create(sweep_request_key(decision.retirement_id), asked)
-    detail = _request_in(kept, decision.datamart.name, decision.retirement_id)
+    requested = canonical_json(request_of(decision, this.settings.environment_name))
+    stored = this.ports.evidence.create(sweep_request_key(decision.retirement_id), requested)
+    detail = _request_in(stored, decision.datamart.name, decision.retirement_id)
     # Of the time at which this sweep began: a datamart that was re-created after it was listed is another one.
     this.ports.event_bus.put(source=SOURCE, detail_type=REQUESTED, detail=detail, time=this.started_at)
-    this.ports.telemetry.step("ask", **detail)
+    this.ports.telemetry.step("request", **detail)
     return _date_of(detail)
 
 
-def _take_back(this: _Sweep, lapsed: Lapsed, *, dry_run: bool) -> TakenBack:
+def _cancel(this: _Sweep, lapsed: Lapsed, *, dry_run: bool) -> Cancelled:
     """Step 6: the same gate."""
     if not dry_run:
         detail = cancellation_of(lapsed, this.settings.environment_name)
         this.ports.event_bus.put(source=SOURCE, detail_type=CANCELLED, detail=detail)
-        this.ports.telemetry.step("take back", **detail)
-    return TakenBack(
+        this.ports.telemetry.step("cancel", **detail)
+    return Cancelled(
         datamart_name=lapsed.datamart.name,
         rule=lapsed.rule_name,
         why=lapsed.why,
@@ -321,7 +319,7 @@ def _skipped(findings: Sequence[Finding], decisions: Sequence[Decision]) -> list
 
 def _publish(this: _Sweep, report: SweepReport) -> Document:
     """Step 7: kept whole, then published."""
-    this.ports.evidence.create(report.kept_at.key, ordered_json(report.document()))
+    this.ports.evidence.create(report.stored_as.key, ordered_json(report.document()))
     message = report.message()
     this.ports.reports_topic.publish(message)
     this.ports.telemetry.swept(message)
@@ -331,22 +329,22 @@ def _publish(this: _Sweep, report: SweepReport) -> Document:
 # ---- What is kept --------------------------------------------------------------------------------------------------
 
 
-def _kept_request(this: _Sweep, asked: _Asked) -> Document:
-    kept = this.ports.evidence.read(sweep_request_key(asked.retirement_id))
-    if kept is None:
-        raise AwsCallFailed(f"S3 lists {sweep_request_key(asked.retirement_id)}, and then does not have it; try again")
-    return _request_in(kept, asked.datamart_name, asked.retirement_id)
+def _stored_request(this: _Sweep, requested: _Requested) -> Document:
+    stored = this.ports.evidence.read(sweep_request_key(requested.retirement_id))
+    if stored is None:
+        raise AwsCallFailed(f"S3 lists {sweep_request_key(requested.retirement_id)}, and has no such object; try again")
+    return _request_in(stored, requested.datamart_name, requested.retirement_id)
 
 
-def _request_in(kept: StoredObject, datamart_name: str, retirement_id: str) -> Document:
+def _request_in(stored: StoredObject, datamart_name: str, retirement_id: str) -> Document:
     """The detail that is kept; it is sent as it is, so it has to be about this."""
-    detail = _told(kept)
+    detail = _parsed(stored)
     if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
-        raise kept.malformed()
+        raise stored.malformed()
     try:
         _date_of(detail)
     except (KeyError, ValueError, TypeError):
-        raise kept.malformed() from None
+        raise stored.malformed() from None
     return detail
 
 
@@ -355,17 +353,17 @@ def _date_of(detail: Document) -> datetime:
 
 
 def _outcome_of(receipt: StoredObject) -> Outcome:
-    outcome = _told(receipt).get("outcome")
-    if outcome not in [*_STANDINGS, Outcome.CANCELLED]:
+    outcome = _parsed(receipt).get("outcome")
+    if outcome not in [*_STATUSES, Outcome.CANCELLED]:
         raise receipt.malformed()
     return Outcome(outcome)
 
 
-def _told(kept: StoredObject) -> Mapping[str, Any]:
+def _parsed(stored: StoredObject) -> Mapping[str, Any]:
     try:
-        told = parse_json(kept.body)
+        document = parse_json(stored.body)
     except ValueError:
-        told = None
-    if not isinstance(told, Mapping):
-        raise kept.malformed()
-    return told
+        document = None
+    if not isinstance(document, Mapping):
+        raise stored.malformed()
+    return document
