@@ -35,5 +35,5 @@ class RotatedSecret:
         secrets_manager = cast("SecretsManagerClient", self)
         arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhook"
         return StoredWebhookSecrets(
-            StoredSecret(secrets_manager, arn, setting="WebhookSecretArn", suspects="the ARN and the role")
+            StoredSecret(secrets_manager, arn, setting="WebhookSecretArn", to_check="the ARN and the role")
         )

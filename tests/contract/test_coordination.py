@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.stack import EmbeddedStack
-from retirement.aws.coordination import KEPT, CoordinationTable
+from retirement.aws.coordination import RETENTION, CoordinationTable
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
 from retirement.requests import Request
@@ -363,7 +363,7 @@ class TestCoordinationTable:
         }
         lock_ends, *others = (datetime.fromtimestamp(int(seconds), UTC) for seconds in expiry.values())
         assert NOW + MINUTE < lock_ends <= NOW + 2 * MINUTE
-        assert others == [NOW + KEPT, day + KEPT, day + KEPT]
+        assert others == [NOW + RETENTION, day + RETENTION, day + RETENTION]
 
     @pytest.mark.parametrize(
         "call",

@@ -9,7 +9,7 @@ import pytest
 
 from local.stack import EmbeddedStack
 from retirement.aws.stored_secret import StoredSecret
-from retirement.aws.webhook_secrets import LEAST_AGE, StoredWebhookSecrets
+from retirement.aws.webhook_secrets import MIN_AGE, StoredWebhookSecrets
 from retirement.errors import ConfigurationError
 from tests.fakes import START
 
@@ -27,7 +27,7 @@ def keep(aws: EmbeddedStack) -> Callable[[str], str]:
 
 def secrets_in(aws: EmbeddedStack, arn: str) -> StoredWebhookSecrets:
     """The adapter."""
-    stored = StoredSecret(aws.secretsmanager, arn, setting="WebhookSecretArn", suspects="the ARN and the role")
+    stored = StoredSecret(aws.secretsmanager, arn, setting="WebhookSecretArn", to_check="the ARN and the role")
     return StoredWebhookSecrets(stored)
 
 
@@ -43,8 +43,8 @@ def test_rotation(aws: EmbeddedStack, keep: Callable[[str], str]) -> None:
     secrets = secrets_in(aws, arn)
     secrets.known(START)
     aws.secretsmanager.put_secret_value(SecretId=arn, SecretString=f"{ONE} {OTHER}")
-    assert secrets.known(START + LEAST_AGE) == (ONE,)
-    assert secrets.latest(START + LEAST_AGE) == (ONE, OTHER)
+    assert secrets.known(START + MIN_AGE) == (ONE,)
+    assert secrets.latest(START + MIN_AGE) == (ONE, OTHER)
 
 
 def test_a_binary_secret(aws: EmbeddedStack) -> None:
@@ -69,4 +69,4 @@ def test_a_secret_that_is_deleted_meanwhile(aws: EmbeddedStack, keep: Callable[[
     aws.secretsmanager.delete_secret(SecretId=arn, RecoveryWindowInDays=7)
     for question in (secrets.latest, secrets.known):
         with pytest.raises(ConfigurationError, match=r"WebhookSecretArn: .*InvalidRequestException"):
-            question(START + LEAST_AGE + timedelta(seconds=1))
+            question(START + MIN_AGE + timedelta(seconds=1))

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.stub import Stubber
 
-from retirement.aws.coordination import MOST_COLLISIONS, CoordinationTable
+from retirement.aws.coordination import MAX_COLLISIONS, CoordinationTable
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
 from tests.fakes import START
@@ -221,7 +221,7 @@ def test_waits_between_collisions(stub: Stubber, table: CoordinationTable, monke
     waits: list[float] = []
     monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
     monkeypatch.setattr("tenacity.wait.random.uniform", lambda least, most: most if least == 0 else -1)
-    for _ in range(MOST_COLLISIONS - 1):
+    for _ in range(MAX_COLLISIONS - 1):
         cancelled(stub, "None", "TransactionConflict")
     stub.add_response("transact_write_items", {}, RESERVATION)
 
@@ -232,7 +232,7 @@ def test_waits_between_collisions(stub: Stubber, table: CoordinationTable, monke
 @pytest.mark.usefixtures("_without_waiting")
 def test_collisions_without_end(stub: Stubber, table: CoordinationTable) -> None:
     """Collisions that do not end are an error, and never a place in the count."""
-    for _ in range(MOST_COLLISIONS):
+    for _ in range(MAX_COLLISIONS):
         cancelled(stub, "None", "TransactionConflict")
 
     with pytest.raises(AwsCallFailed, match=r"^DynamoDB TransactWriteItems failed: "):

@@ -7,7 +7,7 @@ from json import dumps
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from retirement.aws.webhook_secrets import LEAST_AGE, MOST_AGE
+from retirement.aws.webhook_secrets import MAX_AGE, MIN_AGE
 from retirement.errors import AwsCallFailed, ConfigurationError, RetirementError
 from tests.contract.rotated_secret import RotatedSecret
 from tests.fakes import START
@@ -115,29 +115,29 @@ def test_read_once() -> None:
 
 def test_read_again_when_old() -> None:
     """Five minutes after it was read it is read again: what was taken out of it verifies nothing any more."""
-    assert MOST_AGE.total_seconds() == 5 * 60
+    assert MAX_AGE.total_seconds() == 5 * 60
     secret = RotatedSecret(f"{ONE} {OTHER}")
     secrets = secret.webhook_secrets()
     secrets.known(START)
     secret.value = OTHER
 
-    assert secrets.known(START + MOST_AGE - timedelta(seconds=1)) == (ONE, OTHER)
-    assert secrets.known(START + MOST_AGE) == (OTHER,)
+    assert secrets.known(START + MAX_AGE - timedelta(seconds=1)) == (ONE, OTHER)
+    assert secrets.known(START + MAX_AGE) == (OTHER,)
 
 
 def test_read_again_on_demand() -> None:
     """On demand it is read again at once, but not more than once in ten seconds, and then counts as new."""
-    assert LEAST_AGE.total_seconds() == 10
+    assert MIN_AGE.total_seconds() == 10
     secret = RotatedSecret(ONE)
     secrets = secret.webhook_secrets()
     secrets.known(START)
     secret.value = f"{ONE} {OTHER}"
 
     assert secrets.latest(START + timedelta(seconds=9)) == (ONE,)
-    assert secrets.latest(START + LEAST_AGE) == (ONE, OTHER)
+    assert secrets.latest(START + MIN_AGE) == (ONE, OTHER)
     for milliseconds in range(1000):
-        assert secrets.latest(START + LEAST_AGE + timedelta(milliseconds=milliseconds)) == (ONE, OTHER)
-    assert secrets.known(START + MOST_AGE) == (ONE, OTHER)
+        assert secrets.latest(START + MIN_AGE + timedelta(milliseconds=milliseconds)) == (ONE, OTHER)
+    assert secrets.known(START + MAX_AGE) == (ONE, OTHER)
     assert secret.reads == 2
 
 
@@ -214,7 +214,7 @@ def test_a_failure_is_not_asked_for_again_at_once(trouble: Callable[[RotatedSecr
     assert reads == 1
 
     secret.value, secret.before_read = ONE, lambda: None
-    assert secrets.known(START + LEAST_AGE) == (ONE,)
+    assert secrets.known(START + MIN_AGE) == (ONE,)
 
 
 def test_an_outage_leaves_what_is_kept() -> None:
@@ -225,10 +225,10 @@ def test_an_outage_leaves_what_is_kept() -> None:
     outage(secret)
 
     with pytest.raises(AwsCallFailed):
-        secrets.latest(START + LEAST_AGE)
-    assert secrets.known(START + LEAST_AGE) == (ONE,)
+        secrets.latest(START + MIN_AGE)
+    assert secrets.known(START + MIN_AGE) == (ONE,)
     with pytest.raises(AwsCallFailed):
-        secrets.known(START + MOST_AGE)
+        secrets.known(START + MAX_AGE)
 
 
 @pytest.mark.parametrize("trouble", [mistake, lockout])
@@ -241,7 +241,7 @@ def test_what_somebody_did_counts_at_once(trouble: Callable[[RotatedSecret], Non
 
     for question in (secrets.latest, secrets.known):
         with pytest.raises(ConfigurationError):
-            question(START + LEAST_AGE)
+            question(START + MIN_AGE)
 
 
 def test_it_shows_none() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from retirement.errors import AwsCallFailed
-from retirement.webhook.endpoint import LARGEST_BODY, LONGEST_HEADER, SIGNED_HEADERS, SVIX_HEADERS, TIME_TO_PUT
+from retirement.webhook.endpoint import MAX_BODY_BYTES, MAX_HEADER_LENGTH, SIGNED_HEADERS, SVIX_HEADERS, TIME_TO_PUT
 from tests.fakes import START, LogicalClock
 from tests.unit.webhooks import CANCELLED, DATA, MESSAGE, OTHER_SECRET, SECRET, Door, Reply, door_at, message, sent
 
@@ -97,7 +97,7 @@ def test_a_webhook_id_that_is_a_retirement_id(door: Door, webhook_id: str) -> No
     assert door.take(sent(webhook_id=webhook_id)).content == {"retirementId": webhook_id}
 
 
-@pytest.mark.parametrize("webhook_id", ["-x", "a b", "a/b", "x" * 129, "é", "../../x", "📈", "x" * LONGEST_HEADER])
+@pytest.mark.parametrize("webhook_id", ["-x", "a b", "a/b", "x" * 129, "é", "../../x", "📈", "x" * MAX_HEADER_LENGTH])
 def test_a_webhook_id_that_is_none(door: Door, webhook_id: str) -> None:
     """A webhook's id that cannot be a retirementId is hashed."""
     expected = "wh-" + hashlib.sha256(webhook_id.encode()).hexdigest()
@@ -419,7 +419,7 @@ HOSTILE_IDS = {
     "not ASCII": "msg_é",
     "not even Unicode": "\ud800",
     "with the time in it": f"msg_1.{int(START.timestamp())}",
-    "too long": "m" * (LONGEST_HEADER + 1),
+    "too long": "m" * (MAX_HEADER_LENGTH + 1),
     "a megabyte": "m" * 1_000_000,
 }
 
@@ -545,7 +545,7 @@ def test_nothing_can_be_forged(door: Door, headers: dict[str, str], body: str | 
 
 def test_the_order_of_refusals(door: Door) -> None:
     """Of a message that all is wrong with, one thing after the other is told: who sent it before what it says."""
-    event = sent("x" * (LARGEST_BODY + 1), secret=OTHER_SECRET, method="PUT", content_type="text/plain")
+    event = sent("x" * (MAX_BODY_BYTES + 1), secret=OTHER_SECRET, method="PUT", content_type="text/plain")
     statuses = [door.take(event).status]
     event["requestContext"]["http"]["method"] = "POST"
     statuses.append(door.take(event).status)
@@ -590,7 +590,7 @@ def test_other_content_types(door: Door, content_type: str) -> None:
 @pytest.mark.parametrize("as_base64", [False, True])
 def test_the_largest_body(door: Door, as_base64: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """A body of 64 KiB is read, a larger one refused before anything is made of it, even the reading of the secret."""
-    room = LARGEST_BODY - len(json.dumps(MESSAGE).encode())
+    room = MAX_BODY_BYTES - len(json.dumps(MESSAGE).encode())
     too_large = sent(json.dumps(MESSAGE) + " " * (room + 1), as_base64=as_base64)
     largest = sent(json.dumps(MESSAGE) + " " * room, as_base64=as_base64)
 
@@ -602,14 +602,14 @@ def test_the_largest_body(door: Door, as_base64: bool) -> None:  # noqa: FBT001 
 
 def test_size_is_counted_in_bytes(door: Door) -> None:
     """64 KiB are bytes, not characters."""
-    assert door.take(sent(json.dumps("📈" * (LARGEST_BODY // 4), ensure_ascii=False))).status == 413
+    assert door.take(sent(json.dumps("📈" * (MAX_BODY_BYTES // 4), ensure_ascii=False))).status == 413
 
 
 def test_the_largest_event(door: Door) -> None:
     """Whatever fits into 64 KiB fits, with everything escaped, into 256 KiB, a quarter of what the bus takes."""
     embeds = ["\ufffe" * 256] * 84
     body = json.dumps(message(data={**DATA, "reviewedEmbeds": embeds}), ensure_ascii=False)
-    assert LARGEST_BODY - 1024 < len(body.encode()) <= LARGEST_BODY
+    assert MAX_BODY_BYTES - 1024 < len(body.encode()) <= MAX_BODY_BYTES
 
     assert door.take(sent(body)).status == 202
     assert len(json.dumps(door.event_bus.heard[0])) < 256 * 1024

@@ -209,7 +209,7 @@ def test_what_the_stack_is_to_blame_for(deployed: Deployed, monkeypatch: pytest.
         raise AwsCallFailed("EventBridge PutEvents failed: no")
 
     deployed.secret.value = SECRET
-    monkeypatch.setattr("retirement.aws.webhook_secrets.LEAST_AGE", now() - now())
+    monkeypatch.setattr("retirement.aws.webhook_secrets.MIN_AGE", now() - now())
     monkeypatch.setattr(deployed.event_bus, "put", put)
     assert deployed.take(sent(at=now())) == 503
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 # Longer than a message lives in both queues (14 days each).
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 
-MOST_COLLISIONS = 10
+MAX_COLLISIONS = 10
 _CONDITION = "ConditionalCheckFailed"
 
 
@@ -39,7 +39,7 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        with _translated("PutItem"):
+        with _errors_translated("PutItem"):
             try:
                 self._dynamodb.put_item(
                     TableName=self._table,
@@ -64,7 +64,7 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer; the lock expires.
         """
-        with _translated("DeleteItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+        with _errors_translated("DeleteItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
             self._dynamodb.delete_item(
                 TableName=self._table,
                 Key={"pk": {"S": _lock(datamart_name)}},
@@ -99,14 +99,14 @@ class CoordinationTable:
         """
         if limit == 0:
             return False
-        expires_at = {"N": str(int((now + KEPT).timestamp()))}
+        expires_at = {"N": str(int((now + RETENTION).timestamp()))}
         retrying = Retrying(
             retry=retry_if_exception(_collided),
-            stop=stop_after_attempt(MOST_COLLISIONS),
+            stop=stop_after_attempt(MAX_COLLISIONS),
             wait=wait_random_exponential(multiplier=0.05, max=1),
             reraise=True,
         )
-        with _translated("TransactWriteItems"):
+        with _errors_translated("TransactWriteItems"):
             try:
                 retrying(
                     self._dynamodb.transact_write_items,
@@ -159,13 +159,13 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        is_kept = "attribute_exists(reason) AND" if after_intent else "attribute_not_exists(reason) OR"
-        with _translated("PutItem"):
+        condition = "attribute_exists(reason) AND" if after_intent else "attribute_not_exists(reason) OR"
+        with _errors_translated("PutItem"):
             try:
                 self._dynamodb.put_item(
                     TableName=self._table,
                     Item=_failure_item(request, reason, now),
-                    ConditionExpression=f"{is_kept} reason <> :unconfirmed",
+                    ConditionExpression=f"{condition} reason <> :unconfirmed",
                     ExpressionAttributeValues={":unconfirmed": {"S": Reason.UNCONFIRMED}},
                 )
             except self._dynamodb.exceptions.ConditionalCheckFailedException:
@@ -178,11 +178,11 @@ class CoordinationTable:
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
-        with _translated("PutItem"):
+        with _errors_translated("PutItem"):
             self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
 
     def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
-        with _translated("GetItem"):
+        with _errors_translated("GetItem"):
             answer = self._dynamodb.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
         return answer.get("Item")
 
@@ -223,12 +223,12 @@ def _failure_item(request: Request, reason: Reason, now: datetime) -> dict[str, 
     return {
         "pk": {"S": _failure(request)},
         "reason": {"S": reason},
-        "expiresAt": {"N": str(int((now + KEPT).timestamp()))},
+        "expiresAt": {"N": str(int((now + RETENTION).timestamp()))},
     }
 
 
 @contextmanager
-def _translated(operation: str) -> Iterator[None]:
+def _errors_translated(operation: str) -> Iterator[None]:
     """Raise what the SDK raises as `AwsCallFailed`."""
     try:
         yield

@@ -58,9 +58,9 @@ def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
         raise ConfigurationError(f"{where} is no JSON: {error}") from None
     if not isinstance(entries, Mapping):
         raise ConfigurationError(f"{where} must be a JSON object of embed ID -> datamart name (or null for none)")
-    told = {embed_id: _told(where, embed_id, entry) for embed_id, entry in entries.items()}
+    datamarts = {embed_id: _datamart_field(where, embed_id, entry) for embed_id, entry in entries.items()}
     return EmbedMap(
-        datamart_names={embed_id: name for embed_id, name in told.items() if name is not None},
+        datamart_names={embed_id: name for embed_id, name in datamarts.items() if name is not None},
         made_at=made_at,
         seen={
             embed_id: _seen(where, embed_id, entry["updatedAt"])
@@ -70,7 +70,7 @@ def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
     )
 
 
-def _told(where: str, embed_id: str, entry: Json) -> str | None:
+def _datamart_field(where: str, embed_id: str, entry: Json) -> str | None:
     """None where nobody has filled it in."""
     if isinstance(entry, Mapping):
         if "datamart" not in entry:

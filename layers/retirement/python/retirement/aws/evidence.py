@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CONTENT_HASH = "request"  # the name of the metadata
 # Somebody else is writing or deleting the object right now (S3 API reference, PutObject and "Error responses").
 _CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
-_MOST_CONFLICTS = 3
+_MAX_CONFLICTS = 3
 
 
 class S3Evidence:
@@ -38,7 +38,7 @@ class S3Evidence:
         encoded = body.encode()
         checksum = base64.b64encode(hashlib.sha256(encoded).digest()).decode()
         metadata = {} if content_hash is None else {_CONTENT_HASH: content_hash}
-        for _ in range(_MOST_CONFLICTS):
+        for _ in range(_MAX_CONFLICTS):
             try:
                 answer = self._s3.put_object(
                     Bucket=self._bucket,
@@ -57,7 +57,7 @@ class S3Evidence:
                     raise self._failed("PutObject", key, error) from error
             else:
                 return StoredObject(self._bucket, key, answer.get("VersionId"), body, content_hash)
-        raise AwsCallFailed(f"S3 PutObject s3://{self._bucket}/{key}: {_MOST_CONFLICTS} conflicts in a row; try again")
+        raise AwsCallFailed(f"S3 PutObject s3://{self._bucket}/{key}: {_MAX_CONFLICTS} conflicts in a row; try again")
 
     def read(self, key: str) -> StoredObject | None:
         """Read an object, whole: this project wrote it. None where there is none; a 403 is an error and never that.

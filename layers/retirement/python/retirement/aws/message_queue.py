@@ -21,7 +21,7 @@ class SqsQueue:
         self._url = url
 
     @cached_property
-    def _sqs(self) -> "SQSClient":
+    def _client(self) -> "SQSClient":
         """Made when an attempt has failed: few invocations need it."""
         return self._make_client()
 
@@ -36,7 +36,7 @@ class SqsQueue:
         if delivery.receipt_handle is None:
             return
         try:
-            self._sqs.change_message_visibility(
+            self._client.change_message_visibility(
                 QueueUrl=self._url, ReceiptHandle=delivery.receipt_handle, VisibilityTimeout=seconds
             )
         except (ClientError, BotoCoreError) as error:
@@ -49,6 +49,6 @@ class SqsQueue:
             AwsCallFailed: it may have been sent or not.
         """
         try:
-            self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=seconds)
+            self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=seconds)
         except (ClientError, BotoCoreError) as error:
             raise AwsCallFailed(f"SQS SendMessage failed: {error}") from error

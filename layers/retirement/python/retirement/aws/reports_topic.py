@@ -31,9 +31,9 @@ def subject(report: Document) -> str:
     """For example `Sweep asked for 3 retirements [prod]`."""
     counts = cast("dict[str, Any]", report["counts"])
     if report["refusal"] is not None:
-        told = "refused"
+        outcome = "refused"
     elif report["dryRun"]:
-        told = f"would ask for {in_words(counts['wouldAsk'], 'retirement')}"
+        outcome = f"would ask for {in_words(counts['wouldAsk'], 'retirement')}"
     else:
-        told = f"asked for {in_words(counts['asked'], 'retirement')}"
-    return as_subject(f"Sweep {told} [{report['environment']}]")
+        outcome = f"asked for {in_words(counts['asked'], 'retirement')}"
+    return as_subject(f"Sweep {outcome} [{report['environment']}]")

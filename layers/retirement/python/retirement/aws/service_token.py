@@ -19,7 +19,7 @@ class ServiceToken:
             secrets_manager,
             secret_arn,
             setting="ServiceTokenSecretArn",
-            suspects="the ARN, the role and ServiceTokenKeyArn",
+            to_check="the ARN, the role and ServiceTokenKeyArn",
         )
         self._token: str | None = None
         self._lock = Lock()

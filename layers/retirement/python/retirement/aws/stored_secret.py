@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # Someone has to mend these (Secrets Manager API reference, GetSecretValue); anything else may pass.
-_MENDABLE = frozenset(
+_CONFIGURATION_ERRORS = frozenset(
     {
         "AccessDeniedException",
         "DecryptionFailure",
@@ -29,14 +29,14 @@ class StoredSecret:
         secrets_manager: the client.
         arn: of the secret.
         setting: the template's parameter with that ARN, for messages.
-        suspects: what to check where the secret cannot be read, for messages.
+        to_check: what to check where the secret cannot be read, for messages.
     """
 
-    def __init__(self, secrets_manager: "SecretsManagerClient", arn: str, *, setting: str, suspects: str) -> None:
+    def __init__(self, secrets_manager: "SecretsManagerClient", arn: str, *, setting: str, to_check: str) -> None:
         self._secrets_manager = secrets_manager
         self._arn = arn
         self._setting = setting
-        self._suspects = suspects
+        self._to_check = to_check
         # At DEBUG, which anyone who looks for a fault can set as the function's log level, botocore logs the secret.
         logging.getLogger("botocore").setLevel(logging.INFO)
 
@@ -53,8 +53,8 @@ class StoredSecret:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             message = f"{self._setting}: Secrets Manager answers {code} for {self._arn}"
-            if code in _MENDABLE:
-                raise ConfigurationError(f"{message}: check {self._suspects}") from None
+            if code in _CONFIGURATION_ERRORS:
+                raise ConfigurationError(f"{message}: check {self._to_check}") from None
             raise AwsCallFailed(message) from None
         except BotoCoreError as error:
             raise AwsCallFailed(f"Secrets Manager did not answer: {type(error).__name__}") from None

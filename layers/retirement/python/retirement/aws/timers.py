@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _RETRIES = 185
 _RETRY_SECONDS = 86_400
 # Bytes of UTF-8 (EventBridge Scheduler user guide, "Quotas": 256 KB, whatever is meant by that).
-_LARGEST_INPUT = 256_000
+_MAX_INPUT_BYTES = 256_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SchedulerTimers:
 
     def can_send(self, body: str) -> bool:
         """Whether a body is small enough for a timer."""
-        return len(_input(body).encode()) <= _LARGEST_INPUT
+        return len(_input(body).encode()) <= _MAX_INPUT_BYTES
 
     def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
         """Set or move it.

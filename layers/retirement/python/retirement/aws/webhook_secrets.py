@@ -8,13 +8,13 @@ from retirement.canonical import parse_json
 from retirement.errors import RetirementError
 
 # A secret that was taken out verifies nothing after this; one that was put in need not wait for it.
-MOST_AGE = timedelta(minutes=5)
+MAX_AGE = timedelta(minutes=5)
 # However many messages come that no secret verifies, and whatever became of the last reading.
-LEAST_AGE = timedelta(seconds=10)
+MIN_AGE = timedelta(seconds=10)
 
 PREFIX = "whsec_"
 # Bytes: "at least 24" (Standard Webhooks 1.0.0, "Signature scheme"). With less, whoever has the URL could guess it.
-SHORTEST_KEY = 24
+MIN_KEY_BYTES = 24
 
 
 class StoredWebhookSecrets:
@@ -22,35 +22,35 @@ class StoredWebhookSecrets:
 
     def __init__(self, secret: StoredSecret) -> None:
         self._secret = secret
-        self._kept: tuple[datetime, tuple[str, ...]] | None = None
+        self._cached: tuple[datetime, tuple[str, ...]] | None = None
         self._failed: tuple[datetime, RetirementError] | None = None
 
     def known(self, now: datetime) -> tuple[str, ...]:
-        """Return all secrets, one or more, as they were at most `MOST_AGE` ago.
+        """Return all secrets, one or more, as they were at most `MAX_AGE` ago.
 
         Raises:
             ConfigurationError: the secret cannot be read, or does not hold what it should.
             AwsCallFailed: Secrets Manager did not answer.
         """
-        return self._no_older_than(MOST_AGE, now)
+        return self._no_older_than(MAX_AGE, now)
 
     def latest(self, now: datetime) -> tuple[str, ...]:
-        """Return all secrets, one or more, as they were at most `LEAST_AGE` ago.
+        """Return all secrets, one or more, as they were at most `MIN_AGE` ago.
 
         Raises:
             ConfigurationError: the secret cannot be read, or does not hold what it should.
             AwsCallFailed: Secrets Manager did not answer.
         """
-        return self._no_older_than(LEAST_AGE, now)
+        return self._no_older_than(MIN_AGE, now)
 
     def _no_older_than(self, age: timedelta, now: datetime) -> tuple[str, ...]:
-        if self._kept is not None:
-            read_at, secrets = self._kept
+        if self._cached is not None:
+            read_at, secrets = self._cached
             if now - read_at < age:
                 return secrets
         if self._failed is not None:
             failed_at, failure = self._failed
-            if now - failed_at < LEAST_AGE:
+            if now - failed_at < MIN_AGE:
                 raise failure.with_traceback(None)
         return self._read(now)
 
@@ -60,16 +60,16 @@ class StoredWebhookSecrets:
         except RetirementError as failure:
             self._failed = now, failure
             if not failure.retryable:  # somebody has changed it: what was kept is no longer meant
-                self._kept = None
+                self._cached = None
             raise
-        self._kept, self._failed = (now, secrets), None
+        self._cached, self._failed = (now, secrets), None
         return secrets
 
     def _usable(self, text: str) -> tuple[str, ...]:
         secrets = usable_secrets(text)
         if not secrets:
             raise self._secret.unusable(
-                f"one or more secrets of Standard Webhooks ({PREFIX} and the base64 of at least {SHORTEST_KEY} bytes) "
+                f"one or more secrets of Standard Webhooks ({PREFIX} and the base64 of at least {MIN_KEY_BYTES} bytes) "
                 'and nothing else, as plain text with white space in between or as JSON {"secrets": ["..."]}'
             )
         return secrets
@@ -98,6 +98,6 @@ def _is_usable(secret: str) -> bool:
     """Strictly: the library skips what is no base64, and would then know another key than the sender."""
     encoded = secret.removeprefix(PREFIX)
     try:
-        return len(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)) >= SHORTEST_KEY
+        return len(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)) >= MIN_KEY_BYTES
     except ValueError:
         return False

@@ -24,10 +24,10 @@ SOURCE = "datamart-retirement.webhook"
 
 # Bytes. A request with a thousand reviewed embeds has 40 KiB, and with all escaping it stays below a quarter of the
 # 1 MB that EventBridge takes (AWS Compute Blog, "More room to build", 29 January 2026).
-LARGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 # Characters of a header. A signature has 48, and a sender signs with one secret, or two while it changes them; the
 # library compares each with that of each of our secrets.
-LONGEST_HEADER = 4 * 1024
+MAX_HEADER_LENGTH = 4 * 1024
 SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 SVIX_HEADERS = ("svix-id", "svix-timestamp", "svix-signature")  # the same, as senders on Svix name them
 
@@ -116,10 +116,10 @@ def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Send a POST request.", {"allow": "POST"})
     if request.media_type != "application/json":
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with the content type application/json.")
-    if len(request.body) > LARGEST_BODY:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send a body of at most {LARGEST_BODY} bytes.")
+    if len(request.body) > MAX_BODY_BYTES:
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Send a body of at most {MAX_BODY_BYTES} bytes.")
     signed = _signed_headers(request)
-    _require_genuine(signed, request.body, ports)
+    _require_signature(signed, request.body, ports)
 
     message = parse_message(_text(request.body), environment=settings.environment_name, arrived_at=ports.clock.now())
     retirement_id = str(message.detail.get("retirementId") or _default_id(signed["webhook-id"]))
@@ -140,25 +140,25 @@ def _signed_headers(request: HttpRequest) -> Mapping[str, str]:
     return {ours: request.headers.get(name, "") for ours, name in zip(SIGNED_HEADERS, names, strict=True)}
 
 
-def _require_genuine(signed: Mapping[str, str], body: bytes, ports: WebhookPorts) -> None:
+def _require_signature(signed: Mapping[str, str], body: bytes, ports: WebhookPorts) -> None:
     """Refuse what is not signed with one of the secrets, in the last or next five minutes."""
-    if not all(0 < len(value) <= LONGEST_HEADER for value in signed.values()):
-        raise _not_genuine("a header is missing or too long")
+    if not all(0 < len(value) <= MAX_HEADER_LENGTH for value in signed.values()):
+        raise _unauthenticated("a header is missing or too long")
     if not _well_formed(signed["webhook-signature"]):
-        raise _not_genuine("no signature is v1 and base64")
+        raise _unauthenticated("no signature is v1 and base64")
     now = ports.clock.now()
     known = ports.secrets.known(now)
-    reason = _doubt(signed, body, known)
+    reason = _verification_failure(signed, body, known)
     if reason is None:
         return
     latest = ports.secrets.latest(now)  # the sender may have the new secret already
     if latest != known:
-        reason = _doubt(signed, body, latest)
+        reason = _verification_failure(signed, body, latest)
     if reason is not None:
-        raise _not_genuine(reason)
+        raise _unauthenticated(reason)
 
 
-class _OverBytes(Webhook):
+class _BytesWebhook(Webhook):
     """The library takes text alone, and a signature is over whatever bytes were sent."""
 
     def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
@@ -172,14 +172,14 @@ def _well_formed(signatures: str) -> str:
     return " ".join(part for part in signatures.split(" ") if part.startswith("v1,") and _is_base64(part[3:]))
 
 
-def _doubt(signed: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
+def _verification_failure(signed: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
     """Why no secret verifies the message; None where one does."""
     reason = "there is no secret"
     text = body.decode(errors="surrogateescape")
     headers = {**signed, "webhook-signature": _well_formed(signed["webhook-signature"])}
     for secret in secrets:
         try:
-            _OverBytes(secret).verify(text, headers, json_parse=False)
+            _BytesWebhook(secret).verify(text, headers, json_parse=False)
         except WebhookVerificationError as error:
             reason = str(error)  # a sentence of the library's own
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing is verified
@@ -189,7 +189,7 @@ def _doubt(signed: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> st
     return reason
 
 
-def _not_genuine(reason: str) -> Refused:
+def _unauthenticated(reason: str) -> Refused:
     return Refused(HTTPStatus.UNAUTHORIZED, "This is not signed as a message to this webhook is.", reason=reason)
 
 

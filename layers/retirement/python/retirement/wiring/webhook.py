@@ -34,7 +34,7 @@ class Wiring:
                 session.client("secretsmanager", config=AWS),
                 self.settings.webhook_secret_arn,
                 setting="WebhookSecretArn",
-                suspects="the ARN and the role, and that no KMS key of your own encrypts it",
+                to_check="the ARN and the role, and that no KMS key of your own encrypts it",
             )
         )
         self._event_bus = EventBridgeBus(session.client("events", config=AWS), self.settings.event_bus_name)
