@@ -17,7 +17,7 @@ from local.stack import EmbeddedStack
 
 PYTHON = CHECKOUT / ".venv" / "soak" / "bin" / "python"
 MAIN = Path(__file__).with_name("proxy_main.py")
-MOST_FIRED = 1_000_000  # events that are asked for, and kept
+MAX_FIRED = 1_000_000  # events that are asked for, and kept
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Proxy:
 
     def fired(self) -> Counter[tuple[str, str]]:
         """How often each fault has struck so far, by service and kind: `("s3", "error:SlowDown")`."""
-        events = self.control.get("/fired", params={"limit": MOST_FIRED}).raise_for_status().json()
+        events = self.control.get("/fired", params={"limit": MAX_FIRED}).raise_for_status().json()
         return Counter((event["service"], re.sub(r":?\d.*", "", event["action"])) for event in events)
 
 
@@ -46,7 +46,7 @@ def run_proxy(stack: EmbeddedStack, seed: int) -> Iterator[Proxy]:
     with socket.create_server(("127.0.0.1", 0)) as listener, (home / "microburst.log").open("wb") as log:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = subprocess.Popen(  # noqa: S603 -- our own command line
-            [PYTHON, MAIN, str(listener.fileno()), environment["AWS_ENDPOINT_URL"], str(seed), str(MOST_FIRED)],
+            [PYTHON, MAIN, str(listener.fileno()), environment["AWS_ENDPOINT_URL"], str(seed), str(MAX_FIRED)],
             cwd=home,
             env=environment,
             stdin=subprocess.PIPE,

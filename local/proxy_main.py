@@ -1,6 +1,6 @@
 """Run microburst until standard input ends, so that it never outlives the process that started it.
 
-Runs under an interpreter of its own: `proxy_main.py LISTENER UPSTREAM SEED MOST_FIRED`, the first a file descriptor.
+Runs under an interpreter of its own: `proxy_main.py LISTENER UPSTREAM SEED MAX_FIRED`, the first a file descriptor.
 (microburst's own command line takes no open socket and no seed, and its log forgets all but the last 2,000 events.)
 """
 

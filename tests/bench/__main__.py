@@ -23,8 +23,8 @@ PLAIN_PYTHON = CHECKOUT / ".venv" / "bench" / "bin" / "python"
 
 MIB = 1024 * 1024
 DATA_APPS = 5
-MOST_REQUESTS = 6 + 2 * DATA_APPS
-MOST_MIB = 128
+MAX_REQUESTS = 6 + 2 * DATA_APPS
+MAX_MIB = 128
 ORGANISATIONS = ((10, "current"), (2_000, "current"), (10_000, "current"), (10_000, "legacy"))
 
 RUNS = 15
@@ -89,8 +89,8 @@ def print_retirements() -> bool:
         taken = retire_in(datamarts, api)
         requests, mib = taken["requests"], taken["peak"] / MIB
         print(f"  {datamarts:9,}  {api:7}  {requests:21}  {mib:34.1f} MiB", flush=True)
-        is_within = is_within and requests <= MOST_REQUESTS and mib <= MOST_MIB
-    print(f"  {'at most':18}  {MOST_REQUESTS:21}  {MOST_MIB:34} MiB")
+        is_within = is_within and requests <= MAX_REQUESTS and mib <= MAX_MIB
+    print(f"  {'at most':18}  {MAX_REQUESTS:21}  {MAX_MIB:34} MiB")
     print("\nWithin the limits.\n" if is_within else "\nOVER A LIMIT.\n")
     return is_within
 

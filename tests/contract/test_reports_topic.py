@@ -12,7 +12,7 @@ from retirement.delivery.ports import ResultsTopic
 from retirement.errors import AwsCallFailed
 from retirement.sweeping.report import SweepReport
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.contract.test_results_topic import LARGEST_MESSAGE, LONGEST_SUBJECT, Subscription
+from tests.contract.test_results_topic import MAX_MESSAGE_BYTES, MAX_SUBJECT_LENGTH, Subscription
 from tests.fakes import FakeReportsTopic
 from tests.sweep_samples import report_of, skipped
 
@@ -73,7 +73,7 @@ def test_the_largest_report(reports_topic: ResultsTopic, message: Messages) -> N
     report = report_of(asked=10_000, name=longest, cancelled=10_000, skipped=entries, refusal="\U0001f642" * 100_000)
     reports_topic.publish(report.message())
     told = message()
-    assert len(told.encode()) <= LARGEST_MESSAGE - 1_024  # attributes and subject count, too
+    assert len(told.encode()) <= MAX_MESSAGE_BYTES - 1_024  # attributes and subject count, too
     counts = json.loads(told)["counts"]
     assert (counts["matched"], counts["asked"], counts["cancelled"], counts["skipped"]) == (10_000,) * 4
 
@@ -94,13 +94,13 @@ def test_the_subject(sns_topic: SnsReportsTopic, subscription: Subscription, rep
     """A subject says what the sweep did where, in printable ASCII of at most 99 characters."""
     sns_topic.publish(report.message())
     assert subscription.take(1)[0]["Subject"] == subject
-    assert len(subject) <= LONGEST_SUBJECT
+    assert len(subject) <= MAX_SUBJECT_LENGTH
 
 
 def test_a_long_subject(sns_topic: SnsReportsTopic, subscription: Subscription) -> None:
     """A subject that gets too long is cut; the emulator would take more."""
     sns_topic.publish(report_of(would_ask=10_000, dry_run=True, environment="e" * 64).message())
-    assert len(subscription.take(1)[0]["Subject"]) == LONGEST_SUBJECT
+    assert len(subscription.take(1)[0]["Subject"]) == MAX_SUBJECT_LENGTH
 
 
 def test_the_attributes(sns_topic: SnsReportsTopic, subscription: Subscription) -> None:

@@ -19,8 +19,8 @@ from tests.fakes import FakeResultsTopic
 pytestmark = pytest.mark.xdist_group("ministack")
 
 # SNS API reference, Publish: characters of a subject, bytes of a message.
-LONGEST_SUBJECT = 99
-LARGEST_MESSAGE = 256 * 1024
+MAX_SUBJECT_LENGTH = 99
+MAX_MESSAGE_BYTES = 256 * 1024
 
 
 def result_for(name: str | None, outcome: str = "deleted", environment: str = "prod") -> Document:
@@ -142,7 +142,7 @@ class TestResultsTopic:
         dependents = Dependents("sales", listing, frozenset()).document()
         results_topic.publish({**result_for("🙂" * 256), "dependents": dependents})
         (message,) = messages(1)
-        assert len(message.encode()) <= LARGEST_MESSAGE
+        assert len(message.encode()) <= MAX_MESSAGE_BYTES
 
 
 class TestSnsResultsTopic:
@@ -176,7 +176,7 @@ class TestSnsResultsTopic:
         sns_topic.publish(result_for(name, "already_absent", environment))
         (notification,) = subscription.take(1)
         subject = notification["Subject"]
-        assert len(subject) <= LONGEST_SUBJECT
+        assert len(subject) <= MAX_SUBJECT_LENGTH
         assert subject.isascii()
         assert subject.isprintable()
         assert subject.endswith(f" already absent [{environment}]")

@@ -87,15 +87,15 @@ Identity: TypeAlias = tuple[str, str]  # the datamart's name and the retirementI
 
 # Seconds (template.yaml).
 VISIBILITY = 360.0
-MOST_DELAY = 900
-MOST_VISIBILITY = 43_200.0
+MAX_DELAY = 900
+MAX_VISIBILITY = 43_200.0
 
 # Seconds that half a call takes where calls are not slow.
 QUICK = 0.004
 
 # Rounds in which nothing strikes any more, and what is in `Failures` is sent again.
 CALM_ROUNDS = 1
-MOST_EVENTS = 4_000  # a play that does not end is no play
+MAX_EVENTS = 4_000  # a play that does not end is no play
 
 
 @dataclass
@@ -472,7 +472,7 @@ class _Inbox:
         self._received_at = received_at
 
     def redeliver_after(self, delivery: Delivery, seconds: int) -> None:  # noqa: ARG002  # it is this one
-        if not 0 <= seconds <= MOST_VISIBILITY - (self._performance.seconds - self._received_at):
+        if not 0 <= seconds <= MAX_VISIBILITY - (self._performance.seconds - self._received_at):
             raise AwsCallFailed(f"SQS ChangeMessageVisibility refuses {seconds} s")
         self._performance.show(self._message, seconds)
 
@@ -484,7 +484,7 @@ class _Outbox:
         self._performance = performance
 
     def send(self, body: str, seconds: int) -> None:
-        if not 0 <= seconds <= MOST_DELAY:
+        if not 0 <= seconds <= MAX_DELAY:
             raise AwsCallFailed(f"SQS SendMessage refuses a delay of {seconds} s")
         self._performance.send(Function.RETIRE, body, seconds)
 
@@ -562,7 +562,7 @@ class Performance:
             at, _, act = heapq.heappop(self._due)
             self.seconds = max(self.seconds, at)
             act()
-            assert self._number < MOST_EVENTS, f"{self.play.seed} does not end"
+            assert self._number < MAX_EVENTS, f"{self.play.seed} does not end"
 
     def _calm_down(self) -> None:
         """Nothing strikes any more, and what was given up is sent again."""

@@ -16,8 +16,8 @@ from tests.faults.stage import in_process
 from tests.faults.two_organisations import moment
 
 CHUNK = 50  # plays of a task
-MOST_FINDINGS = 200  # that are kept of one search
-MOST_TRIES = 400  # to leave something out
+MAX_FINDINGS = 200  # that are kept of one search
+MAX_TRIES = 400  # to leave something out
 
 
 @dataclass
@@ -89,7 +89,7 @@ def happened_in(performance: Performance) -> set[str]:
 
 def shrunk(play: Play, promise: str) -> Play:
     """Leave out whatever the promise breaks without."""
-    tries = MOST_TRIES
+    tries = MAX_TRIES
     is_smaller = True
     while is_smaller and tries > 0:
         is_smaller = False

@@ -31,11 +31,11 @@ from tests.faults.stage import (
 from tests.faults.wire import Fault, Reach
 
 NAMES = st.sampled_from(["sales", "returns"])
-MOST_CALLS = 24
-MOST_A_DAY = 1
+MAX_CALLS = 24
+MAX_PER_DAY = 1
 STRIKES = st.builds(
     Strike,
-    at=st.integers(1, MOST_CALLS),
+    at=st.integers(1, MAX_CALLS),
     fault=st.none() | st.sampled_from(Fault),
     reach=st.sampled_from(Reach),
     crash_before=st.booleans(),
@@ -61,7 +61,7 @@ class Interleavings(RuleBasedStateMachine):
     @initialize(dated=st.booleans())
     def begin(self, dated: bool) -> None:  # noqa: FBT001  # a strategy's value
         """Servers differ in whether they tell createdAt."""
-        self.stage = Stage(replace(SETTINGS, max_retirements_per_day=MOST_A_DAY), organisation(lists_created_at=dated))
+        self.stage = Stage(replace(SETTINGS, max_retirements_per_day=MAX_PER_DAY), organisation(lists_created_at=dated))
 
     # ---- Requests and their deliveries -----------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Interleavings(RuleBasedStateMachine):
             self.stage.deliver(event, strike)
 
     @precondition(lambda self: self.events)
-    @rule(data=st.data(), strike=STRIKES, at=st.integers(1, MOST_CALLS))
+    @rule(data=st.data(), strike=STRIKES, at=st.integers(1, MAX_CALLS))
     def deliver_two(self, data: Any, strike: Strike, at: int) -> None:  # noqa: ANN401  # the same
         """Deliver two requests at the same time, of which the second is in trouble."""
         first, second = data.draw(st.sampled_from(self.events)), data.draw(st.sampled_from(self.events))
@@ -180,7 +180,7 @@ class Interleavings(RuleBasedStateMachine):
         """A retirement takes a place of each day on which it sets out to delete."""
         today = (self.stage.clock.now() + timedelta(seconds=LOCK_EXPIRY)).date()
         counted = {retirement for day, retirement in self.stage.coordination.counted if day == today}
-        return identity_of(event)[::-1] not in counted and len(counted) >= MOST_A_DAY
+        return identity_of(event)[::-1] not in counted and len(counted) >= MAX_PER_DAY
 
     @property
     def _is_dated(self) -> bool:
@@ -213,7 +213,7 @@ class Interleavings(RuleBasedStateMachine):
         )
         assert is_published(stage)
         days = [deletion.at.date() for deletion in stage.deletions]
-        assert all(days.count(day) <= MOST_A_DAY for day in days)
+        assert all(days.count(day) <= MAX_PER_DAY for day in days)
         assert tells_no_secret(None, stage)
         self.judged = len(stage.endings)
 

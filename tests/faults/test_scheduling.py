@@ -44,7 +44,7 @@ from tests.faults.stage import in_process
 DAY = timedelta(days=1)
 DATE, LATER, END = START + 7 * DAY, START + 14 * DAY, START + 30 * DAY
 LOCK_EXPIRY = 61.0
-MOST_CALLS = 40
+MAX_CALLS = 40
 
 
 class Step(StrEnum):
@@ -231,7 +231,7 @@ def plays(steps: tuple[Step, ...], at: int, meanwhile: Step | None) -> Iterator[
     """Each strike at each call of one step."""
     alone = [strike for strike in Strike if strike is not Strike.NOTHING]
     for strike in alone if meanwhile is None else [Strike.NOTHING, Strike.CRASH_FOR_LONG]:
-        for number in range(1, MOST_CALLS):
+        for number in range(1, MAX_CALLS):
             play = Play(Case(steps, at, meanwhile, strike, number))
             if not play.was_struck:
                 break

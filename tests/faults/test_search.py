@@ -22,7 +22,7 @@ from tests.faults.stage import in_process
 
 SEED = "tests"
 PLAYS = 250
-MOST_PLAYS = 1_000  # that a guard may take to be missed
+MAX_PLAYS = 1_000  # that a guard may take to be missed
 
 Removal = Callable[[], AbstractContextManager[object]]
 
@@ -135,7 +135,7 @@ def test_promises_hold() -> None:
 
 def _first_broken(promise: str, removal: Removal) -> str | None:
     """The first play that breaks a promise without a guard, and not with it."""
-    for number in range(MOST_PLAYS):
+    for number in range(MAX_PLAYS):
         seed = f"{SEED}/{number}"
         with removal():
             is_broken = promise in judged(play_of(seed)).broken
@@ -169,7 +169,7 @@ def test_made_small() -> None:
     """What a promise breaks without is left out of a play."""
     promise = "a dry run, or a stack in plan mode, sends no delete"
     with in_process(), patch.object(workflow, "_is_dry_run", lambda _: False):
-        number = next(number for number in range(MOST_PLAYS) if promise in judged(play_of(f"{SEED}/{number}")).broken)
+        number = next(number for number in range(MAX_PLAYS) if promise in judged(play_of(f"{SEED}/{number}")).broken)
         whole = play_of(f"{SEED}/{number}")
         small = shrunk(Play(whole.seed, (*whole.steps, Step(At(1.0), Redrive()))), promise)
         assert promise in judged(small).broken

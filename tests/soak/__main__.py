@@ -24,7 +24,7 @@ from tests.soak.traffic import AHEAD, PARAMETERS, SERVICE_TOKEN, Asked, Traffic,
 from tests.soak.turbulence import Turbulence
 
 STEP = 0.3  # seconds
-MOST_WAITING = 60  # requests; more would only make the end later
+MAX_WAITING = 60  # requests; more would only make the end later
 SETTLED_WITHIN = 600  # seconds
 # Seconds from its request until a timer has gone off: it is set to the next whole minute, and MiniStack looks every ten
 # seconds. One that is left alone after that would be waited for in vain.
@@ -75,7 +75,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         while (left := end - time.monotonic()) > 0:
             turbulence.step()
             waiting = _waiting(stack)
-            if sum(waiting.values()) < MOST_WAITING:
+            if sum(waiting.values()) < MAX_WAITING:
                 traffic.step()
             say_now_and_then(
                 f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {left:.0f} s of traffic are left"

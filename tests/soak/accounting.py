@@ -19,7 +19,7 @@ from tests.stack.leaks import everything_written, leaks
 JsonObject = dict[str, Any]
 
 # Of a look at a datamart until its deletion: an attempt sends a delete in its first 30 seconds, or not at all.
-LONGEST_WINDOW = timedelta(seconds=30)
+MAX_WINDOW = timedelta(seconds=30)
 QUEUES = ("RequestsQueueUrl", "SchedulingQueueUrl", "FailuresQueueUrl")
 
 
@@ -104,7 +104,7 @@ class Evidence:
             others = [
                 deletion
                 for deletion in self.deleted
-                if deletion.name == name and deletion.created_at > created_at and deletion.age < LONGEST_WINDOW
+                if deletion.name == name and deletion.created_at > created_at and deletion.age < MAX_WINDOW
                 if deletion.datamart not in self.intended.values() and deletion not in hit.values()
             ]
             if others and (name, created_at) not in deleted:

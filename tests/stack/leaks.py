@@ -9,7 +9,7 @@ from urllib.parse import quote
 from local.stack import EmbeddedStack
 
 PUBLISHED = "published-to-the-results-topic"
-MOST_AT_ONCE = 10  # messages that SQS gives out in one answer
+MAX_BATCH = 10  # messages that SQS gives out in one answer
 
 
 def leaks(written: Iterable[tuple[str, str]], *secrets: str) -> set[str]:
@@ -83,7 +83,7 @@ def _items(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
 def _messages(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
     for queue_url in stack.sqs.list_queues()["QueueUrls"]:
         while messages := stack.sqs.receive_message(
-            QueueUrl=queue_url, MaxNumberOfMessages=MOST_AT_ONCE, WaitTimeSeconds=0
+            QueueUrl=queue_url, MaxNumberOfMessages=MAX_BATCH, WaitTimeSeconds=0
         ).get("Messages"):
             for message in messages:
                 yield queue_url.rpartition("/")[2], message["Body"]

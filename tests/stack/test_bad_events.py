@@ -12,7 +12,7 @@ from retirement.delivery.answering import MAX_EVENT_BYTES
 from tests.bad_events import BAD_BODIES, BAD_DETAILS, BAD_ENVELOPES
 from tests.stack.scene import JsonObject, Scene
 
-LARGEST_MESSAGE = 1024 * 1024  # bytes (SQS developer guide, "Message quotas")
+MAX_MESSAGE_BYTES = 1024 * 1024  # bytes (SQS developer guide, "Message quotas")
 
 
 def reject(scene: Scene, body: str) -> JsonObject:
@@ -132,10 +132,10 @@ def test_what_is_not_ours(scene: Scene, options: dict[str, str], fields: JsonObj
 
 def test_an_event_of_a_megabyte(scene: Scene) -> None:
     """As large a message as SQS takes is rejected like any other, and its receipt keeps the beginning of it."""
-    request = scene.event("sales", reason="r" * LARGEST_MESSAGE)
-    request["detail"]["reason"] = "r" * (2 * LARGEST_MESSAGE - len(json.dumps(request)))
+    request = scene.event("sales", reason="r" * MAX_MESSAGE_BYTES)
+    request["detail"]["reason"] = "r" * (2 * MAX_MESSAGE_BYTES - len(json.dumps(request)))
     body = json.dumps(request)
-    assert len(body) == LARGEST_MESSAGE
+    assert len(body) == MAX_MESSAGE_BYTES
     scene.stack.put_message(body)
     receipt = scene.rejection()
     assert "detail.reason must be" in receipt["message"]

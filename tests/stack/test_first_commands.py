@@ -15,7 +15,7 @@ import pytest
 
 from tests.stack.checkout import AS_IT_IS, MAKE, check_out
 
-MOST_SECONDS = 300  # on a machine that is busy with other tests
+MAX_SECONDS = 300  # on a machine that is busy with other tests
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def make(target: str, folder: Path, **variables: str) -> Iterator["subprocess.Po
         text=True,
         start_new_session=True,
     ) as process:
-        overdue = threading.Timer(MOST_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+        overdue = threading.Timer(MAX_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
         overdue.start()
         try:
             yield process
@@ -126,7 +126,7 @@ class Walk:
 
     def take_until(self, words: str, step: str) -> None:
         """Take a step until it prints these words: what was given up comes to `Failures` after its result."""
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         while words not in (said := self.take(step)):
             assert time.monotonic() < deadline, said
             time.sleep(1)

@@ -13,7 +13,7 @@ from tests.stack.scene import PARAMETERS, Scene
 
 LIMIT = 5
 MARGIN = timedelta(seconds=40)
-AT_ONCE = 20
+CONCURRENT = 20
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def midnight() -> datetime:
 @pytest.mark.usefixtures("within_a_day")
 def test_twenty_at_once(scene: Scene) -> None:
     """Of twenty requests at once, with a limit of five a day, five are carried out and fifteen are told why not."""
-    names = [scene.datamart() for _ in range(AT_ONCE)]
+    names = [scene.datamart() for _ in range(CONCURRENT)]
     with scene.stack.settings(MAX_RETIREMENTS_PER_DAY=str(LIMIT)):
         asked = {scene.ask(name): name for name in names}
         results = [scene.stack.next_result() for _ in names]
@@ -64,7 +64,7 @@ def test_twenty_at_once(scene: Scene) -> None:
 
     assert {document["retirementId"] for document in documents} == asked.keys()
     ends = Counter((document["outcome"], document["reason"]) for document in documents)
-    assert ends == {("deleted", None): LIMIT, ("blocked", "daily_limit_reached"): AT_ONCE - LIMIT}
+    assert ends == {("deleted", None): LIMIT, ("blocked", "daily_limit_reached"): CONCURRENT - LIMIT}
     deleted = sorted(document["datamartName"] for document in documents if document["outcome"] == "deleted")
     assert sorted(scene.deletions()) == deleted
     assert sorted(scene.databrain.organisation.datamarts) == sorted(set(names) - set(deleted))

@@ -10,7 +10,7 @@ import pytest
 from local import redrive
 from tests.stack.scene import JsonObject, Scene, check_contract
 
-AT_ONCE = "0,0,0,0,0"
+NO_DELAY = "0,0,0,0,0"
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def test_a_failed_attempt_is_followed_by_another(scene: Scene) -> None:
     """A request stays in its queue until an attempt succeeds, after the waits of RetryDelays, and is carried out."""
     scene.databrain.faults.replace([{"route": "list_datamarts", "fault": "html", "times": 2}])
     name = scene.datamart()
-    with scene.stack.settings(RETRY_DELAYS=AT_ONCE):
+    with scene.stack.settings(RETRY_DELAYS=NO_DELAY):
         retirement_id = scene.ask(name)
         assert scene.result(retirement_id).document["outcome"] == "deleted"
         scene.settle()
@@ -69,7 +69,7 @@ def test_given_up_and_sent_again(scene: Scene) -> None:
     scene.databrain.faults.replace([{"route": "list_datamarts", "fault": "html"}])
     request = scene.event(scene.datamart())
     retirement_id = request["detail"]["retirementId"]
-    with scene.stack.settings(RETRY_DELAYS=AT_ONCE):
+    with scene.stack.settings(RETRY_DELAYS=NO_DELAY):
         scene.send(request)
         given_up = failure(scene, request, 1)
     assert given_up["reason"] == "databrain_unexpected"
@@ -105,7 +105,7 @@ def test_given_up_twice(scene: Scene) -> None:
     """Each giving-up has its result and its object."""
     scene.databrain.faults.replace([{"route": "list_datamarts", "fault": "status", "status": 401}])
     request = scene.event(scene.datamart())
-    with scene.stack.settings(RETRY_DELAYS=AT_ONCE):
+    with scene.stack.settings(RETRY_DELAYS=NO_DELAY):
         scene.send(request)
         first = failure(scene, request, 1)
         assert scene.stack.redrive() == 1

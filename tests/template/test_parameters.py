@@ -358,7 +358,7 @@ def test_shared_settings_are_written_once(written: Node) -> None:
 
 
 # Characters: what a pattern says, and the longest names that CloudFormation gives (a stack's has 128 characters).
-LONGEST = {
+MAX_LENGTH = {
     "EnvironmentName": 64,
     "EventBusName": 256,
     "RetryDelays": len("42000,42000,42000,42000,42000"),
@@ -388,7 +388,7 @@ def test_every_environment_fits(written: Node, properties: Properties, function:
             return int(parameter["MaxLength"])
         if "MaxValue" in parameter:
             return len(str(parameter["MaxValue"]))
-        return max(map(len, parameter["AllowedValues"])) if "AllowedValues" in parameter else LONGEST[name]
+        return max(map(len, parameter["AllowedValues"])) if "AllowedValues" in parameter else MAX_LENGTH[name]
 
     variables = properties(function)["Environment"]["Variables"]
     assert sum(len(f'"{name}":"",') + longest(value) for name, value in variables.items()) <= 4096

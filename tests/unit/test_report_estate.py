@@ -16,7 +16,7 @@ from retirement.record.keys import (
 )
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_FILE, NOW, PLAN_ID, KeptEvidence, result
-from tools.reporting.estate import LARGEST_STATEMENT, Estate, Kind, Retirement, read_estate
+from tools.reporting.estate import MAX_STATEMENT_BYTES, Estate, Kind, Retirement, read_estate
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def with_field(**fields: Any) -> bytes:  # noqa: ANN401 -- any JSON
         (with_field(backup={"key": "k", "sha256": "s"}), "Its field backup.bytes is missing."),
         (with_field(datamartName="marketing"), "It names another retirement than its key."),
         (with_field(retirementId=None), "It names another retirement than its key."),
-        (b" " * LARGEST_STATEMENT + b"{}", f"It has {LARGEST_STATEMENT + 2} bytes, "),
+        (b" " * MAX_STATEMENT_BYTES + b"{}", f"It has {MAX_STATEMENT_BYTES + 2} bytes, "),
     ],
 )
 def test_a_broken_receipt(evidence: KeptEvidence, body: bytes, what: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.estates import NOW
-from tools.reporting.timeline import MOST_PERIODS, Timeline, timeline
+from tools.reporting.timeline import MAX_PERIODS, Timeline, timeline
 
 ENDS = st.lists(
     st.tuples(st.datetimes(timezones=st.just(UTC)), st.sampled_from(["deleted", "blocked", "failed"])), max_size=40
@@ -49,7 +49,7 @@ def test_nothing_is_lost(ends: list[tuple[datetime, str]]) -> None:
     """Whatever the times, each retirement is in one period, and there are not too many of those."""
     found = timeline(ends)
     assert sum(period.counts.total() for period in found.periods) == len(ends)
-    assert len(found.periods) <= MOST_PERIODS
+    assert len(found.periods) <= MAX_PERIODS
 
 
 @given(ENDS)

@@ -15,10 +15,10 @@ from retirement.record.keys import plan_key, retirement_key
 from retirement.timestamps import parse_timestamp
 
 MIB = 1024 * 1024
-LARGEST_STATEMENT = 4 * MIB  # bytes; a failure keeps the event as it came, a megabyte at most
-MOST_FAILURES = 20  # of one retirement, the latest
-LONGEST_TEXT = 2_000  # characters of a document's field
-LONGEST_CODE = 100  # of an outcome, a reason, an environment
+MAX_STATEMENT_BYTES = 4 * MIB  # bytes; a failure keeps the event as it came, a megabyte at most
+MAX_FAILURES = 20  # of one retirement, the latest
+MAX_TEXT_LENGTH = 2_000  # characters of a document's field
+MAX_CODE_LENGTH = 100  # of an outcome, a reason, an environment
 READERS = 8  # at once; the client's pool has ten connections
 
 # Where a retirement stands that no document tells an outcome of.
@@ -99,7 +99,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What one document tells: the fields of a result, texts cut to `LONGEST_TEXT`."""
+    """What one document tells: the fields of a result, texts cut to `MAX_TEXT_LENGTH`."""
 
     datamart_name: str | None
     retirement_id: str | None
@@ -240,7 +240,7 @@ class _Folder:
         self._troubles: list[Trouble] = []
 
     def read(self) -> tuple[Retirement, list[Trouble]]:
-        failures = self._told(Kind.FAILURE, MOST_FAILURES)
+        failures = self._told(Kind.FAILURE, MAX_FAILURES)
         stands = self._standing(failures)
         _, segment, retirement_id = self._key.split("/")
         name = stands.datamart_name if stands else next((failure.datamart_name for failure in failures), None)
@@ -357,10 +357,10 @@ def _document(bucket: Bucket, listed: Listed) -> Document:
     Raises:
         Unreadable: it cannot be read, or is none.
     """
-    if listed.size > LARGEST_STATEMENT:
-        raise Unreadable(f"It has {listed.size} bytes, and no such document has more than {LARGEST_STATEMENT}.")
+    if listed.size > MAX_STATEMENT_BYTES:
+        raise Unreadable(f"It has {listed.size} bytes, and no such document has more than {MAX_STATEMENT_BYTES}.")
     try:
-        document = parse_json(bucket.read(listed, LARGEST_STATEMENT))
+        document = parse_json(bucket.read(listed, MAX_STATEMENT_BYTES))
     except ValueError as error:
         raise Unreadable(f"It is no JSON: {error}") from None
     if not isinstance(document, Mapping):
@@ -379,9 +379,9 @@ def _statement(document: Document) -> Statement:
     return Statement(
         datamart_name=_optional_text(document, "datamartName"),
         retirement_id=_optional_text(document, "retirementId"),
-        environment=_text(document, "environment", LONGEST_CODE),
-        outcome=_text(document, "outcome", LONGEST_CODE),
-        reason=_optional_text(document, "reason", LONGEST_CODE),
+        environment=_text(document, "environment", MAX_CODE_LENGTH),
+        outcome=_text(document, "outcome", MAX_CODE_LENGTH),
+        reason=_optional_text(document, "reason", MAX_CODE_LENGTH),
         message=_text(document, "message"),
         requested_by=_optional_text(document, "requestedBy"),
         request_reason=_optional_text(document, "requestReason"),
@@ -422,14 +422,14 @@ def _backup(value: Json) -> Backup | None:
     return Backup(_text(value, "key"), size, _text(value, "sha256"), _optional_text(value, "versionId"))
 
 
-def _text(document: Document, field: str, most: int = LONGEST_TEXT) -> str:
+def _text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str:
     value = _optional_text(document, field, most)
     if value is None:
         raise Unreadable(f"Its field {field} is missing.")
     return value
 
 
-def _optional_text(document: Document, field: str, most: int = LONGEST_TEXT) -> str | None:
+def _optional_text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str | None:
     value = document.get(field)
     if value is not None and not isinstance(value, str):
         raise Unreadable(f"Its field {field} is no text.")

@@ -37,9 +37,9 @@ from tools.reporting.words import STATES, confirmation_in_words, label_of, reaso
 _Shown = TypeVar("_Shown", Retirement, Rejection)
 _Titled: TypeAlias = "tuple[str, Listed]"
 
-LARGEST_LAID_OUT = MIB // 4  # bytes of a document that is laid out as JSON; of a larger one the beginning is shown
+MAX_LAID_OUT = MIB // 4  # bytes of a document that is laid out as JSON; of a larger one the beginning is shown
 BRIEF = 300  # characters of a message in a list
-AT_ONCE = 32  # retirements whose documents are in memory
+BATCH_SIZE = 32  # retirements whose documents are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,8 @@ class _Records:
         render = getattr(self._macros, macro)
         records: list[str] = []
         with ThreadPoolExecutor(READERS) as pool:
-            for start in range(0, len(entries), AT_ONCE):
-                chunk = entries[start : start + AT_ONCE]
+            for start in range(0, len(entries), BATCH_SIZE):
+                chunk = entries[start : start + BATCH_SIZE]
                 read = partial(self._documents, read=self._documents_left > 0)
                 for entry, documents in zip(chunk, pool.map(read, map(papers_of, chunk)), strict=True):
                     bare = render(len(records), entry, [replace(document, text=None) for document in documents])
@@ -204,11 +204,11 @@ class _Records:
     def _text(self, listed: Listed) -> tuple[str | None, str | None]:
         most = self._limits.document
         try:
-            beginning = self._bucket.read(listed, LARGEST_LAID_OUT)
+            beginning = self._bucket.read(listed, MAX_LAID_OUT)
         except Unreadable as error:
             return None, str(error)
-        text = laid_out(beginning) if listed.size <= LARGEST_LAID_OUT else beginning.decode(errors="replace")
-        if listed.size <= LARGEST_LAID_OUT and len(text) <= most:
+        text = laid_out(beginning) if listed.size <= MAX_LAID_OUT else beginning.decode(errors="replace")
+        if listed.size <= MAX_LAID_OUT and len(text) <= most:
             return text, None
         return text[:most], f"Cut: these are its first {most:,} characters. All of it is at the address above."
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-MOST_PERIODS = 60
-SHORTEST = timedelta(days=13)  # what is shown before the last day, at least
+MAX_PERIODS = 60
+MIN_SPAN = timedelta(days=13)  # what is shown before the last day, at least
 
 _SHARE = 0.8  # of its column that a bar takes
 
@@ -69,13 +69,13 @@ class _Step:
 
 
 def timeline(ends: Iterable[tuple[datetime, str]]) -> Timeline:
-    """Put the ends of retirements, each with its state, into at most `MOST_PERIODS` periods (UTC)."""
+    """Put the ends of retirements, each with its state, into at most `MAX_PERIODS` periods (UTC)."""
     days = [(at.date(), state) for at, state in ends]
     if not days:
         return Timeline("day", ())
     last = max(day for day, _ in days)
-    first = min(*(day for day, _ in days), last - min(SHORTEST, last - date.min))
-    step = next(step for step in _STEPS if step.number(last) - step.number(first) < MOST_PERIODS)
+    first = min(*(day for day, _ in days), last - min(MIN_SPAN, last - date.min))
+    step = next(step for step in _STEPS if step.number(last) - step.number(first) < MAX_PERIODS)
     counts = {number: Counter[str]() for number in range(step.number(first), step.number(last) + 1)}
     for day, state in days:
         counts[step.number(day)][state] += 1

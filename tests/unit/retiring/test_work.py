@@ -25,7 +25,7 @@ from tests.fakes import SETTINGS, START, SWEEP_SETTINGS, requested
 
 ROOT = Path(__file__).parents[3]
 # Seconds of CPU, the start of Python included, on the slowest machine. What is not bounded takes years.
-MOST_WORK = 10
+MAX_WORK = 10
 MEGABYTE = 1_000_000
 
 
@@ -109,5 +109,5 @@ def test_work_is_bounded(work: str) -> None:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_WORK, MOST_WORK))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_WORK, MAX_WORK))
     WORK[sys.argv[1]]()

@@ -26,7 +26,7 @@ OWNERS = st.sampled_from(["growth@example.com", "ops@example.com"])
 POLICIES = st.lists(
     st.sampled_from([TRIALS, ALL, NOW]), min_size=1, max_size=3, unique_by=lambda each: str(each["name"])
 )
-MOST_CALLS = 30
+MAX_CALLS = 30
 SPARED = "no sweep asks for it again"
 
 
@@ -65,13 +65,13 @@ class Interleavings(RuleBasedStateMachine):
         assert not report["dryRun"] or len(self.world.events) == before
         self.is_right(report)
 
-    @rule(at=st.integers(1, MOST_CALLS), after=st.booleans())
+    @rule(at=st.integers(1, MAX_CALLS), after=st.booleans())
     def sweep_in_trouble(self, at: int, after: bool) -> None:  # noqa: FBT001  # a strategy's value
         """A sweep that crashes, if it has so many calls."""
         with suppress(Crash):
             self.world.sweep(CrashAt(at, after=after))
 
-    @rule(at=st.integers(1, MOST_CALLS))
+    @rule(at=st.integers(1, MAX_CALLS))
     def two_sweeps(self, at: int) -> None:
         """A sweep that another one overtakes."""
 
