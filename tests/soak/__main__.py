@@ -72,13 +72,14 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         turbulence.begin()
         say_now_and_then = _NowAndThen(say)
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        at_most = end + SETTLED_WITHIN  # a slow machine gets to few steps: go on until each kind of trouble has struck
+        while (left := end - time.monotonic()) > 0 or (not turbulence.has_struck and time.monotonic() < at_most):
             turbulence.step()
             waiting = _waiting(stack)
             if sum(waiting.values()) < MAX_WAITING:
                 traffic.step()
             say_now_and_then(
-                f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {left:.0f} s of traffic are left"
+                f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {max(left, 0):.0f} s of traffic are left"
             )
             published += _published(stack)
             time.sleep(STEP)

@@ -93,6 +93,11 @@ class Turbulence:
         (change,) = self._random.choices(list(changes), list(changes.values()))
         change()
 
+    @property
+    def has_struck(self) -> bool:
+        """Whether a process was killed, and AWS and Databrain have failed, once at least."""
+        return bool(self.killed and self._proxy.fired() and self.databrain_faults.fired)
+
     def end(self) -> None:
         """Let everything work again."""
         self._proxy.inject([])

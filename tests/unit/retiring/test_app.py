@@ -161,7 +161,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._embed_map._s3,  # noqa: SLF001  # the same
         wiring._datamart_lists._s3,  # noqa: SLF001  # the same
         wiring._coordination._dynamodb,  # noqa: SLF001  # the same
-        wiring._inbox._sqs,  # noqa: SLF001  # the same
+        wiring._inbox._client,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 

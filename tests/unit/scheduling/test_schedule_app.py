@@ -126,8 +126,8 @@ def test_every_client_has_time_outs() -> None:
     aws = [
         wiring._evidence._s3,  # noqa: SLF001  # there is no other way to see it
         wiring._timers._scheduler,  # noqa: SLF001  # the same
-        wiring._inbox._sqs,  # noqa: SLF001  # the same
-        wiring._outbox._sqs,  # noqa: SLF001  # the same
+        wiring._inbox._client,  # noqa: SLF001  # the same
+        wiring._outbox._client,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 
