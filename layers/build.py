@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What the makefiles of functions and layers do for `sam build`: fill ARTIFACTS_DIR with one of them, and compile it.
+"""Fill ARTIFACTS_DIR with one function or layer, and compile it: what their makefiles do for `sam build`.
 
-Python and no shell, for the folder has whatever name its owner gave it: a shell makes several of one with a blank or an
-`&`, and deletes what they name. SAM runs this in a copy of the source's folder.
+This is Python and not a shell script, because the folder can have any name: a shell splits a name with a blank or an
+`&` into several, and deletes the folders of those names. SAM runs this in a copy of the source's folder.
 
-Without byte code a cold start compiles everything, and takes twice as long. Byte code fits one version of Python: the
-runtime's own compiles it where it is to be had. `build.py python` prints which one that is, for whoever runs the tests.
+Without byte code a cold start compiles everything, and takes twice as long. Byte code fits one version of Python, so
+the runtime's own version compiles it if it is installed. `build.py python` prints that version's path, for the tests.
 """
 
 import os
@@ -19,11 +19,11 @@ RUNTIME = "3.13"  # as in template.yaml
 
 
 class Refused(Exception):
-    """Nothing was touched."""
+    """The build was refused, and nothing was changed."""
 
 
 def pythons() -> Iterator[str]:
-    """The runtime's Pythons on this machine: on the PATH, or where version managers keep theirs."""
+    """The Pythons of the runtime's version on this machine: on the PATH, or in the folders of version managers."""
     home, variables, name = Path.home(), os.environ, f"python{RUNTIME}"
     shared = Path(variables.get("XDG_DATA_HOME", home / ".local" / "share"))
     managers = (
@@ -38,7 +38,7 @@ def pythons() -> Iterator[str]:
 
 
 def _is_runtime(python: str) -> bool:
-    """A version manager's shim of that name may well answer that it has no such version."""
+    """Whether a command is the runtime's Python; a version manager's shim of that name may fail."""
     code = "import sys; print('{}.{}'.format(*sys.version_info))"
     try:
         answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603  # ours
@@ -48,16 +48,16 @@ def _is_runtime(python: str) -> bool:
 
 
 def build(part: str, artifacts: Path) -> None:
-    """Fill the folder with a `function`, a `layer` of our own, or the `dependencies`, from the working directory.
+    """Fill the folder with a `function`, our own `layer`, or the `dependencies`, from the working directory.
 
     Raises:
-        Refused: the folder is none that SAM gives. It was not touched.
+        Refused: SAM would not pass this folder. It was not changed.
     """
     source = Path.cwd()
     if not artifacts.is_absolute() or not artifacts.is_dir():
-        raise Refused(f"ARTIFACTS_DIR has to be the path of a folder, from the root on; it is {str(artifacts)!a}")
+        raise Refused(f"ARTIFACTS_DIR must be the absolute path of an existing folder; it is {str(artifacts)!a}")
     if artifacts.resolve() in (source, *source.parents):
-        raise Refused(f"ARTIFACTS_DIR is {str(artifacts)!a}: the sources are there")
+        raise Refused(f"ARTIFACTS_DIR must not be a folder with the sources; it is {str(artifacts)!a}")
     if part == "function":
         shutil.copy("app.py", artifacts)
         _compile(artifacts, "/var/task")
@@ -66,7 +66,7 @@ def build(part: str, artifacts: Path) -> None:
     if site.exists():
         shutil.rmtree(site)
     if part == "layer":
-        # The schemas are a link, and become files.
+        # The link to the schemas becomes files.
         shutil.copytree("python", site, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         _install(site)
@@ -74,7 +74,7 @@ def build(part: str, artifacts: Path) -> None:
 
 
 def _install(site: Path) -> None:
-    """Install what is pinned, from wheels of no platform only: one artifact runs on every architecture and Python."""
+    """Install the pinned packages from wheels for any platform: the artifact runs on every architecture and Python."""
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
     wheels = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--platform", "any", "--implementation", "py")
     _run(*pip, "--target", str(site), *wheels, "--abi", "none", "-r", "requirements.txt")
@@ -84,12 +84,15 @@ def _install(site: Path) -> None:
 
 
 def _compile(artifacts: Path, where: str) -> None:
-    """Compile all for the folder where Lambda unpacks it; the hash is unchecked, since a zip file has other times."""
+    """Compile all modules for the folder in which Lambda unpacks them.
+
+    The byte code is valid without a check of times, which a zip file changes.
+    """
     runtime = next(pythons(), None)
     python = runtime or sys.executable
     _run(python, "-c", "import platform; print('Byte code is compiled with Python', platform.python_version())")
     if runtime is None:
-        print(f"Python {RUNTIME} is not installed: on AWS this byte code is not used, and cold starts take longer")
+        print(f"Python {RUNTIME} is not installed: Lambda will not use this byte code, and cold starts take longer")
     for cache in [*artifacts.rglob("__pycache__")]:
         shutil.rmtree(cache)
     options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(artifacts), "-p", where)

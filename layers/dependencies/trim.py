@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Cut botocore's data in an installed copy to the operations that this project calls.
 
-botocore describes hundreds of services and reads what a client needs as JSON, at every cold start. Each endpoint of
-each service is in one file of 1.2 MB, and a service's model holds every operation with its documentation. Here
-only what is in use stays, and the files keep their names, so that botocore itself is as its authors released it.
-Whatever is not laid out as this script knows it stops the build.
+botocore describes hundreds of services and reads what a client needs as JSON, at every cold start. One file of 1.2 MB
+has the endpoints of all services, and a service's model has every operation with its documentation. This script
+removes what is not in use. The files keep their names, so that botocore's code can stay as its authors released it.
+If the data is not laid out as this script expects, the build stops.
 """
 
 import gzip
@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# What the adapters call. The roles in template.yaml allow the same, and tests/template holds the two together.
-# HeadBucket is botocore's own call, where S3 says that a bucket is in another region.
+# The operations that the adapters call. The roles in template.yaml allow the same; tests/template compares the two.
+# botocore itself calls HeadBucket if S3 answers that a bucket is in another region.
 OPERATIONS: Mapping[str, frozenset[str]] = {
     "dynamodb": frozenset({"DeleteItem", "GetItem", "PutItem", "TransactWriteItems"}),
     "events": frozenset({"PutEvents"}),
@@ -29,20 +29,20 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
 
 MODEL = "service-2.json.gz"
 KEPT = {MODEL, "service-2.sdk-extras.json", "endpoint-rule-set-1.json.gz"}
-# Documentation, and what only botocore's paginators and waiters read; the adapters use neither.
+# Documentation, and data for botocore's paginators and waiters, which the adapters do not use.
 DROPPED = {"examples-1.json", "paginators-1.json", "paginators-1.sdk-extras.json", "waiters-2.json"}
 SHARED = {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"}
 
 
 class LayoutChanged(Exception):
-    """botocore's data is not laid out as this script knows it."""
+    """botocore's data is not laid out as this script expects."""
 
 
 def trim(data: Path) -> None:
     """Cut the folder `botocore/data` to `OPERATIONS`.
 
     Raises:
-        LayoutChanged: a file, a service, an operation or a key is missing or not known.
+        LayoutChanged: a file, a service, an operation or a key is missing or unknown.
     """
     try:
         _trim(data)
@@ -52,7 +52,7 @@ def trim(data: Path) -> None:
 
 def _trim(data: Path) -> None:
     if files := {entry.name for entry in data.iterdir() if entry.is_file()} ^ SHARED:
-        raise LayoutChanged(f"{data}: expected the files {sorted(SHARED)}, differing are {sorted(files)}")
+        raise LayoutChanged(f"{data} must contain the files {sorted(SHARED)}; missing or unknown: {sorted(files)}")
     for service in (entry for entry in data.iterdir() if entry.is_dir()):
         if service.name not in OPERATIONS:
             shutil.rmtree(service)
@@ -67,7 +67,7 @@ def _trim(data: Path) -> None:
 def _trim_service(folder: Path, operations: frozenset[str]) -> None:
     names = {entry.name for entry in folder.iterdir()}
     if unknown := names - KEPT - DROPPED:
-        raise LayoutChanged(f"{folder}: unknown files {sorted(unknown)}")
+        raise LayoutChanged(f"{folder} contains unknown files: {sorted(unknown)}")
     for name in names & DROPPED:
         (folder / name).unlink()
     model = json.loads(gzip.decompress((folder / MODEL).read_bytes()))

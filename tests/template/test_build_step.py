@@ -85,7 +85,7 @@ def test_a_refusal_is_one_line(tmp_path: Path) -> None:
         [sys.executable, build.__file__, "layer"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
     )
     assert finished.returncode == 1
-    assert re.fullmatch(r"build\.py: ARTIFACTS_DIR has to be .*\n", finished.stderr)
+    assert re.fullmatch(r"build\.py: ARTIFACTS_DIR must be .*\n", finished.stderr)
 
 
 @pytest.mark.usefixtures("one_python")

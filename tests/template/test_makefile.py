@@ -95,7 +95,7 @@ def test_what_is_given_is_taken_as_it_was_typed(make: Make, value: str) -> None:
 def test_what_is_not_given(make: Make) -> None:
     """Each target has its own file, and the list of embeds asks for the secret's ARN."""
     assert make("report").stdout.splitlines()[-1] == "report.html"
-    assert "SECRET_ARN: is missing: the ARN" in make("embed-map").stderr
+    assert "SECRET_ARN: is missing: set it to the ARN" in make("embed-map").stderr
     listed = make("embed-map", "SECRET_ARN=arn").stdout.splitlines()
     assert listed[-5:] == ["embed-map.json", "--base-url", "https://api.usedatabrain.com", "--secret-arn", "arn"]
 
@@ -106,5 +106,7 @@ def test_a_folder_that_cannot_be_installed_in(tmp_path: Path, name: str) -> None
     make = lay_out(tmp_path / name)
     (tmp_path / name / ".venv" / "sam" / ".ready").unlink()
     refused = make("build")
-    assert refused.stderr.splitlines()[0].startswith('Nothing can be installed in a folder with one of " $ ` \\ : ')
+    assert refused.stderr.splitlines()[0].startswith(
+        "Virtual environments do not work in a folder whose path contains "
+    )
     assert not (tmp_path / name / ".venv" / "sam" / "pyvenv.cfg").exists()
