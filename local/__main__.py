@@ -1,4 +1,4 @@
-"""`make local`: the embedded stack, left running for one's own events; it shows each result, until Ctrl-C."""
+"""`make local`: run the embedded stack for your own events and show each result, until Ctrl-C."""
 
 import contextlib
 import json
@@ -31,9 +31,9 @@ OUTPUT = (
     'output() { aws cloudformation describe-stacks --stack-name "$STACK" '
     "--query \"Stacks[0].Outputs[?OutputKey=='$1'].OutputValue\" --output text; }"
 )
-NOT_HERE = """The commands of the documentation work here, but for these, which the emulator does not have:
-  aws sqs start-message-move-task, list-message-move-tasks: make redrive does it
-  aws logs filter-log-events --filter-pattern: every line is shown"""
+NOT_HERE = """All commands in the documentation work here, except for these, which the emulator does not support:
+  aws sqs start-message-move-task, list-message-move-tasks: use make redrive
+  aws logs filter-log-events --filter-pattern: the pattern is ignored, and every line is shown"""
 
 
 def main() -> int:
@@ -45,12 +45,14 @@ def main() -> int:
         "Mode": "retire",
         "EnvironmentName": ENVIRONMENT_NAME,
         "RetryDelays": "5,5,5,5,5",
-        "MaxSweepPercent": "100",  # of very few datamarts
+        "MaxSweepPercent": "100",  # of very few datamarts, every one is a large percentage
     }
     webhook_secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
     try:
         EmbeddedStack.refuse_another()
-        console.print("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI ...")
+        console.print(
+            "Starting a local Databrain server and MiniStack, and deploying template.yaml with the SAM CLI ..."
+        )
         with (
             serve(seed) as databrain,
             EmbeddedStack.start(
@@ -74,29 +76,29 @@ def main() -> int:
         console.print("".join(traceback.format_exception_only(error)), style="red", markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print("\nEnded. Nothing is left running.")
+        console.print("\nStopped. Nothing is left running.")
     return 0
 
 
 def line(published: PublishedResult) -> str:
-    """What came by the topic in one line: a result, a sweep's report, or whatever else somebody has published."""
+    """A message of the topic in one line: a result, a sweep's report, or whatever else was published."""
     with contextlib.suppress(ValueError, RecursionError):
         match json.loads(published.message):
             case {"retirementId": about, "reason": reason, "message": message}:
                 return f"{about or '(no retirementId)'}{f', {reason}' if reason else ''}: {message}"
             case {"sweepId": about, "refusal": refusal, "counts": {**counts}, "report": {"key": key}}:
                 counted = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-                return f"{about}, {refusal or counted}: the whole is {key}"
+                return f"{about}, {refusal or counted}: the complete report is {key}"
     return published.message
 
 
 def _printable(text: str, encoding: str) -> str:
-    """What the terminal cannot show is spelt out."""
+    """The text, with escapes for the characters that the terminal cannot show."""
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, webhook_secret: str) -> None:
-    console.print("Up. In another terminal, for the AWS CLI:\n", style="bold")
+    console.print("The stack is running. To use the AWS CLI, enter these lines in another terminal:\n", style="bold")
     console.print(f"  export PATH={quote(f'{CHECKOUT}/.venv/cli/bin:{SAM.parent}')}:$PATH", markup=False)
     console.print("  export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1", markup=False)
     for name, value in stack.environment.items():
@@ -118,43 +120,43 @@ def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, web
     console.print(f"\nThe datamarts:\n  {_estate(databrain.organisation)}", markup=False)
     for what, command in (
         (
-            "Ask for a dry run of one that an embed uses: it would be blocked",
+            f"Request a dry run for {SAMPLE_NAME}, which an embed uses: it would be blocked",
             "aws events put-events --entries file://events/put-events.json",
         ),
         (
-            f"Ask for one of {UNUSED}: it would be deleted",
+            f"Request a dry run for {UNUSED}, which no embed uses: it would be deleted",
             _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/second-look/"),
         ),
-        ("Retire it", _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/{UNUSED}-ends/; s/true/false/")),
+        (f"Retire {UNUSED}", _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/{UNUSED}-ends/; s/true/false/")),
         (
-            "Ask for a retirement tomorrow; with another date, it is moved",
+            "Schedule a retirement for tomorrow; send it again with another date to move it",
             f'aws events put-events --entries "$(sed s/RETIRE-AT/{tomorrow}/ events/put-scheduled.json)"',
         ),
-        ("Cancel it", "aws events put-events --entries file://events/put-cancelled.json"),
-        ("Ask by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
-        (f"See what a sweep by {POLICY} would ask for", sweep),
-        ("Let it ask", f"sed s/true/false/ {POLICY} | aws s3 cp - {SWEEP_POLICY_URI}\n  {sweep}"),
+        ("Cancel that retirement", "aws events put-events --entries file://events/put-cancelled.json"),
+        ("Send a request by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
+        (f"Run a sweep with {POLICY}, which is a dry run", sweep),
+        ("Run that sweep for real", f"sed s/true/false/ {POLICY} | aws s3 cp - {SWEEP_POLICY_URI}\n  {sweep}"),
         (
-            "Break Databrain, and ask: the request is given up after half a minute",
+            "Break Databrain and send a request: it is abandoned after half a minute",
             f"curl -X PUT {faults} -d '{html}'\n  {_put('s/first-look/look-$(date +%s)/')}",
         ),
-        ("Mend it", f"curl -X DELETE {faults}"),
-        ("Send what was given up again", "make redrive"),
-        ("Look at the evidence", f"aws s3 ls --recursive s3://{stack.outputs['EvidenceBucketName']}"),
-        ("Make a page of it, report.html", "make report"),
+        ("Repair Databrain", f"curl -X DELETE {faults}"),
+        ("Redrive the abandoned requests", "make redrive"),
+        ("List the evidence", f"aws s3 ls --recursive s3://{stack.outputs['EvidenceBucketName']}"),
+        ("Write a page about the evidence, report.html", "make report"),
     ):
         console.print(f"\n{what}:\n  [bold]{escape(command)}[/]")
-    console.print(f"\n{NOT_HERE}\n\nResults appear here. Ctrl-C ends it.", markup=False)
+    console.print(f"\n{NOT_HERE}\n\nResults appear here. Press Ctrl-C to stop the stack.", markup=False)
 
 
 def _estate(organisation: Organisation) -> str:
-    """The names of the datamarts, those that an embed uses marked."""
+    """The names of the datamarts, with a mark on those that an embed uses."""
     used = {embed.datamart for app in organisation.data_apps.values() for embed in app.embeds}
     return ", ".join(f"{name} (used by an embed)" if name in used else name for name in organisation.datamarts)
 
 
 def _put(script: str) -> str:
-    """A command that puts the sample on the bus, changed by sed."""
+    """A command that sends the sample event to the bus, edited by sed."""
     return f'aws events put-events --entries "$(sed "{script}" events/put-events.json)"'
 
 

@@ -1,7 +1,7 @@
-"""The story on this machine: an estate of datamarts, and seven requests that end in seven ways.
+"""The main use case on this machine: several datamarts, and seven requests with seven results.
 
-Everything runs on the template that is deployed for real. Everything that is told is checked, too: `make demo` fails
-where the stack does not do what it says.
+Everything runs on the template that is deployed to AWS. Each statement is checked: `make demo` fails if the stack does
+not do what the text says.
 """
 
 import argparse
@@ -42,16 +42,16 @@ ASKED: Detail = {
 }
 
 
-# What nobody uses either, each for a chapter of its own.
+# Other datamarts that no embed uses, each for one chapter.
 OTHERS = ("product-usage-2023", "globex-trial", "initech-trial")
 
 
 class DemoFailed(Exception):
-    """What was told is not what the product promises."""
+    """The stack did not do what the product promises."""
 
 
 class Demo:
-    """The chapters, in order; each takes the estate as the one before has left it."""
+    """The chapters, in order; each begins with the datamarts that the previous one left."""
 
     def __init__(self, teller: Storyteller, databrain: Databrain, stack: EmbeddedStack, webhook_secret: str) -> None:
         self._teller = teller
@@ -60,13 +60,13 @@ class Demo:
         self._webhook_secret = webhook_secret
 
     def tell(self) -> None:
-        """Tell all of it.
+        """Run all chapters.
 
         Raises:
-            DemoFailed: something is not as it should be.
+            DemoFailed: a check failed.
         """
         teller, before = self._teller, dict(self._databrain.organisation.datamarts)
-        teller.estate("The estate before", self._databrain.organisation)
+        teller.estate("The datamarts before", self._databrain.organisation)
         plan_id = self._dry_run()
         self._retirement(plan_id)
         self._blocked()
@@ -74,23 +74,27 @@ class Demo:
         self._lost_answer()
         self._scheduled()
         self._webhook()
-        teller.estate("The estate after", self._databrain.organisation)
+        teller.estate("The datamarts after", self._databrain.organisation)
         gone = sorted(before.keys() - self._databrain.organisation.datamarts.keys())
-        self._check("four datamarts are gone, each asked for", gone, sorted([TRIAL, *OTHERS]))
+        self._check("four datamarts were deleted, each on request", gone, sorted([TRIAL, *OTHERS]))
         sent = [
             request["query"]["datamartName"] for request in self._databrain.requests if request["method"] == "DELETE"
         ]
-        self._check("one deletion was sent for each", sorted(sent), gone)
+        self._check("exactly one delete was sent for each of them", sorted(sent), gone)
         teller.summary()
 
     # ---- The chapters ----------------------------------------------------------------------------------------------
 
     def _dry_run(self) -> str:
         before = dict(self._databrain.organisation.datamarts)
-        self._teller.chapter("A dry run", "What would happen? It decides as a real run does, and changes nothing.")
+        self._teller.chapter(
+            "A dry run", "A dry run decides like a real run, reports what would happen, and changes nothing."
+        )
         planned = self._ask({**ASKED, "retirementId": "dry-run", "dryRun": True})
-        self._check("it says what would happen", _end(planned), ("planned", "dry_run"))
-        self._check("Databrain was only read", {request["method"] for request in self._databrain.requests}, {"GET"})
+        self._check("the result says what would happen", _end(planned), ("planned", "dry_run"))
+        self._check(
+            "Databrain received only reads", {request["method"] for request in self._databrain.requests}, {"GET"}
+        )
         self._check("nothing changed", dict(self._databrain.organisation.datamarts), before)
         (key,) = self._stack.evidence("plans/")
         self._teller.plan(key, self._stack.evidence(key)[key].document)
@@ -98,86 +102,93 @@ class Demo:
 
     def _retirement(self, plan_id: str) -> None:
         self._teller.chapter(
-            "The real request", "It names the plan that was read: exactly that is carried out, or nothing."
+            "The real request",
+            "The request names the plan of the dry run: exactly this plan is carried out, or nothing.",
         )
         deleted = self._ask({**ASKED, "retirementId": "retirement", "planId": plan_id}, in_full=True)
-        self._check("it was carried out", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "response"))
+        self._check("the datamart was deleted", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "response"))
         prefix = f"retirements/{TRIAL}/retirement/"
         evidence = self._stack.evidence(prefix)
         files = {key.removeprefix(prefix).split("-")[0] for key in evidence}
-        self._check("backup, intent and receipt are kept", files, {"backup", "intent.json", "receipt.json"})
-        self._check("the receipt is the result", evidence[f"{prefix}receipt.json"].document, deleted)
+        self._check("backup, intent and receipt are stored", files, {"backup", "intent.json", "receipt.json"})
+        self._check("the receipt is equal to the result", evidence[f"{prefix}receipt.json"].document, deleted)
         backup = evidence[deleted["backup"]["key"]]
-        self._check("the backup is whole", hashlib.sha256(backup.body).hexdigest(), deleted["backup"]["sha256"])
+        self._check(
+            "the backup has the hash that the result names",
+            hashlib.sha256(backup.body).hexdigest(),
+            deleted["backup"]["sha256"],
+        )
         self._teller.kept(evidence)
         self._teller.backup(backup.document)
 
     def _blocked(self) -> None:
-        self._teller.chapter("An embed uses it", "A rule says no: deleting it would break a dashboard of a customer.")
+        self._teller.chapter(
+            "An embed uses it", "The request is blocked, because the deletion would break a customer's dashboard."
+        )
         asked = {"datamartName": "sales-analytics", "reason": "a new model", "retirementId": "in-use"}
         blocked = self._ask({**ASKED, **asked})
-        self._check("it is blocked", _end(blocked), ("blocked", "dependents_found"))
+        self._check("the request is blocked", _end(blocked), ("blocked", "dependents_found"))
         found = [embed["embedId"] for embed in blocked["dependents"]["found"]]
-        self._check("it names the embed", found, ["portal-sales-overview"])
+        self._check("the result names the embed", found, ["portal-sales-overview"])
 
     def _rejected(self) -> None:
-        self._teller.chapter(
-            "A slip of the keyboard", "An unknown field is an error: a misspelt dryRun deletes nothing."
-        )
+        self._teller.chapter("A typing error", "An unknown field is an error, so a misspelt dryRun deletes nothing.")
         named = {"datamartName": "support-tickets", "reason": "only a look", "retirementId": "slip"}
         slip = {**ASKED, **named, "dryRum": True}
         rejected = self._ask(slip)
-        self._check("it is rejected", _end(rejected), ("rejected", "invalid_request"))
-        self._check("it names the field", "dryRum" in rejected["message"], expected=True)
+        self._check("the request is rejected", _end(rejected), ("rejected", "invalid_request"))
+        self._check("the result names the field", "dryRum" in rejected["message"], expected=True)
 
     def _lost_answer(self) -> None:
         self._teller.chapter(
-            "An answer that is lost",
-            "Databrain deletes, and the connection breaks before it says so. Only a fresh list tells.",
+            "A lost response",
+            "The connection breaks before Databrain confirms the deletion. A new list shows what happened.",
         )
         self._databrain.faults.replace([{"route": "delete_datamart", "fault": "lost_answer", "times": 1}])
         named = {"datamartName": OTHERS[0], "reason": "two years old", "retirementId": "lost-answer"}
         deleted = self._ask({**ASKED, **named})
-        self._check("it is known to be gone", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "absence"))
+        self._check(
+            "the deletion is confirmed by the datamart's absence",
+            (deleted["outcome"], deleted["confirmedBy"]),
+            ("deleted", "absence"),
+        )
 
     def _scheduled(self) -> None:
-        self._teller.chapter("Later", "A request for another time is kept until then. It can be moved, or cancelled.")
+        self._teller.chapter("A date", "A request with a date is stored until then. It can be moved or cancelled.")
         detail = {**ASKED, "datamartName": OTHERS[1], "reason": "the trial ends tomorrow", "retirementId": "later"}
         tomorrow, soon = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (86_400, 4))
         scheduled = self._ask({**detail, "retireAt": tomorrow.isoformat(timespec="seconds")})
-        self._check("it waits for tomorrow", _end(scheduled), ("scheduled", None))
-        self._teller.say("Asked again with another retireAt, it is moved: to a few seconds from now.")
+        self._check("the retirement is scheduled for tomorrow", _end(scheduled), ("scheduled", None))
+        self._teller.say("The same request with another retireAt moves the date, here to a few seconds from now.")
         deleted = self._ask({**detail, "retireAt": soon.isoformat(timespec="seconds")})
-        self._check("it was carried out when it was due", deleted["outcome"], "deleted")
+        self._check("the datamart was deleted when the date was due", deleted["outcome"], "deleted")
         early = datetime.fromisoformat(deleted["startedAt"]) < soon.replace(microsecond=0)
-        self._check("and not before", early, expected=False)
+        self._check("and not earlier", early, expected=False)
 
     def _webhook(self) -> None:
         self._teller.chapter(
-            "From outside", "A system without AWS asks by a webhook that it signs (Standard Webhooks)."
+            "A webhook", "A system outside AWS sends its request as a signed webhook (Standard Webhooks)."
         )
         detail = {**ASKED, "datamartName": OTHERS[2], "reason": "the customer has left", "retirementId": "webhook"}
-        forged = self._send(
-            detail, "whsec_" + b64encode(b"somebody else's secret").decode(), "with somebody else's secret"
-        )
-        self._check("a forged signature is refused", forged, HTTPStatus.UNAUTHORIZED)
+        forged = self._send(detail, "whsec_" + b64encode(b"another secret").decode(), "with another secret")
+        self._check("a message with another signature is refused", forged, HTTPStatus.UNAUTHORIZED)
         asked = datetime.now(UTC)
         taken = self._send(detail, self._webhook_secret, "with the stack's secret")
-        self._check("the right one is taken", taken, HTTPStatus.ACCEPTED)
+        self._check("a message with the stack's signature is accepted", taken, HTTPStatus.ACCEPTED)
         deleted = self._result("webhook", asked)
-        self._check("it ends like any other request", deleted["outcome"], "deleted")
+        self._check("it is processed like any other request", deleted["outcome"], "deleted")
 
     # ---- What they are made of -------------------------------------------------------------------------------------
 
     def _ask(self, detail: Detail, *, in_full: bool = False) -> dict[str, Any]:
-        """Put one request on the bus, and tell of it and of what comes of it."""
+        """Send one request to the bus, and show the request and its result."""
         self._teller.request(detail)
         asked = datetime.now(UTC)
         self._stack.put_event(detail)
         return self._result(detail["retirementId"], asked, in_full=in_full)
 
     def _send(self, detail: Detail, secret: str, how: str) -> int:
-        """Send one request by webhook, and tell of the answer."""
+        """Send one request by webhook, and show the response."""
         trusted = ssl.create_default_context(cafile=self._stack.authority)
         with httpx.Client(verify=trusted, trust_env=False) as http:
             response = send(
@@ -206,10 +217,10 @@ class Demo:
 
 
 def report_file(text: str) -> Path:
-    """Where the page goes, for argparse: the story is long, so what cannot be written is told before it."""
+    """The file of the page, for argparse: the demo takes long, so a file that cannot be written is an error at once."""
     file = Path(text)
     if not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {file.parent} for {file.name}: make it first")
+        raise argparse.ArgumentTypeError(f"the folder {file.parent} of {file.name} does not exist: create it first")
     if file.is_dir():
         raise argparse.ArgumentTypeError(f"{file} is a folder: name a file, such as report.html")
     return file
@@ -218,7 +229,7 @@ def report_file(text: str) -> Path:
 def main(arguments: list[str]) -> int:
     """Run the demo; the exit status says whether every check held."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--report", type=report_file, help="write the page about the evidence bucket there, too")
+    parser.add_argument("--report", type=report_file, help="also write a page about the evidence bucket to this file")
     options = parser.parse_args(arguments)
     end_as_by_ctrl_c()
     console = Console(highlight=False)
@@ -230,7 +241,9 @@ def main(arguments: list[str]) -> int:
     seed = read_seed(SAMPLE)
     try:
         with ExitStack() as running:
-            with teller.waiting("Starting Databrain and MiniStack, and deploying template.yaml there with the SAM CLI"):
+            with teller.waiting(
+                "Starting a local Databrain server and MiniStack, and deploying template.yaml with the SAM CLI"
+            ):
                 databrain = running.enter_context(serve(seed))
                 stack = running.enter_context(
                     EmbeddedStack.start(
@@ -243,7 +256,7 @@ def main(arguments: list[str]) -> int:
             Demo(teller, databrain, stack, webhook_secret).tell()
             if options.report is not None:
                 write_report(stack.s3, stack.outputs["EvidenceBucketName"], options.report)
-                teller.say(f"The page about all of it: {options.report}")
+                teller.say(f"The page about the evidence bucket is {options.report}.")
     except (DemoFailed, StackError) as error:
         console.print("\nThe demo failed, and nothing is left running.", style="bold red")
         console.print("".join(traceback.format_exception_only(error)), markup=False)
@@ -252,7 +265,7 @@ def main(arguments: list[str]) -> int:
         console.print("\nInterrupted. Nothing is left running.", style="bold red")
         return 130
     seconds = time.monotonic() - started
-    console.print(f"\nEverything held, in {seconds:.0f} s. Nothing is left running.", style="bold green")
+    console.print(f"\nAll checks passed, in {seconds:.0f} s. Nothing is left running.", style="bold green")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`make redrive`: send again what was given up on the stack that `make local` runs."""
+"""`make redrive`: redrive the abandoned requests of the stack that `make local` runs."""
 
 import sys
 
@@ -6,12 +6,12 @@ from local.stack import EmbeddedStack, StackError
 
 
 def main() -> int:
-    """Move all of `Failures` to `Scheduling`, whose function hands on what is due."""
+    """Move all messages of `Failures` to `Scheduling`, whose function forwards requests that are due."""
     try:
         moved = EmbeddedStack.running().redrive()
     except StackError as error:
         sys.exit(str(error))
-    sys.stdout.write(f"{moved} {'request was' if moved == 1 else 'requests were'} sent again.\n")
+    sys.stdout.write(f"{moved} {'request was' if moved == 1 else 'requests were'} redriven.\n")
     return 0
 
 

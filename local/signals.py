@@ -1,13 +1,13 @@
-"""What ends a program here from outside: as Ctrl-C does, so that no process of it outlives it."""
+"""Signals that end a program: they act like Ctrl-C, so that none of its processes outlives it."""
 
 import signal
 from types import FrameType
 
 
 def end_as_by_ctrl_c() -> None:
-    """Let a request to end and a closed terminal raise KeyboardInterrupt; `nohup` keeps its say.
+    """Let SIGTERM and a closed terminal raise KeyboardInterrupt, but respect `nohup`.
 
-    Ctrl-C does, too, where the parent ignores it, as a shell does for a job in the background.
+    SIGINT raises it, too, even if the parent process ignores it, as a shell does for a background job.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -16,5 +16,5 @@ def end_as_by_ctrl_c() -> None:
 
 
 def _hung_up(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # the shell and the kernel may both say it; one is enough to clean up
+    signal.signal(number, signal.SIG_IGN)  # the shell and the kernel may both send it; one is enough to clean up
     signal.default_int_handler(number, frame)

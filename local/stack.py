@@ -151,7 +151,7 @@ class EmbeddedStack:
                 the logs stay, and a note on the exception says where.
         """
         if not BUILT_TEMPLATE.is_file():
-            raise StackError(f"there is no {BUILT_TEMPLATE}: run `make build` first")
+            raise StackError(f"{BUILT_TEMPLATE} does not exist: run `make build` first")
         with _run_folder() as folder, run_emulator(folder) as emulator:
             stack = cls(emulator)
             secret_arn = stack._first_call(service_token)
@@ -197,8 +197,8 @@ class EmbeddedStack:
         """
         if emulator := _announced():
             raise StackError(
-                f"an embedded stack is running already, at {emulator.endpoint}: use that one, or end it with Ctrl-C in "
-                "its terminal"
+                f"an embedded stack is running already, at {emulator.endpoint}: use that one, or stop it with Ctrl-C "
+                "in its terminal"
             )
 
     @contextlib.contextmanager
@@ -507,7 +507,7 @@ class EmbeddedStack:
         try:
             return self._keep_secret("databrain-service-token", service_token)
         except BotoCoreError as error:
-            raise StackError(f"MiniStack did not come up: {error}") from error
+            raise StackError(f"MiniStack did not start: {error}") from error
 
     def _keep_secret(self, name: str, text: str) -> str:
         return self.secretsmanager.create_secret(Name=name, SecretString=text)["ARN"]

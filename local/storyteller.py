@@ -1,4 +1,4 @@
-"""How `make demo` tells its story: in a terminal in colour, elsewhere as plain text."""
+"""How `make demo` prints: in colour on a terminal, elsewhere as plain text."""
 
 import json
 from collections import defaultdict
@@ -24,15 +24,15 @@ COLOURS = {
     "rejected": "yellow",
 }
 NEXT = (
-    ("make local", "the same stack, left running for your own events and webhooks"),
-    ("make demo REPORT=report.html", "this story again, and a page about what it left in S3"),
-    ("make test", "every test"),
-    ("docs/deploy.md", "how to deploy it: a fresh stack is in plan mode, and deletes nothing"),
+    ("make local", "run the same stack for your own events and webhooks"),
+    ("make demo REPORT=report.html", "run this demo again, and write a page about the evidence in S3"),
+    ("make test", "run all tests"),
+    ("docs/deploy.md", "deploy the stack; a new one is in plan mode and deletes nothing"),
 )
 
 
 class Storyteller:
-    """Prints; what it is handed is escaped."""
+    """Prints the chapters; it escapes all texts from outside."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,7 +41,7 @@ class Storyteller:
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Say what takes a while."""
+        """Say what takes some time."""
         self._console.print(f"{what} ...")
         if not self._console.is_terminal:
             yield
@@ -54,7 +54,7 @@ class Storyteller:
         self._console.print(f"\n{escape(text)}")
 
     def estate(self, title: str, organisation: Organisation) -> None:
-        """The datamarts, and who uses them."""
+        """The datamarts, and the embeds that use them."""
         users: dict[str, list[str]] = defaultdict(list)
         for app in organisation.data_apps.values():
             for embed in app.embeds:
@@ -68,25 +68,25 @@ class Storyteller:
         self._console.print(table)
 
     def chapter(self, title: str, text: str) -> None:
-        """Begin one."""
+        """Begin a chapter."""
         self._chapter = title
         self._console.print()
         self._console.rule(f"[bold]{escape(title)}", align="left")
         self._console.print(escape(text), style="italic")
 
     def request(self, detail: Mapping[str, Any]) -> None:
-        """What is put on the event bus."""
-        self._console.print("\nOn the event bus, as Datamart Retirement Requested:", style="bold")
+        """The event that is sent to the bus."""
+        self._console.print("\nThe event on the bus, Datamart Retirement Requested:", style="bold")
         self._console.print(_indented(json.dumps(detail, ensure_ascii=False)))
 
     def answer(self, how: str, status: int, body: str) -> None:
-        """What a webhook's sender gets."""
+        """The response to a webhook's sender."""
         style = "green" if status == HTTPStatus.ACCEPTED else "yellow"
-        self._console.print(f"\nPOST, signed {escape(how)}; the answer: [{style}]{status}[/] {escape(body)}")
+        self._console.print(f"\nPOST, signed {escape(how)}. Response: [{style}]{status}[/] {escape(body)}")
 
     def steps(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """What the functions logged on the way."""
-        self._console.print("\nWhat the function logs:", style="bold")
+        """What the functions logged about the request."""
+        self._console.print("\nThe log of the functions:", style="bold")
         for line in lines:
             shown = {name: value for name, value in line.items() if name not in _ENVELOPE}
             fields = " ".join(f"{name}={_short(value)}" for name, value in shown.items())
@@ -94,33 +94,39 @@ class Storyteller:
             self._console.print(_indented(text.append(fields)), no_wrap=True, overflow="ellipsis")
 
     def result(self, result: PublishedResult, seconds: float, *, in_full: bool) -> None:
-        """What subscribers of the topic get."""
+        """The message that subscribers of the topic receive."""
         document = result.document
         self._told.append((self._chapter, document))
         colour = COLOURS.get(document["outcome"], "white")
-        self._console.print(f"\nThe result, as SNS delivers it after {seconds:.1f} s:", style="bold")
+        self._console.print(f"\nThe result, delivered by SNS after {seconds:.1f} s:", style="bold")
         self._console.print(_indented(Text(str(result.subject), style=f"bold {colour}")))
         self._console.print(_indented(Text(document["message"])))
         if in_full:
             self._console.print_json(result.message, indent=2)
-            self._console.print(f"Attributes to filter by: {escape(json.dumps(result.attributes, ensure_ascii=False))}")
+            self._console.print(
+                f"Attributes for filter policies: {escape(json.dumps(result.attributes, ensure_ascii=False))}"
+            )
 
     def plan(self, key: str, plan: Mapping[str, Any]) -> None:
-        """How to read a plan."""
+        """The parts of a plan, explained."""
         embeds = plan["embeds"]
         verdicts = ", ".join(f"{embed['embedId']} {embed['verdict'].replace('_', ' ')}" for embed in embeds)
         table = Table.grid(padding=(0, 2))
         table.add_row(
-            "configuration", f"{plan['configurationHash'][:16]}...", "any edit of the datamart makes another hash"
+            "configuration", f"{plan['configurationHash'][:16]}...", "changes with every edit of the datamart"
         )
-        table.add_row("embeds", escape(verdicts), "each with its verdict; undetermined blocks as a use does")
-        table.add_row("options", escape(json.dumps(plan["options"])), "what was asked for")
-        self._console.print(f"\nHow to read its plan, {escape(key)}:", style="bold")
+        table.add_row(
+            "embeds",
+            escape(verdicts),
+            "each with its verdict; an undetermined embed blocks, like one that uses the datamart",
+        )
+        table.add_row("options", escape(json.dumps(plan["options"])), "as requested")
+        self._console.print(f"\nIn its plan, {escape(key)}:", style="bold")
         self._console.print(Padding(table, (0, 0, 0, 2)))
 
     def kept(self, evidence: Mapping[str, EvidenceObject]) -> None:
-        """What stays in S3."""
-        table = Table("object in S3, never overwritten", "bytes", title_justify="left")
+        """The objects that are stored in S3."""
+        table = Table("object in S3 (never overwritten)", "bytes", title_justify="left")
         table.columns[0].overflow = "fold"
         table.columns[1].justify = "right"
         for key, stored in evidence.items():
@@ -129,34 +135,34 @@ class Storyteller:
         self._console.print(table)
 
     def backup(self, backup: Mapping[str, Any]) -> None:
-        """What brings it back, and what nothing brings back."""
+        """How to restore the datamart, and what cannot be restored."""
         create = backup["createRequest"]
         self._console.print(
-            f"\nTo bring it back, send the backup's createRequest: [bold]{create['method']} {create['path']}[/]. "
-            "What that does not bring back:"
+            f"\nTo restore it, send the backup's createRequest: [bold]{create['method']} {create['path']}[/]. "
+            "This does not restore:"
         )
         for loss in backup["notRestored"]:
             self._console.print(_indented(f"- {loss}"))
 
     def checked(self, promise: str) -> None:
-        """Something that was looked at."""
+        """One check that passed."""
         self._console.print(f"  [green]checked[/] {escape(promise)}")
 
     def summary(self) -> None:
-        """All that happened, and what to try next."""
-        table = Table("chapter", "datamart", "outcome", "reason", title="What happened", title_justify="left")
+        """All results, and what to do next."""
+        table = Table("chapter", "datamart", "outcome", "reason", title="All results", title_justify="left")
         for chapter, document in self._told:
             outcome = f"[{COLOURS.get(document['outcome'], 'white')}]{document['outcome']}[/]"
             table.add_row(escape(chapter), escape(document["datamartName"]), outcome, document["reason"] or "")
         self._console.print()
         self._console.print(table)
-        self._console.print("\nWhat to try next:", style="bold")
+        self._console.print("\nWhat to do next:", style="bold")
         width = max(len(command) for command, _ in NEXT)
         for command, what in NEXT:
             self._console.print(f"  [bold]{command:<{width}}[/]  {what}")
 
 
-# What every line of the log has.
+# Fields that every line of the log has.
 _ENVELOPE = {
     "level",
     "location",

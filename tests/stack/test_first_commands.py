@@ -60,9 +60,9 @@ def read_until(process: "subprocess.Popen[str]", *words: str) -> str:
 
 
 def test_demo(checkout: Path) -> None:
-    """`make demo` tells its story to the end, everything in it holds, and the report is written."""
+    """`make demo` runs to its end, every check passes, and the report is written."""
     with make("demo", checkout, REPORT="report.html") as process:
-        printed = read_until(process, "Everything held")
+        printed = read_until(process, "All checks passed")
         assert process.wait() == 0
     assert "Nothing is left running." in printed
     assert "<html" in (checkout / "report.html").read_text()
@@ -72,26 +72,26 @@ def test_demo(checkout: Path) -> None:
 def test_local(checkout: Path) -> None:
     """`make local` prints commands that work as they stand, shows each result, and ends with Ctrl-C."""
     with make("local", checkout) as process:
-        printed = read_until(process, "Ctrl-C ends it")
+        printed = read_until(process, "Press Ctrl-C to stop")
         walk = Walk(printed, checkout)
         assert "acme-trial, Marketing Funnel (EU) (used by an embed)" in printed
-        walk.take("Ask for a dry run of")
+        walk.take("Request a dry run for sales-analytics")
         assert "dependents_found" in read_until(process, "first-look, ")
-        walk.take("Ask for one of acme-trial")
+        walk.take("Request a dry run for acme-trial")
         assert "dry_run" in read_until(process, "second-look, ")
-        walk.take("Retire it")
+        walk.take("Retire acme-trial")
         assert "deleted" in read_until(process, "acme-trial-ends: ")
 
-        walk.take("Ask by webhook")
+        walk.take("Send a request by webhook")
         assert "dependents_found" in read_until(process, "msg_")
-        walk.take("See what a sweep by")
+        walk.take("Run a sweep with")
         read_until(process, "matched 1, wouldAsk 1, skipped 1")
-        walk.take("Let it ask")
+        walk.take("Run that sweep for real")
         read_until(process, "matched 1, asked 1, skipped 1", '"globex-trial" scheduled')
-        walk.take("Break Databrain, and ask")
+        walk.take("Break Databrain and send a request")
         assert "databrain_unexpected" in read_until(process, "look-1")
-        walk.take("Mend it")
-        walk.take_until("1 request was sent again.", "Send what was given up again")
+        walk.take("Repair Databrain")
+        walk.take_until("1 request was redriven.", "Redrive the abandoned requests")
         assert "dependents_found" in read_until(process, "look-1")
 
         with make("local", checkout) as another:
@@ -125,7 +125,7 @@ class Walk:
         return finished.stdout
 
     def take_until(self, words: str, step: str) -> None:
-        """Take a step until it prints these words: what was given up comes to `Failures` after its result."""
+        """Take a step until it prints these words: an abandoned request reaches `Failures` after its result."""
         deadline = time.monotonic() + MAX_SECONDS
         while words not in (said := self.take(step)):
             assert time.monotonic() < deadline, said

@@ -8,12 +8,12 @@ from local.demo import main
 
 
 @pytest.mark.parametrize(
-    ("report", "told"), [("missing/report.html", "there is no folder"), (".", "is a folder: name a file")]
+    ("report", "told"), [("missing/report.html", "does not exist: create it"), (".", "is a folder: name a file")]
 )
 def test_a_report_that_cannot_be_written(
     report: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is told before the story begins."""
+    """It is an error before the demo begins."""
     with pytest.raises(SystemExit, match="2"):
         main(["--report", str(tmp_path / report)])
     assert told in capsys.readouterr().err

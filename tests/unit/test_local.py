@@ -9,7 +9,8 @@ from local.stack import PublishedResult
 from tests.sweep_samples import report_of
 
 RESULT = {"retirementId": "r1", "reason": "dry_run", "message": "It would be deleted.", "outcome": "planned"}
-KEY = "sweeps/20260301T120000Z-invocation-1/report.json"
+SWEEP_ID = "20260301T120000Z-invocation-1"
+KEY = f"sweeps/{SWEEP_ID}/report.json"
 
 
 @pytest.mark.parametrize(
@@ -19,11 +20,11 @@ KEY = "sweeps/20260301T120000Z-invocation-1/report.json"
         (json.dumps(RESULT | {"retirementId": None, "reason": None}), "(no retirementId): It would be deleted."),
         (
             json.dumps(report_of(asked=2, cancelled=1).document()),
-            f"20260301T120000Z-invocation-1, datamarts 20000, matched 2, asked 2, cancelled 1: the whole is {KEY}",
+            f"{SWEEP_ID}, datamarts 20000, matched 2, asked 2, cancelled 1: the complete report is {KEY}",
         ),
         (
             json.dumps(report_of(refusal="too many").document()),
-            f"20260301T120000Z-invocation-1, too many: the whole is {KEY}",
+            f"{SWEEP_ID}, too many: the complete report is {KEY}",
         ),
         *[(text, text) for text in ("", "no JSON", "null", "[]", '"text"', "{}", '{"sweepId": 1}', "[" * 100_000)],
     ],
