@@ -1,6 +1,6 @@
-"""Look every pinned package up among the known vulnerabilities: exit status 1 where one has any.
+"""Check every pinned package for known vulnerabilities: the exit status is 1 if one has any.
 
-Reads only; nothing is installed or resolved. Where the service cannot be asked, it says so and skips.
+This only reads; it installs and resolves nothing. If the service cannot be queried, it says so and skips the check.
 """
 
 import subprocess
@@ -12,17 +12,17 @@ import httpx
 
 OSV_URL = "https://api.osv.dev/v1/query"
 TIMEOUT = 5  # seconds to connect, and for each part of an answer
-AUDIT_SECONDS = 300  # a list is asked for package by package
+AUDIT_SECONDS = 300  # each package of a list is one query
 
-# The example of https://google.github.io/osv.dev/post-v1-query/: whatever has nothing to say of it is not OSV.
+# The example of https://google.github.io/osv.dev/post-v1-query/: a service that does not know it is not OSV.
 KNOWN_AS_VULNERABLE = {"package": {"name": "jinja2", "ecosystem": "PyPI"}, "version": "2.4.1"}
 
 
 def audit(lists: list[Path], url: str = OSV_URL) -> int:
-    """Audit lists of pinned and hashed requirements, and print what came out of each.
+    """Audit lists of pinned and hashed requirements, and print the result of each.
 
     Returns:
-        The exit status: 1 where a package is known to be vulnerable, or a list could not be audited to its end.
+        The exit status: 1 if a package is known to be vulnerable, or a list could not be audited completely.
     """
     if trouble := _trouble_with(url):
         print(f"audit skipped: {trouble}")
@@ -32,17 +32,17 @@ def audit(lists: list[Path], url: str = OSV_URL) -> int:
 
 
 def _trouble_with(url: str) -> str | None:
-    """Why this is not a working service, or None: pip-audit would take an empty answer of anybody for a clean one."""
+    """Why this is not a working service, or None: pip-audit would accept any empty response as a clean result."""
     try:
         response = httpx.post(url, json=KNOWN_AS_VULNERABLE, timeout=TIMEOUT).raise_for_status()
-    # All but the first: a proxy or a certificate that the environment names cannot be used.
+    # All except the first: the environment names a proxy or a certificate that cannot be used.
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError, OSError) as error:
-        return f"{url} cannot be asked for vulnerabilities: {error}"
+        return f"{url} cannot be queried for vulnerabilities: {error}"
     try:
         known = response.json()["vulns"]
     except (ValueError, KeyError, TypeError):
         known = None
-    return None if known else f"{url} does not answer as OSV does"
+    return None if known else f"the response of {url} is not one of OSV"
 
 
 def _audit(path: Path, url: str) -> int:
@@ -55,9 +55,9 @@ def _audit(path: Path, url: str) -> int:
             command, capture_output=True, text=True, timeout=AUDIT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        print(f"{path}: the audit was not done after {AUDIT_SECONDS} s; run it again")
+        print(f"{path}: the audit was not complete after {AUDIT_SECONDS} s; run it again")
         return 1
-    *_, summary = run.stderr.strip().splitlines() or ["pip-audit said nothing"]
+    *_, summary = run.stderr.strip().splitlines() or ["pip-audit printed nothing"]
     print(f"{path}: {summary}\n{run.stdout}".rstrip())
     return run.returncode
 

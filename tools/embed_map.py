@@ -1,7 +1,7 @@
-"""Write the map of embeds that EmbedMapUri names: every embed of the organisation, ready to be filled in.
+"""Write the map of embeds that EmbedMapUri names: every embed of the organisation, for you to fill in.
 
-Databrain is only read. What an earlier map says is kept; embeds that are new, or were changed since somebody looked,
-come with an empty `datamart`.
+This only reads Databrain. The entries of an earlier map keep their `datamart`. Embeds that are new, or were changed
+since their entry was filled in, get an empty `datamart`.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from retirement.databrain.transport import http_client
 from retirement.environment import base_url
 from retirement.errors import ConfigurationError, RetirementError
 from retirement.timestamps import format_timestamp
+from retirement.wording import in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -37,11 +38,11 @@ TIME_LIMIT = 3600.0  # seconds
 
 
 class NoMap(Exception):
-    """What the tool was given does not do: what was expected, and what came."""
+    """The map cannot be written: what was expected, and what was received."""
 
 
 class _Unhurried:
-    """A clock for a tool that a person waits for."""
+    """A clock with a long time limit, for a tool that a person waits for."""
 
     def __init__(self) -> None:
         self._ends = time.monotonic() + TIME_LIMIT
@@ -62,10 +63,10 @@ class _Uncounted:
 
 
 def embed_map(embeds: tuple[Embed, ...], earlier: EmbedMap) -> dict[str, Document]:
-    """An entry for each embed, by ID; `datamart` is what the earlier map or Databrain tells, else empty."""
+    """An entry for each embed, by ID; `datamart` is that of the earlier map or of Databrain, otherwise empty."""
     entries: dict[str, Document] = {}
     for embed in sorted(embeds, key=lambda embed: (embed.data_app_name, embed.embed_id)):
-        # an entry that does not say what was seen could not be told from one that was carried over
+        # An entry without a time is not kept: the new entry's time would say that its owner has seen this embed.
         told = earlier.datamart_of(embed) if embed.embed_id in earlier.seen else None
         entries[embed.embed_id] = {
             "name": embed.name,
@@ -84,43 +85,43 @@ def _dashboard(embed: Embed) -> str | None:
 
 
 def secrets_manager() -> "SecretsManagerClient":
-    """The client that acts as the caller.
+    """A client that acts as the caller.
 
     Raises:
-        NoMap: nothing tells who that is, or where.
+        NoMap: no region or no credentials are set.
     """
     session = boto3.Session()
     if session.region_name is None:
-        raise NoMap("no AWS region is set: set AWS_DEFAULT_REGION to that of the secret with the service token")
+        raise NoMap("no AWS region is set: set AWS_DEFAULT_REGION to the region of the secret with the service token")
     if session.get_credentials() is None:
         raise NoMap("no AWS credentials were found: sign in, or set AWS_PROFILE, to read the secret with the token")
     return session.client("secretsmanager")
 
 
 def earlier_map(file: Path) -> tuple[bytes, EmbedMap]:
-    """The file as it is so far, and what it says; nothing where there is none yet.
+    """The file's present content, and the map in it; both empty if there is no file yet.
 
     Raises:
-        NoMap: the stack would not take it for a map, either, or it cannot be written.
+        NoMap: the stack would refuse the file as well, or its folder does not exist.
     """
     if not file.parent.is_dir():
-        raise NoMap(f"FILE is {file}, and there is no folder {file.parent}: make it first")
+        raise NoMap(f"FILE is {file}, and the folder {file.parent} does not exist: create it first")
     if not file.exists():
         return b"", EmbedMap({}, datetime.now(UTC))
     body, made_at = file.read_bytes(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
     try:
         return body, parse_embed_map(str(file), body, made_at)
     except ConfigurationError as error:
-        raise NoMap(f"{error}; mend it, or name another FILE") from error
+        raise NoMap(f"{error}; correct it, or name another FILE") from error
 
 
 def replace_map(file: Path, before: bytes, entries: Mapping[str, Document]) -> None:
-    """Write the map beside the file, and put it in its place when it is whole.
+    """Write the map beside the file, and replace the file once the map is complete.
 
     Raises:
-        NoMap: the file is not any more what it was `before`.
+        NoMap: the file's content is no longer that of `before`.
     """
-    # What no UTF-8 can hold, a lone surrogate, becomes JSON's escape.
+    # A lone surrogate, which UTF-8 cannot encode, becomes an escape of JSON.
     body = f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n".encode(errors="backslashreplace")
     file = file.resolve()
     beside = file.with_name(f".{file.name}.{os.getpid()}")
@@ -130,7 +131,7 @@ def replace_map(file: Path, before: bytes, entries: Mapping[str, Document]) -> N
             written.flush()
             os.fsync(written.fileno())
         if (file.read_bytes() if file.exists() else b"") != before:
-            raise NoMap(f"{file} was changed while Databrain was read, and is left as it is: run this again")
+            raise NoMap(f"{file} was changed while Databrain was read, so it was not replaced: run this again")
         if file.exists():
             shutil.copymode(file, beside)
         beside.replace(file)
@@ -139,18 +140,18 @@ def replace_map(file: Path, before: bytes, entries: Mapping[str, Document]) -> N
 
 
 def main(arguments: list[str]) -> int:
-    """Read the embeds and write the map; the exit status is 1 where Databrain could not be read whole."""
+    """Read the embeds and write the map; the exit status is 1 if Databrain could not be read completely."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="the map to write, or to bring up to date")
-    parser.add_argument("--base-url", required=True, help="as DatabrainBaseUrl")
-    parser.add_argument("--api", type=DatabrainApi, default=DatabrainApi.CURRENT, help="as DatabrainApi")
-    parser.add_argument("--secret-arn", required=True, help="as ServiceTokenSecretArn")
+    parser.add_argument("file", type=Path, help="the map to write or to update")
+    parser.add_argument("--base-url", required=True, help="the value of DatabrainBaseUrl")
+    parser.add_argument("--api", type=DatabrainApi, default=DatabrainApi.CURRENT, help="the value of DatabrainApi")
+    parser.add_argument("--secret-arn", required=True, help="the value of ServiceTokenSecretArn")
     options = parser.parse_args(arguments)
     before, earlier = earlier_map(options.file)
     try:
         url = base_url("BASE_URL", options.base_url)
     except ConfigurationError as error:
-        raise NoMap(f"{error}, as DatabrainBaseUrl") from None
+        raise NoMap(f"{error}, like DatabrainBaseUrl") from None
     try:
         token, connections = ServiceToken(secrets_manager(), options.secret_arn), http_client(url)
     except (httpx.InvalidURL, ImportError, ValueError) as error:
@@ -167,11 +168,13 @@ def main(arguments: list[str]) -> int:
     for embed_id, name in earlier.datamart_names.items():
         if embed_id in entries and entries[embed_id]["datamart"] == "":
             was = "null" if name == NO_DATAMART else ascii(name)
-            print(f"to be looked at again: {embed_id!a}, which may have changed since it was {was}", file=sys.stderr)
+            print(f"fill in again: {embed_id!a} may have been changed since its datamart was {was}", file=sys.stderr)
     if undated := sum(embed.updated_at is None for embed in listing.embeds):
-        print(f"of {undated} embeds no map can tell: Databrain does not say when they were updated", file=sys.stderr)
+        print(
+            f"no map can cover {in_words(undated, 'embed')} whose updatedAt Databrain does not report", file=sys.stderr
+        )
     empty = sum(1 for entry in entries.values() if entry["datamart"] == "")
-    print(f"{options.file}: {len(entries)} embeds, {empty} still to be filled in")
+    print(f"{options.file}: {in_words(len(entries), 'embed')}, {empty} still to be filled in")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""Write one self-contained HTML file about an evidence bucket: what was retired, blocked, given up, scheduled, and why.
+"""Write one self-contained HTML file about an evidence bucket: what was retired, blocked, abandoned or scheduled.
 
-Read-only, and it needs nothing but the bucket: `s3:ListBucket` on it, `s3:GetObject` on its objects.
+This only reads, and needs no permission except `s3:ListBucket` on the bucket and `s3:GetObject` on its objects.
 """
 
 import argparse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def write_report(s3: "S3Client", bucket_name: str, path: Path) -> Estate:
-    """Write the page, and return what it is about. Nothing is written where the bucket cannot be read.
+    """Write the page, and return what it shows. Nothing is written if the bucket cannot be read.
 
     Raises:
         BucketRefused: the bucket cannot be listed or read.
@@ -42,11 +42,12 @@ def _s3_client() -> "S3Client":
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page of a bucket, or of the stack that `make local` runs."""
+    """Write the page about a bucket, or about the stack that `make local` runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the page to write")
     parser.add_argument(
-        "--bucket", help="EvidenceBucketName of a stack in AWS; without it the stack that is running here"
+        "--bucket",
+        help="EvidenceBucketName of a stack in AWS; by default the bucket of the stack that `make local` runs",
     )
     options = parser.parse_args(arguments)
     if options.bucket:
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
     estate = write_report(s3, bucket, options.file)
     print(
         f"{options.file}: {in_words(len(estate.retirements), 'retirement')}, "
-        f"{in_words(len(estate.rejections), 'rejected event')}, {in_words(len(estate.troubles), 'object')} to look at"
+        f"{in_words(len(estate.rejections), 'rejected event')}, {in_words(len(estate.troubles), 'object')} to check"
     )
     return 0
 

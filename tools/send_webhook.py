@@ -1,7 +1,7 @@
-"""Sign a webhook as Standard Webhooks wants it, send it, and show the answer.
+"""Sign a webhook in the form of Standard Webhooks, send it, and show the response.
 
-The secret comes from a file, or from the environment variable WEBHOOK_SECRET, in a form that the stack takes; an
-argument would show it to others.
+The secret comes from a file or from the environment variable WEBHOOK_SECRET, in a form that the stack accepts, and not
+from an argument, which others could see.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 from standardwebhooks import Webhook
 
-# A person runs this file as it is.
+# A person runs this file directly.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "layers" / "retirement" / "python"))
 
 from retirement.aws.webhook_secrets import usable_secrets
@@ -27,13 +27,13 @@ TIMEOUT = 30  # seconds
 
 
 class NotSent(Exception):
-    """No answer came: what was wrong, without the secret."""
+    """No response was received: what is wrong, without the secret."""
 
 
 def send(
     http: httpx.Client, url: str, secret: str, webhook_type: str, data: object, *, webhook_id: str, asked_at: str
 ) -> httpx.Response:
-    """Send one webhook, signed now. With the same `webhook_id` and `asked_at` it is another try at the same one."""
+    """Send one webhook, signed now. The same `webhook_id` and `asked_at` make it a retry."""
     body = json.dumps({"type": webhook_type, "timestamp": asked_at, "data": data})
     now = datetime.now(UTC)
     headers = {
@@ -46,22 +46,22 @@ def send(
 
 
 def data_in(file: Path) -> Json:
-    """Read what is asked for.
+    """Read the request or the cancellation.
 
     Raises:
-        NotSent: the file holds no JSON.
+        NotSent: the file is not valid JSON.
     """
     try:
         return parse_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise NotSent(f"{file} is no JSON: {error}") from error
+        raise NotSent(f"{file} is not valid JSON: {error}") from error
 
 
 def signing_secret(file: Path | None) -> str:
     """Return the first secret of the file, or of WEBHOOK_SECRET without one.
 
     Raises:
-        NotSent: the stack would take none of it; it is not shown.
+        NotSent: the stack would accept no part of it; the message does not show it.
     """
     try:
         text = file.read_text(encoding="utf-8") if file else os.environ["WEBHOOK_SECRET"]
@@ -70,17 +70,17 @@ def signing_secret(file: Path | None) -> str:
     secrets = usable_secrets(text)
     if not secrets:
         raise NotSent(
-            f"{file or 'WEBHOOK_SECRET'} does not hold whsec_ and base64 after it, as the stack takes it (it is not "
-            "shown): make one as docs/webhook.md does"
+            f"{file or 'WEBHOOK_SECRET'} does not contain whsec_ followed by base64, as the stack accepts it (the "
+            "value is not shown): create one as docs/webhook.md does"
         )
     return secrets[0]
 
 
 def http_client() -> httpx.Client:
-    """Connect as the environment says.
+    """A client with the environment's proxies and certificates.
 
     Raises:
-        NotSent: a proxy or a certificate that it names cannot be used.
+        NotSent: one of them cannot be used.
     """
     try:
         return httpx.Client()
@@ -91,23 +91,29 @@ def http_client() -> httpx.Client:
 
 
 def main(arguments: list[str]) -> int:
-    """Send a webhook; the exit status is 1 where it was not taken.
+    """Send a webhook; the exit status is 1 if it was not accepted.
 
     Raises:
-        NotSent: it could not be made, or no answer came.
+        NotSent: it could not be created, or no response was received.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="the stack's WebhookUrl")
     parser.add_argument("type", choices=TYPES)
-    parser.add_argument("data", type=Path, help="a JSON file with what is asked for: the detail of the event")
-    parser.add_argument("--secret-file", type=Path, help="its first secret signs; by default WEBHOOK_SECRET does")
-    parser.add_argument("--id", default=f"msg_{uuid4().hex}", help="of the webhook; the same again is another try")
-    parser.add_argument("--timestamp", default=datetime.now(UTC).isoformat(), help="when it was asked for")
+    parser.add_argument(
+        "data", type=Path, help="a JSON file with the request or the cancellation, in the form of the event's detail"
+    )
+    parser.add_argument(
+        "--secret-file", type=Path, help="a file whose first secret signs; the default is WEBHOOK_SECRET"
+    )
+    parser.add_argument(
+        "--id", default=f"msg_{uuid4().hex}", help="the ID of the webhook; the same ID makes it a retry"
+    )
+    parser.add_argument("--timestamp", default=datetime.now(UTC).isoformat(), help="the time of the request")
     options = parser.parse_args(arguments)
     if not (options.secret_file or os.environ.get("WEBHOOK_SECRET")):
-        parser.error("there is no secret: name a file with one, or set WEBHOOK_SECRET")
+        parser.error("there is no secret: use --secret-file, or set WEBHOOK_SECRET")
     if not re.fullmatch("[!-~]+", options.id):
-        raise NotSent(f"--id is {options.id!r}: a header holds visible ASCII characters without a space")
+        raise NotSent(f"--id must be visible ASCII characters without a space; it is {options.id!r}")
     secret = signing_secret(options.secret_file)
     data = data_in(options.data)
     try:
@@ -126,4 +132,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except (NotSent, OSError) as error:
-        sys.exit(" ".join(f"No answer: {error}".split()))  # in one line, whatever it repeats
+        sys.exit(" ".join(f"No response: {error}".split()))  # in one line, whatever it repeats

@@ -99,7 +99,7 @@ def test_something_else_than_osv(lists: list[Path], answer: Answer, capsys: pyte
     """What knows nothing of a well-known vulnerability, or speaks otherwise, is not believed; one line says so."""
     with osv(lambda _: answer) as url:
         assert audit(lists, url) == 0
-    assert capsys.readouterr().out == f"audit skipped: {url} does not answer as OSV does\n"
+    assert capsys.readouterr().out == f"audit skipped: the response of {url} is not one of OSV\n"
 
 
 def test_an_error(lists: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +116,7 @@ def test_unreachable(lists: list[Path], capsys: pytest.CaptureFixture[str]) -> N
         pass
     assert audit(lists, url) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"audit skipped: {url} cannot be asked for vulnerabilities: ")
+    assert line.startswith(f"audit skipped: {url} cannot be queried for vulnerabilities: ")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_proxy_or_a_certificate_that_cannot_be_used(
     monkeypatch.setenv(variable, value)
     assert audit(lists, "http://127.0.0.1:9/v1/query") == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("audit skipped: http://127.0.0.1:9/v1/query cannot be asked for vulnerabilities: ")
+    assert line.startswith("audit skipped: http://127.0.0.1:9/v1/query cannot be queried for vulnerabilities: ")
 
 
 def test_it_breaks_off(lists: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_it_takes_too_long(
     monkeypatch.setattr(tool, "AUDIT_SECONDS", 0)
     with osv(known()) as url:
         assert audit(lists, url) == 1
-    assert "was not done after 0 s" in capsys.readouterr().out
+    assert "was not complete after 0 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

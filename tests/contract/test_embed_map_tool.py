@@ -151,7 +151,7 @@ def test_what_has_changed_since(
     assert run(databrain, file) == 0
 
     assert written(file)["e-1"]["datamart"] == ("marketing" if is_kept else "")
-    told = "to be looked at again: 'e-1', which may have changed since it was 'marketing'\n"
+    told = "fill in again: 'e-1' may have been changed since its datamart was 'marketing'\n"
     assert (told in capsys.readouterr().err) is not is_kept
 
 
@@ -301,10 +301,10 @@ ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DE
         (["embed-map.json", "--base-url", ""], "", "BASE_URL must be an https URL"),
         (["broken.json"], "", "broken.json is no JSON: "),
         (["list.json"], "", "list.json must be a JSON object of embed ID"),
-        (["twice.json"], "", "twice.json is no JSON: an object holds one key twice; mend it, or name another FILE"),
+        (["twice.json"], "", "twice.json is no JSON: an object holds one key twice; correct it, or name another FILE"),
         (["number.json"], "", "number.json: the entry of 'e' must be a datamart's name, or null for none"),
         (["latin-1.json"], "", "latin-1.json is no JSON: "),
-        (["missing/embed-map.json"], "", "there is no folder missing: make it first"),
+        (["missing/embed-map.json"], "", "the folder missing does not exist: create it first"),
         (["."], "", "Is a directory: '.'"),
     ],
 )

@@ -28,7 +28,7 @@ def refused(folder: Path, url: str, *options: str, data: str = "data.json", **va
         *("send_webhook.py", url, "datamart.retirement.requested", data, *options),
         folder=folder,
         environment=environment | {"WEBHOOK_SECRET": SECRET, "NO_PROXY": "127.0.0.1"} | variables,
-        begins="No answer: ",
+        begins="No response: ",
     )
     assert SECRET.removeprefix("whsec_") not in said
     return said
@@ -38,10 +38,10 @@ def refused(folder: Path, url: str, *options: str, data: str = "data.json", **va
     ("options", "told"),
     [
         ({"data": "missing.json"}, "No such file or directory: 'missing.json'"),
-        ({"data": "broken.json"}, "broken.json is no JSON: "),
-        ({"data": "twice.json"}, "twice.json is no JSON: "),
-        ({"data": "deep.json"}, "deep.json is no JSON: "),
-        ({"data": "utf-16.txt"}, "utf-16.txt is no JSON: "),
+        ({"data": "broken.json"}, "broken.json is not valid JSON: "),
+        ({"data": "twice.json"}, "twice.json is not valid JSON: "),
+        ({"data": "deep.json"}, "deep.json is not valid JSON: "),
+        ({"data": "utf-16.txt"}, "utf-16.txt is not valid JSON: "),
         ({"data": "a\nb"}, "No such file or directory"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_it_was_given(tmp_path: Path, options: dict[str, str], told: str) -
 def test_an_id_that_no_header_carries(webhook_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be the webhook's id is named, and nothing is sent."""
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
-    with pytest.raises(NotSent, match=f"^--id is {re.escape(repr(webhook_id))}: "):
+    with pytest.raises(NotSent, match=f"^--id must be .*; it is {re.escape(repr(webhook_id))}$"):
         main(["https://webhook.invalid", "datamart.retirement.requested", "data.json", "--id", webhook_id])
 
 
@@ -80,7 +80,7 @@ def test_nonsense_signs_nothing(tmp_path: Path, text: str, monkeypatch: pytest.M
     for place in (None, file):
         with pytest.raises(NotSent) as told:
             signing_secret(place)
-        assert str(told.value).startswith(f"{place or 'WEBHOOK_SECRET'} does not hold whsec_ and base64 after it")
+        assert str(told.value).startswith(f"{place or 'WEBHOOK_SECRET'} does not contain whsec_ followed by base64")
         assert text not in str(told.value)
 
 
@@ -126,7 +126,7 @@ def test_what_the_environment_says_is_told_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["nonsense", "https://webhook:port", f"https://{64 * 'a'}.invalid", ""])
 def test_no_url(tmp_path: Path, url: str) -> None:
     """What is no URL is named."""
-    assert f"No answer: {url}: " in refused(tmp_path, url)
+    assert f"No response: {url}: " in refused(tmp_path, url)
 
 
 def test_nothing_listens(tmp_path: Path) -> None:

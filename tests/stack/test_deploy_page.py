@@ -186,7 +186,7 @@ def first_retirement(account: Account) -> None:
     assert account.run(tried).split()[:2] == ["0", "0"]
     assert f"retirements/{DATAMART}/first-look/receipt.json" in account.run(everything)
 
-    assert "1 embeds, 1 still to be filled in" in account.run(list_embeds)
+    assert "1 embed, 1 still to be filled in" in account.run(list_embeds)
     embed_map = account.folder / "embed-map.json"
     entries = json.loads(embed_map.read_text())
     (example,) = (block.text for block in DEPLOY.blocks if block.text.startswith(f'"{EMBED}"'))

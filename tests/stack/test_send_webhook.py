@@ -59,4 +59,4 @@ def test_the_tool_without_a_secret(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
     with pytest.raises(SystemExit, match="2"):
         main(["https://webhook.invalid", REQUESTED, str(SAMPLES / "request.json")])
-    assert "there is no secret: name a file with one, or set WEBHOOK_SECRET" in capsys.readouterr().err
+    assert "there is no secret: use --secret-file, or set WEBHOOK_SECRET" in capsys.readouterr().err
