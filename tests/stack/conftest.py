@@ -3,12 +3,14 @@
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from local.databrain.server import serve
 from local.databrain.state import Databrain
-from local.emulator import REGION
+from local.emulator import CHECKOUT, REGION
+from local.forking import forked
 from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
 from tests.stack.listener import Listener
@@ -22,9 +24,11 @@ from tests.stack.scene import (
     WEBHOOK_SECRET,
     Scene,
 )
-from tests.stack.shell import CLI, Shell
+from tests.stack.shell import Shell
 from tests.stack.sweeps import Sweeps
 from tests.stack.webhooks import Sender
+
+CLI = CHECKOUT / ".venv" / "cli" / "bin" / "aws"
 
 
 @pytest.fixture(scope="session")
@@ -99,11 +103,20 @@ def put_webhook_secret(scene: Scene) -> Iterator[Callable[[str], object]]:
         pass
 
 
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Path]:
+    """A folder with the AWS CLI, for a `PATH`. Pages call it so often that its starts took most of the time."""
+    with TemporaryDirectory(prefix="aws-") as folder:
+        python, modules = CLI.with_name("python"), ("awscli.clidriver", "awscli.handlers")
+        with forked(Path(folder) / "aws", python, modules, program=CLI):
+            yield Path(folder)
+
+
 @pytest.fixture
-def shell(scene: Scene, tmp_path: Path) -> Shell:
+def shell(scene: Scene, aws: Path, tmp_path: Path) -> Shell:
     """A shell with the AWS CLI."""
     environment = scene.stack.environment
-    return Shell({**environment, "PATH": f"{CLI}:{environment['PATH']}"}, tmp_path)
+    return Shell({**environment, "PATH": f"{aws}:{environment['PATH']}"}, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,10 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from local.emulator import CHECKOUT
 from tests.stack.scene import JsonObject
 
-CLI = CHECKOUT / ".venv" / "cli" / "bin"
 SHELL_SECONDS = 120
 
 # `aws sqs` of the AWS CLI's first version takes no other endpoint (https://github.com/aws/aws-cli/issues/8737).

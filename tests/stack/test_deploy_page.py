@@ -15,7 +15,7 @@ from local.stack import SAM, STACK_NAME, EmbeddedStack
 from tests.docs.pages import Page
 from tests.stack.checkout import MAKE, check_out
 from tests.stack.scene import DATA_APP_KEY, DEADLINE, SEED, SERVICE_TOKEN, JsonObject
-from tests.stack.shell import CLI, PREAMBLE, Shell
+from tests.stack.shell import PREAMBLE, Shell
 
 DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
 GUIDED_SECONDS = 180
@@ -109,7 +109,7 @@ class Account:
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
+def account(aws: Path, tmp_path: Path) -> Iterator[Account]:
     """The account."""
     checkout, emulated = check_out(tmp_path / "checkout"), tmp_path / "emulator"
     emulated.mkdir()
@@ -121,7 +121,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
         settings.write_text(json.dumps({"lastVersionCheck": time.time()}))  # no look at a package index
         environment = {
             **emulator.environment,
-            "PATH": f"{CLI}:{SAM.parent}:{emulator.environment['PATH']}",
+            "PATH": f"{aws}:{SAM.parent}:{emulator.environment['PATH']}",
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.2",
             "BASE_URL": databrain.url,  # of `make embed-map`

@@ -12,7 +12,7 @@ from local.stack import STACK_NAME
 from tests.docs.pages import Page
 from tests.stack.checkout import MAKE, check_out
 from tests.stack.scene import SERVICE_TOKEN, Scene
-from tests.stack.shell import CLI, Shell
+from tests.stack.shell import Shell
 
 PAGE = Page("docs/operating.md")
 (TOOLS,) = PAGE.commands("Operating")
@@ -21,10 +21,10 @@ SECRET = "databrain-service-token"  # as `EmbeddedStack.start` calls it
 
 
 @pytest.fixture
-def shell(scene: Scene, tmp_path: Path) -> Shell:
+def shell(scene: Scene, aws: Path, tmp_path: Path) -> Shell:
     """A person's shell in a checkout."""
     environment = scene.stack.environment
-    path = f"{CLI}:{environment['PATH']}"
+    path = f"{aws}:{environment['PATH']}"
     return Shell({**environment, "PATH": path}, check_out(tmp_path / "checkout"))
 
 

@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 
 from local.databrain.seed import organisation_of
-from local.emulator import CHECKOUT
 from local.stack import STACK_NAME, SWEEP
 from retirement.canonical import canonical_json
 from tests.contract.hostile_names import HOSTILE_NAMES
@@ -17,7 +16,6 @@ from tests.stack.scene import MAPS_BUCKET, POLICY_KEY, SEED
 from tests.stack.shell import Shell
 from tests.stack.sweeps import RULE, Sweeps
 
-CLI = CHECKOUT / ".venv" / "cli" / "bin"
 URI = f"SweepPolicyUri: s3://{MAPS_BUCKET}/{POLICY_KEY}"
 
 
