@@ -9,14 +9,17 @@ import json
 import os
 import runpy
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from forking import forked  # type: ignore[import-not-found]  # it is beside this file
 from ministack.core import iam_actions, lambda_runtime  # type: ignore[import-not-found]  # it is where this runs
 from ministack.services import lambda_svc  # type: ignore[import-not-found]  # the same
 from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]  # the same
@@ -54,18 +57,50 @@ class _UnpackedOnce(zipfile.ZipFile):
     _guard = threading.Lock()
     _kept = Path(tempfile.mkdtemp(prefix="unpacked-"))
 
+    def namelist(self) -> list[str]:
+        """Name nothing: MiniStack checks each name, for each process, for whether it leads out of the folder."""
+        return []
+
     def extractall(self, path: Any = None, *_: Any) -> None:  # noqa: ANN401 -- as MiniStack calls it
         """Put a link to what is unpacked in the place of the empty folder `path`."""
         kept = self._kept / hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
         with self._guard:
             if not kept.exists():
-                super().extractall(kept)
+                super().extractall(kept, super().namelist())
         Path(path).rmdir()
         Path(path).symlink_to(kept, target_is_directory=True)
 
 
 def _unpack_once() -> None:
     lambda_runtime.zipfile = SimpleNamespace(ZipFile=_UnpackedOnce, BadZipFile=zipfile.BadZipFile)
+
+
+class _Forked:
+    """Starts a function's process as a fork of one that has imported the modules of its layers."""
+
+    _modules = tuple(f"retirement.wiring.{name}" for name in ("retire", "schedule", "sweep", "webhook"))
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._folder = Path(tempfile.mkdtemp(prefix="forked-"))
+        self._stand_ins: dict[tuple[str, ...], Path] = {}
+        self._running = ExitStack()
+
+    def start(self, command: list[str], *, env: dict[str, str], **options: Any) -> Any:  # noqa: ANN401 -- for MiniStack
+        """Start a process; `command` is the interpreter and its arguments."""
+        python, *run = command
+        layers = tuple(os.path.realpath(layer) for layer in env.get("_LAMBDA_LAYERS_DIRS", "").split(os.pathsep))
+        with self._guard:
+            if layers not in self._stand_ins:
+                stand_in = self._folder / str(len(self._stand_ins))
+                path = [f"{layer}/python" for layer in layers]
+                self._running.enter_context(forked(stand_in, Path(python), self._modules, path=path))
+                self._stand_ins[layers] = stand_in
+        return subprocess.Popen([self._stand_ins[layers], *run], env=env, **options)  # noqa: S603 -- MiniStack's own
+
+
+def _fork_functions() -> None:
+    lambda_runtime.subprocess = SimpleNamespace(Popen=_Forked().start, PIPE=subprocess.PIPE)
 
 
 def _end_with_parent() -> None:
@@ -78,4 +113,5 @@ if __name__ == "__main__":
     _tell_policies_of_events()
     _give_functions_an_address()
     _unpack_once()
+    _fork_functions()
     runpy.run_module("hypercorn", run_name="__main__", alter_sys=True)
