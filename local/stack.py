@@ -417,8 +417,10 @@ class EmbeddedStack:
         Stream by stream: of a whole group MiniStack gives out the first 10,000 and no token for more.
         """
         begin = 0 if since is None else int(since.timestamp() * 1000)
-        streams = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
-        names = [stream["logStreamName"] for page in streams for stream in page["logStreams"]]
+        pages = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
+        streams = [stream for page in pages for stream in page["logStreams"]]
+        # MiniStack, unlike AWS, knows at once when a stream was last written to. Each cold start leaves another stream.
+        names = [stream["logStreamName"] for stream in streams if stream.get("lastEventTimestamp", begin) >= begin]
         events = heapq.merge(*(self._stream(group, name, begin) for name in names), key=itemgetter("timestamp"))
         return [event["message"] for event in events]
 
