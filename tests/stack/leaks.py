@@ -4,6 +4,8 @@ import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 
 from local.stack import EmbeddedStack
@@ -41,11 +43,16 @@ def listen(stack: EmbeddedStack) -> None:
     stack.sns.subscribe(TopicArn=stack.outputs["ResultsTopicArn"], Protocol="sqs", Endpoint=arn)
 
 
-def everything_written(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
-    """Each place on the stack, as `kind: name`, with its text. Messages are out of sight afterwards."""
+def everything_written(stack: EmbeddedStack, since: datetime | None = None) -> Iterator[tuple[str, str]]:
+    """Each place on the stack, as `kind: name`, with its text. Messages are out of sight afterwards.
+
+    Args:
+        stack: the stack.
+        since: leaves out logs and objects that were written in an earlier second.
+    """
     kinds: Mapping[str, Callable[[EmbeddedStack], Iterator[tuple[str, str]]]] = {
-        "log": _logs,
-        "object": _objects,
+        "log": partial(_logs, since=since),
+        "object": partial(_objects, since=since),
         "item": _items,
         "message": _messages,
         "function": _functions,
@@ -56,18 +63,20 @@ def everything_written(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
             yield f"{kind}: {name}", text
 
 
-def _logs(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
+def _logs(stack: EmbeddedStack, since: datetime | None) -> Iterator[tuple[str, str]]:
     """Metrics too: the function writes them into its log."""
     for page in stack.logs.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:
-            yield group["logGroupName"], "\n".join(stack.log(group["logGroupName"]))
+            yield group["logGroupName"], "\n".join(stack.log(group["logGroupName"], since))
 
 
-def _objects(stack: EmbeddedStack) -> Iterator[tuple[str, str]]:
+def _objects(stack: EmbeddedStack, since: datetime | None) -> Iterator[tuple[str, str]]:
     """Every version in every bucket: key, metadata and body."""
     for bucket in (bucket["Name"] for bucket in stack.s3.list_buckets()["Buckets"]):
         for page in stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for version in page.get("Versions", []):
+                if since and version["LastModified"] < since.replace(microsecond=0):  # S3 tells whole seconds
+                    continue
                 kept = stack.s3.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
                 body = kept["Body"].read().decode(errors="replace")
                 yield f"{bucket}/{version['Key']}", f"{version['Key']} {kept['Metadata']} {body}"

@@ -65,7 +65,7 @@ class Scene:
         self.uncount()
         for name in stack.timers():
             stack.scheduler.delete_schedule(Name=name, GroupName=stack.outputs["ScheduleGroupName"])
-        self._began = datetime.now(UTC)
+        self.began = datetime.now(UTC)
         self._objects_before = self._object_versions()
 
     # ---- What there is ---------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class Scene:
     def log(self) -> list[list[JsonObject]]:
         """The JSON lines that the function has logged since the test began, by invocation; an ended one has all."""
         invocations: list[list[JsonObject]] = []
-        for line in self.stack.function_log(since=self._began):
+        for line in self.stack.function_log(since=self.began):
             if line.startswith("START "):
                 invocations.append([])
             elif line.startswith("{") and invocations:
