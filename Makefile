@@ -35,7 +35,7 @@ redrive: $(DEV)/.ready ## Redrive the abandoned requests of the stack that `make
 	$(DEV)/bin/python -m local.redrive
 
 .PHONY: bench
-bench: $(DEV)/.ready .venv/bench/.ready build ## Measure one retirement: requests, memory, cold set-up
+bench: $(DEV)/.ready .venv/bench/.ready build ## Measure one retirement: requests, memory, cold set-up, a whole cold retirement
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.bench
 
 .PHONY: faults
@@ -52,7 +52,7 @@ soak: $(DEV)/.ready $(EMULATOR)/.ready $(SOAK)/.ready build ## Run mixed traffic
 
 .PHONY: embed-map
 embed-map: $(DEV)/.ready ## Write every embed to FILE=embed-map.json for you to fill in; SECRET_ARN=... (docs/deploy.md)
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python tools/embed_map.py "$${FILE:-embed-map.json}" \
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tools.embed_map "$${FILE:-embed-map.json}" \
 		--base-url "$${BASE_URL:-https://api.usedatabrain.com}" \
 		--secret-arn "$${SECRET_ARN:?is missing: set it to the ARN of the secret with the service token}" $${API:+--api "$$API"}
 

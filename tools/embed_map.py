@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ from retirement.environment import base_url
 from retirement.errors import ConfigurationError, RetirementError
 from retirement.timestamps import format_timestamp
 from retirement.wording import in_words
+from tools.progress import progress
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -57,9 +59,27 @@ class _Unhurried:
         time.sleep(seconds)
 
 
-class _Uncounted:
+class Reading:
+    """How far Databrain has been read."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Metric] = Counter()
+        self._data_apps: set[str] = set()
+
     def count(self, metric: Metric) -> None:
-        """Nobody asks here."""
+        """Count a request or a retry."""
+        self._counts[metric] += 1
+
+    def send(self, request: httpx.Request) -> None:
+        """Note which data app a request is about."""
+        if (name := request.url.params.get("dataAppName")) is not None:
+            self._data_apps.add(name)
+
+    def so_far(self) -> str:
+        """For example `12 data apps, 25 requests, retries: 0`."""
+        data_apps = in_words(len(self._data_apps), "data app")
+        requests = in_words(self._counts[Metric.DATABRAIN_REQUESTS], "request")
+        return f"{data_apps}, {requests}, retries: {self._counts[Metric.DATABRAIN_RETRIES]}"
 
 
 def embed_map(embeds: tuple[Embed, ...], earlier: EmbedMap) -> dict[str, Document]:
@@ -156,8 +176,10 @@ def main(arguments: list[str]) -> int:
         token, connections = ServiceToken(secrets_manager(), options.secret_arn), http_client(url)
     except (httpx.InvalidURL, ImportError, ValueError) as error:
         raise NoMap(f"a proxy or an AWS setting of the environment cannot be used: {error}") from error
-    with connections as http:
-        client = DatabrainClient(http, api=options.api, token=token, clock=_Unhurried(), telemetry=_Uncounted())
+    reading = Reading()
+    with connections as http, progress(f"Reading the embeds from {url}", reading.so_far):
+        http.event_hooks = {"request": [reading.send]}
+        client = DatabrainClient(http, api=options.api, token=token, clock=_Unhurried(), telemetry=reading)
         listing, failures = client.list_embeds()
     if failures or listing.gaps:
         for problem in (*failures, *listing.gaps):

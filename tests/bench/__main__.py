@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from local.databrain.estate import datamart_name
+from tools.progress import each
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUILD = CHECKOUT / ".aws-sam" / "build"
@@ -85,7 +86,7 @@ def print_retirements() -> bool:
     """What does one retirement take, and does it grow with the organisation?"""
     print(RETIREMENTS)
     is_within = True
-    for datamarts, api in ORGANISATIONS:
+    for datamarts, api in each("Measuring one retirement", ORGANISATIONS, "organisations"):
         taken = retire_in(datamarts, api)
         requests, mib = taken["requests"], taken["peak"] / MIB
         print(f"  {datamarts:9,}  {api:7}  {requests:21}  {mib:34.1f} MiB", flush=True)
@@ -132,7 +133,8 @@ def print_cold_set_up() -> None:
     """How long does a cold start take, beside a plain function of the same task?"""
     with tempfile.TemporaryDirectory() as byte_code:
         _, *pairs = (  # the first pair compiles
-            [set_up(module, found_in, byte_code) for module, found_in in folders().items()] for _ in range(1 + RUNS)
+            [set_up(module, found_in, byte_code) for module, found_in in folders().items()]
+            for _ in each("Measuring the cold set-up", range(1 + RUNS), "pairs of runs")
         )
     version = output_of([PLAIN_PYTHON, "--version"], os.environ)
     ratio = statistics.median(ours / plain for ours, plain in pairs)

@@ -15,6 +15,7 @@ from local.databrain.estate import SERVICE_TOKEN, datamart_name
 from local.stack import EmbeddedStack
 from tests.bench.__main__ import CHECKOUT, PLAIN_PYTHON, folders, output_of, served
 from tests.fakes import requested
+from tools.progress import progress
 
 RUNS = 7
 MARK = 0.85
@@ -26,7 +27,9 @@ sends the same requests: each in a process of its own, over TLS to the emulator,
 
 def main() -> None:
     """How long does a whole cold retirement take, beside the plain function?"""
+    pairs: list[list[float]] = []
     with (
+        progress("Measuring one cold retirement", lambda: f"{len(pairs)} of {1 + RUNS} pairs of runs"),
         tempfile.TemporaryDirectory() as folder,
         served(2 * (1 + RUNS)) as url,
         EmbeddedStack.start(
@@ -46,10 +49,11 @@ def main() -> None:
             "PYTHONPYCACHEPREFIX": folder,
         }
         names = map(datamart_name, range(2 * (1 + RUNS)))
-        _, *pairs = (  # the first pair compiles
-            [retire_cold(module, found_in, environment, next(names)) for module, found_in in folders().items()]
-            for _ in range(1 + RUNS)
-        )
+        for _ in range(1 + RUNS):
+            pairs.append(  # noqa: PERF401  # one by one, as the progress counts them
+                [retire_cold(module, found_in, environment, next(names)) for module, found_in in folders().items()]
+            )
+    del pairs[0]  # which compiled
     ratio = statistics.median(ours / plain for ours, plain in pairs)
     ours, plain = (statistics.median(times) for times in zip(*pairs, strict=True))
     print(COLD_RETIREMENT)

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,12 @@ from local.emulator import CHECKOUT
 from retirement.aws.embed_map import parse_embed_map
 from retirement.canonical import Document
 from retirement.databrain.dependents import Embed
-from retirement.databrain.ports import DatabrainApi
+from retirement.databrain.ports import DatabrainApi, Metric
 from tests.contract.refused_tools import refusal
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to
 from tests.contract.seeds import SECRETS, data_app, seed
-from tools.embed_map import NoMap, earlier_map, embed_map, main, replace_map
+from tools.embed_map import NoMap, Reading, earlier_map, embed_map, main, replace_map
 
 SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain"
 MADE: dict[str, Any] = {"createdAt": "2024-03-01T00:00:00Z"}
@@ -77,6 +79,38 @@ def test_every_embed(databrain: Databrain, file: Path, capsys: pytest.CaptureFix
     assert {entry["updatedAt"] for entry in entries.values()} == {"2024-03-01T00:00:00.000Z"}
     assert [entry["dashboard"] for entry in entries.values()] == [None, "Churn", "Umsätze"]
     assert capsys.readouterr().out == f"{file}: 3 embeds, 3 still to be filled in\n"
+
+
+@pytest.mark.parametrize("api", DatabrainApi)
+def test_it_shows_how_far_it_is(
+    databrain: Databrain, file: Path, api: DatabrainApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Databrain is read, the person who waits sees which server is read, and how far."""
+    shown: list[tuple[str, str]] = []
+
+    @contextmanager
+    def recorded(work: str, so_far: Callable[[], str]) -> Iterator[None]:
+        shown.append((work, so_far()))
+        yield
+        shown.append((work, so_far()))
+
+    monkeypatch.setattr("tools.embed_map.progress", recorded)
+    organised(databrain)
+    run(databrain, file, "--api", api)
+    work = f"Reading the embeds from {databrain.url}"
+    requests = len(databrain.requests)
+    assert shown == [
+        (work, "0 data apps, 0 requests, retries: 0"),
+        (work, f"3 data apps, {requests} requests, retries: 0"),
+    ]
+
+
+def test_it_shows_retries() -> None:
+    """A slow server is not taken for a tool that hangs: each request that is sent again is counted."""
+    reading = Reading()
+    for metric in (Metric.DATABRAIN_REQUESTS, Metric.DATABRAIN_RETRIES, Metric.DATABRAIN_REQUESTS):
+        reading.count(metric)
+    assert reading.so_far() == "0 data apps, 2 requests, retries: 1"
 
 
 def test_it_only_reads(databrain: Databrain, file: Path) -> None:
@@ -323,7 +357,7 @@ def test_what_stops_it_before_it_asks(tmp_path: Path, arguments: list[str], with
         folder=tmp_path,
         environment=environment
         | {
-            "PYTHONPATH": str(CHECKOUT / "layers" / "retirement" / "python"),
+            "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "retirement" / "python")]),
             "HOME": str(tmp_path),
             "AWS_EC2_METADATA_DISABLED": "true",
         },

@@ -1,0 +1,55 @@
+"""Progress on stderr while a tool works, so that nobody mistakes a long wait for the end of it."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+EVERY = 5.0  # seconds
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def progress(work: str, so_far: Callable[[], str]) -> Iterator[None]:
+    """Print what is being done, and every few seconds how far it is and for how long it has run, until the block ends.
+
+    Args:
+        work: what is being done.
+        so_far: how far it is; called from another thread.
+    """
+    _print(f"{work} ...")
+    ended, began = threading.Event(), time.monotonic()
+
+    def report() -> None:
+        while not ended.wait(EVERY):
+            _print(f"{work}: {so_far()}, after {time.monotonic() - began:.0f} s")
+
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
+
+
+def each(work: str, items: Sequence[Item], noun: str) -> Iterator[Item]:
+    """Yield the items one by one, and print as progress how many of them are done.
+
+    Args:
+        work: what is being done.
+        items: for each of them the caller does a part of it.
+        noun: what they are called.
+    """
+    done = 0
+    with progress(work, lambda: f"{done} of {len(items)} {noun}"):
+        for item in items:
+            yield item
+            done += 1
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
