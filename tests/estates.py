@@ -36,7 +36,7 @@ class KeptEvidence:
         """Read an object's first bytes; one that is locked is not given out."""
         self.reads.append(listed.key)
         if listed.key in self.locked:
-            raise Unreadable("S3 does not give it out: InvalidObjectState.")
+            raise Unreadable("S3 did not return it: InvalidObjectState.")
         return self.bodies[listed.key][:most]
 
     def put(self, key: str, document: object) -> str:

@@ -151,7 +151,7 @@ def test_a_cancellation_that_was_given_up(evidence: KeptEvidence) -> None:
     assert [paper.kind for paper in retirement.papers] == [Kind.CANCELLATION_FAILURE, Kind.SCHEDULE]
     (trouble,) = estate.troubles
     assert trouble.key.endswith("/cancellation-failure-1.json")
-    assert trouble.what == "This cancellation was given up: the date stands until it is sent again."
+    assert trouble.what == "This cancellation was abandoned: the date is current until the cancellation is redriven."
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "deleted"])
@@ -225,24 +225,24 @@ def with_field(**fields: Any) -> bytes:  # noqa: ANN401 -- any JSON
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (b"", "It is no JSON: "),
-        (b"{", "It is no JSON: "),
-        (b'{"outcome": NaN}', "It is no JSON: NaN is no JSON"),
-        (b'{"outcome": "a", "outcome": "b"}', "It is no JSON: an object holds one key twice"),
-        (b"[" * 100_000, "It is no JSON: it is nested deeper than 100 levels"),
-        (b'"\xff"', "It is no JSON: "),
-        (b"[]", "It is no JSON object."),
+        (b"", "It is not valid JSON: "),
+        (b"{", "It is not valid JSON: "),
+        (b'{"outcome": NaN}', "It is not valid JSON: NaN is no JSON"),
+        (b'{"outcome": "a", "outcome": "b"}', "It is not valid JSON: an object holds one key twice"),
+        (b"[" * 100_000, "It is not valid JSON: it is nested deeper than 100 levels"),
+        (b'"\xff"', "It is not valid JSON: "),
+        (b"[]", "It is not a JSON object."),
         (without("outcome"), "Its field outcome is missing."),
         (without("message"), "Its field message is missing."),
-        (with_field(outcome=["deleted"]), "Its field outcome is no text."),
-        (with_field(requestedBy=7), "Its field requestedBy is no text."),
+        (with_field(outcome=["deleted"]), "Its field outcome is not a string."),
+        (with_field(requestedBy=7), "Its field requestedBy is not a string."),
         (with_field(finishedAt="yesterday"), "Its field finishedAt is no time."),
         (with_field(finishedAt="0001-01-01T00:00:00+10:00"), "Its field finishedAt is no time."),
-        (with_field(backup="s3://"), "Its field backup is no object."),
+        (with_field(backup="s3://"), "Its field backup is not an object."),
         (with_field(backup={"key": "k", "sha256": "s"}), "Its field backup.bytes is missing."),
-        (with_field(datamartName="marketing"), "It names another retirement than its key."),
-        (with_field(retirementId=None), "It names another retirement than its key."),
-        (b" " * MAX_STATEMENT_BYTES + b"{}", f"It has {MAX_STATEMENT_BYTES + 2} bytes, "),
+        (with_field(datamartName="marketing"), "It names a different retirement than its key."),
+        (with_field(retirementId=None), "It names a different retirement than its key."),
+        (b" " * MAX_STATEMENT_BYTES + b"{}", f"It has {MAX_STATEMENT_BYTES + 2} bytes; "),
     ],
 )
 def test_a_broken_receipt(evidence: KeptEvidence, body: bytes, what: str) -> None:
@@ -299,7 +299,7 @@ def test_what_s3_does_not_give_out(evidence: KeptEvidence) -> None:
     evidence.tell("sales")
     evidence.locked = set(evidence.bodies)
     estate = read(evidence)
-    assert [trouble.what for trouble in estate.troubles] == ["S3 does not give it out: InvalidObjectState."]
+    assert [trouble.what for trouble in estate.troubles] == ["S3 did not return it: InvalidObjectState."]
     assert estate.retirements[0].state == "unreadable"
 
 
@@ -352,7 +352,7 @@ def test_a_backup_of_another_size(evidence: KeptEvidence) -> None:
     evidence.deletion("sales")
     evidence.put(retirement_key("sales", "offboard-acme", BACKUP_FILE), b"{}")
     (trouble,) = read(evidence).troubles
-    assert trouble.what.startswith("This backup has 2 bytes, and its receipt says ")
+    assert trouble.what.startswith("This backup has 2 bytes, but its receipt says ")
 
 
 def test_a_missing_plan(evidence: KeptEvidence) -> None:

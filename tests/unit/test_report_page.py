@@ -201,9 +201,15 @@ def test_summary(evidence: KeptEvidence) -> None:
     evidence.tell("finance", outcome="blocked", reason="protected")
     evidence.tell("ops", "failure-1.json", outcome="failed")
     assert (
-        "2 datamarts were deleted, 1 without a backup, as was asked. 1 request was blocked. "
-        "1 retirement failed and can be sent again."
+        "2 datamarts were deleted, 1 without a backup, as requested. 1 request was blocked. "
+        "1 retirement failed and can be redriven."
     ) in parsed(page_of(evidence)).texts["p"]
+
+
+def test_summary_of_one(evidence: KeptEvidence) -> None:
+    """One deletion is not spoken of as several."""
+    evidence.deletion("sales")
+    assert "1 datamart was deleted, with a verified backup." in parsed(page_of(evidence)).texts["p"]
 
 
 def test_documents_are_a_click_away(evidence: KeptEvidence) -> None:
@@ -265,7 +271,7 @@ def test_why_it_was_blocked(evidence: KeptEvidence) -> None:
         "The stack protects this datamart 3",
         "Embeds use it 2",
     ]
-    (section,) = [text for text in found.texts["section"] if "What was blocked" in text]
+    (section,) = [text for text in found.texts["section"] if "Blocked requests, by reason" in text]
     assert section.count("It is protected.") == 1
     assert section.index("safe-0") < section.index("found-0")
 
@@ -288,8 +294,8 @@ def test_what_was_given_up_before(evidence: KeptEvidence) -> None:
     evidence.deletion("sales")
     evidence.tell("costs", "failure-1.json", **given_up | {"reason": None, "message": "nobody knows why"})
     evidence.deletion("costs")
-    listed = page_of(evidence).partition("Given up before, and ended since")[2].partition("</ul>")[0]
-    assert '<bdi class="quiet">Databrain did not answer, or answered with errors</bdi>' in listed
+    listed = page_of(evidence).partition("Abandoned earlier, and ended since then")[2].partition("</ul>")[0]
+    assert '<bdi class="quiet">Databrain did not respond, or responded with errors</bdi>' in listed
     assert '<bdi class="quiet">nobody knows why</bdi>' in listed
     assert "send the request again" not in listed
 
@@ -321,7 +327,7 @@ def test_a_long_document(evidence: KeptEvidence) -> None:
     evidence.tell("sales", message="m" * 1_900)
     found = parsed(page_of(evidence, Limits(document=500)))
     assert [len(text) for text in found.texts["pre"]] == [500]
-    assert "Cut: these are its first 500 characters. All of it is at the address above." in found.texts["p"]
+    assert "Only the first 500 characters are shown. The complete document is at the address above." in found.texts["p"]
 
 
 def test_a_large_document(evidence: KeptEvidence) -> None:
@@ -340,7 +346,7 @@ def test_a_document_that_is_not_given_out(evidence: KeptEvidence) -> None:
     evidence.locked = {retirement_key("sales", "offboard-acme", BACKUP_FILE)}
     found = parsed(page_of(evidence))
     assert len(found.texts["pre"]) == 3
-    assert "S3 does not give it out: InvalidObjectState." in found.texts["p"]
+    assert "S3 did not return it: InvalidObjectState." in found.texts["p"]
 
 
 def test_many_documents_of_one_retirement(evidence: KeptEvidence) -> None:
@@ -362,7 +368,7 @@ def test_documents_of_many_retirements(evidence: KeptEvidence) -> None:
     found = parsed(page_of(evidence, Limits(documents=15_000)))
     shown = len([text for text in found.texts["pre"] if "createdAt and updatedAt" in text])
     assert 0 < shown < 10
-    assert f"The documents of {10 - shown} older ones are not on this page" in " ".join(found.texts["p"])
+    assert f"The documents of {10 - shown} older retirements are not on this page" in " ".join(found.texts["p"])
     assert f"sales-{shown - 1}" in found.texts["pre"][-2]
     assert sizes[1] - sizes[0] <= 60_000
     assert sizes[0] < sizes[1] < sizes[2]
@@ -375,7 +381,7 @@ def test_many_retirements(evidence: KeptEvidence) -> None:
     found = parsed(page_of(evidence, Limits(records=20_000)))
     listed = [identifier for identifier in found.values("id") if re.fullmatch(r"r\d+", identifier)]
     assert 0 < len(listed) < 40
-    assert f"{40 - len(listed)} older ones are counted above and not listed" in " ".join(found.texts["p"])
+    assert f"{40 - len(listed)} older retirements are counted above and not listed here" in " ".join(found.texts["p"])
     assert "40 requests were blocked." in found.texts["p"]
     assert {href[1:] for href in found.values("href") if href.startswith("#r")} <= set(listed)
 
@@ -390,7 +396,7 @@ def test_long_lists(evidence: KeptEvidence) -> None:
         evidence.reject(f"e{number}")
     found = parsed(page_of(evidence, LITTLE))
     assert Counter(re.findall(r"And (\d+) more", " ".join(found.texts["p"]))) == {"5": 3, "15": 1}
-    assert "5 older ones are not on this page." in " ".join(found.texts["p"])
+    assert "5 older events are not on this page." in " ".join(found.texts["p"])
     assert len([text for text in found.texts["h3"] if "Reason" in text]) == 3
 
 

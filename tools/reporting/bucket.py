@@ -50,7 +50,7 @@ class S3Bucket:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code in {"NoSuchKey", "InvalidObjectState"}:
-                raise Unreadable(f"S3 does not give it out: {code}.") from error
+                raise Unreadable(f"S3 did not return it: {code}.") from error
             raise BucketRefused(f"s3://{self.name}/{listed.key} cannot be read: {error}") from error
         except BotoCoreError as error:
             raise BucketRefused(f"s3://{self.name}/{listed.key} cannot be read: {error}") from error

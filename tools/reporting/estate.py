@@ -213,7 +213,7 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
         elif _REJECTED.fullmatch(listed.key):
             rejected.append(listed)
         elif not _SWEEP.fullmatch(listed.key):
-            troubles.append(Trouble(listed.key, "This project writes no object of such a name."))
+            troubles.append(Trouble(listed.key, "This project writes no object with such a name."))
     with ThreadPoolExecutor(READERS) as pool:
         retirements = list(pool.map(lambda folder: _Folder(bucket, plans, *folder).read(), folders.items()))
         rejections = list(pool.map(lambda listed: _rejection(bucket, listed), rejected))
@@ -307,23 +307,26 @@ class _Folder:
             return []
         key = plan_key(stands.datamart_name, stands.plan_id)
         if key not in self._plans:
-            self._troubles.append(Trouble(key, f"{self._key} names this plan, and it is not in the bucket."))
+            self._troubles.append(Trouble(key, f"{self._key} names this plan, which is not in the bucket."))
             return []
         return [Paper(Kind.PLAN, 0, self._plans[key])]
 
     def _warn_of_failed_cancellations(self) -> None:
         for paper in self._of(Kind.CANCELLATION_FAILURE):
             self._troubles.append(
-                Trouble(paper.listed.key, "This cancellation was given up: the date stands until it is sent again.")
+                Trouble(
+                    paper.listed.key,
+                    "This cancellation was abandoned: the date is current until the cancellation is redriven.",
+                )
             )
 
     def _look_for(self, backup: Backup) -> None:
         sizes = {paper.listed.key: paper.listed.size for paper in self._of(Kind.BACKUP)}
         if backup.key not in sizes:
-            self._troubles.append(Trouble(backup.key, f"{self._key} names this backup, and it is not in the bucket."))
+            self._troubles.append(Trouble(backup.key, f"{self._key} names this backup, which is not in the bucket."))
         elif sizes[backup.key] != backup.size:
             self._troubles.append(
-                Trouble(backup.key, f"This backup has {sizes[backup.key]} bytes, and its receipt says {backup.size}.")
+                Trouble(backup.key, f"This backup has {sizes[backup.key]} bytes, but its receipt says {backup.size}.")
             )
 
 
@@ -358,13 +361,13 @@ def _document(bucket: Bucket, listed: Listed) -> Document:
         Unreadable: it cannot be read, or is none.
     """
     if listed.size > MAX_STATEMENT_BYTES:
-        raise Unreadable(f"It has {listed.size} bytes, and no such document has more than {MAX_STATEMENT_BYTES}.")
+        raise Unreadable(f"It has {listed.size} bytes; the maximum for such a document is {MAX_STATEMENT_BYTES}.")
     try:
         document = parse_json(bucket.read(listed, MAX_STATEMENT_BYTES))
     except ValueError as error:
-        raise Unreadable(f"It is no JSON: {error}") from None
+        raise Unreadable(f"It is not valid JSON: {error}") from None
     if not isinstance(document, Mapping):
-        raise Unreadable("It is no JSON object.")
+        raise Unreadable("It is not a JSON object.")
     return document
 
 
@@ -408,14 +411,14 @@ def _check_place(statement: Statement, paper: Paper) -> None:
         or retirement_id is None
         or retirement_key(name, retirement_id, paper.file_name) != paper.listed.key
     ):
-        raise Unreadable("It names another retirement than its key.")
+        raise Unreadable("It names a different retirement than its key.")
 
 
 def _backup(value: Json) -> Backup | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise Unreadable("Its field backup is no object.")
+        raise Unreadable("Its field backup is not an object.")
     size = _count(value, "bytes")
     if size is None:
         raise Unreadable("Its field backup.bytes is missing.")
@@ -432,7 +435,7 @@ def _text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str:
 def _optional_text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str | None:
     value = document.get(field)
     if value is not None and not isinstance(value, str):
-        raise Unreadable(f"Its field {field} is no text.")
+        raise Unreadable(f"Its field {field} is not a string.")
     return value if value is None or len(value) <= most else f"{value[:most]}..."
 
 

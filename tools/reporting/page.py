@@ -210,7 +210,9 @@ class _Records:
         text = laid_out(beginning) if listed.size <= MAX_LAID_OUT else beginning.decode(errors="replace")
         if listed.size <= MAX_LAID_OUT and len(text) <= most:
             return text, None
-        return text[:most], f"Cut: these are its first {most:,} characters. All of it is at the address above."
+        return text[
+            :most
+        ], f"Only the first {most:,} characters are shown. The complete document is at the address above."
 
 
 def _papers(retirement: Retirement) -> list[_Titled]:
@@ -225,18 +227,19 @@ def _summary(estate: Estate) -> list[str]:
     """What a manager asks first, in sentences."""
     tally = Counter(retirement.state for retirement in estate.retirements)
     bare = sum(1 for entry in estate.standing("deleted") if entry.stands and entry.stands.backup is None)
-    kept = f"{bare:,} without a backup, as was asked" if bare else "with a verified backup each"
+    backups = "with a verified backup" if tally["deleted"] == 1 else "each with a verified backup"
+    kept = f"{bare:,} without a backup, as requested" if bare else backups
     sentences = [
         (tally["deleted"], f"{_many(tally['deleted'], 'datamart was', 'datamarts were')} deleted, {kept}."),
         (tally["blocked"], f"{_many(tally['blocked'], 'request was', 'requests were')} blocked."),
-        (tally["failed"], f"{_many(tally['failed'], 'retirement', 'retirements')} failed and can be sent again."),
+        (tally["failed"], f"{_many(tally['failed'], 'retirement', 'retirements')} failed and can be redriven."),
         (
             tally[SCHEDULED],
-            f"{_many(tally[SCHEDULED], 'retirement waits', 'retirements wait')} for the time asked for.",
+            f"{_many(tally[SCHEDULED], 'retirement waits', 'retirements wait')} for the requested date.",
         ),
     ]
     told = [sentence for count, sentence in sentences if count]
-    return told or ["Nothing was deleted, blocked or given up so far." if estate.objects else "The bucket is empty."]
+    return told or ["Nothing was deleted, blocked or abandoned so far." if estate.objects else "The bucket is empty."]
 
 
 def _size(size: int) -> str:
