@@ -53,8 +53,8 @@ def main() -> None:
 def _asked() -> Namespace:
     parser = ArgumentParser(prog="make faults")
     parser.add_argument("case", nargs="*", help="part of the name of one case of the matrix")
-    parser.add_argument("--seed", help="of the search, which is then all that is done")
-    parser.add_argument("--minutes", type=float, help="for how long to search, which is then all that is done")
+    parser.add_argument("--seed", help="the seed of the search; only the search runs")
+    parser.add_argument("--minutes", type=float, help="the minutes of the search; only the search runs")
     parser.add_argument("--play", help="the seed of one play of the search")
     return parser.parse_args()
 
@@ -83,13 +83,13 @@ def _play_matrix(wanted: Sequence[str], console: Console) -> bool:
     if broken:
         console.print(f"\n{len(broken)} cases broke an invariant", style="bold red")
         console.print("\n".join(broken[:SHOWN]), markup=False, highlight=False, soft_wrap=True)
-        console.print('Run one alone: make faults CASE="<its name>"', markup=False)
+        console.print('To run one of them: make faults CASE="<its name>"', markup=False)
     return bool(broken)
 
 
 def _search(seed: str, seconds: float, console: Console) -> bool:
     """Whether a play broke a promise."""
-    console.print(f"\nThe search, from the seed {seed} for {seconds:,.0f} s\n", markup=False, highlight=False)
+    console.print(f"\nSearch with the seed {seed}, for {seconds:,.0f} s\n", markup=False, highlight=False)
     with Progress(TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("")
 
@@ -105,7 +105,7 @@ def _search(seed: str, seconds: float, console: Console) -> bool:
     happened = ", ".join(
         f"{what} {1000 * times / figures.plays:,.0f}" for what, times in figures.happened.most_common()
     )
-    console.print(f"\nIn so many of 1,000 plays: {happened}", markup=False, highlight=False)
+    console.print(f"\nEvents per 1,000 plays: {happened}", markup=False, highlight=False)
     for promise, seeds in figures.findings.items():
         _tell(promise, seeds, console)
     return bool(figures.findings)
@@ -113,12 +113,12 @@ def _search(seed: str, seconds: float, console: Console) -> bool:
 
 def _tell(promise: str, seeds: Sequence[str], console: Console) -> None:
     """Show what is left of the first play that broke a promise."""
-    console.print(f"\nBroken in {len(seeds)} plays: {promise}", style="bold red", markup=False)
+    console.print(f"\nA promise was broken in {len(seeds)} plays: {promise}", style="bold red", markup=False)
     with in_process():
         play = shrunk(play_of(seeds[0]), promise)
         happened = "\n".join(f"    {line}" for line in story(judged_play(play).performance))
     console.print(f"  {play}\n  ----\n{happened}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Play it alone: make faults PLAY={seeds[0]}", markup=False, highlight=False)
+    console.print(f"To run this play: make faults PLAY={seeds[0]}", markup=False, highlight=False)
 
 
 def _play_alone(seed: str, console: Console) -> bool:

@@ -79,19 +79,19 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
             if sum(waiting.values()) < MAX_WAITING:
                 traffic.step()
             say_now_and_then(
-                f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {max(left, 0):.0f} s of traffic are left"
+                f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {max(left, 0):.0f} s of traffic remain"
             )
             published += _published(stack)
             time.sleep(STEP)
         turbulence.end()
-        say(f"{len(traffic.asked)} requests were sent; now everything works again, and what is left is carried out.")
+        say(f"{len(traffic.asked)} requests were sent. All faults have ended; the remaining requests are processed.")
         end, no_more_timers = time.monotonic() + SETTLED_WITHIN, time.monotonic() + TIMERS_WITHIN
         while (waiting := _waiting(stack)) and (left := end - time.monotonic()) > 0:
             if waiting.keys() == {TIMERS} and time.monotonic() > no_more_timers:
                 break
             say_now_and_then(f"Waiting for {_in_words(waiting)}; at most {left:.0f} s more")
             if waiting["FailuresQueueUrl"] and (moved := stack.redrive()):
-                say(f"{moved} requests were given up and are sent again.")
+                say(f"{moved} abandoned requests are redriven.")
             published += _published(stack)
             time.sleep(STEP)
         published += _published(stack)
@@ -161,7 +161,7 @@ def minutes(text: str) -> float:
     """How many minutes, for argparse."""
     given = float(text)
     if not 0 < given < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time for traffic: expected minutes above 0")
+        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0; it is {text}")
     return given
 
 
@@ -169,8 +169,10 @@ def main() -> None:
     """Print the table; the exit status is 1 where anything was lost, done twice, done wrongly or leaked."""
     end_as_by_ctrl_c()
     parser = argparse.ArgumentParser(prog="make soak")
-    parser.add_argument("--minutes", type=minutes, default=5, help="of traffic; the end comes when all has settled")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of all dice")
+    parser.add_argument(
+        "--minutes", type=minutes, default=5, help="minutes of traffic; the run ends when every request has ended"
+    )
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="the seed of all random numbers")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Seed {arguments.seed}, {arguments.minutes:g} minutes of traffic.")
@@ -179,7 +181,7 @@ def main() -> None:
     if seen.findings:
         for finding in seen.findings[:SHOWN]:
             console.print(f"{finding.kind}: {finding.what}", markup=False)
-        sys.exit(f"{len(seen.findings)} findings. The same dice again: make soak SEED={arguments.seed}")
+        sys.exit(f"{len(seen.findings)} findings. To repeat this run: make soak SEED={arguments.seed}")
 
 
 def _table(seen: Soak) -> Table:
@@ -193,8 +195,8 @@ def _table(seen: Soak) -> Table:
     table.add_section()
     for end, times in sorted(ends.items()):
         table.add_row("outcomes", end, f"{times}")
-    table.add_row("", "dates and cancellations, kept", f"{len(seen.evidence.dates)}")
-    table.add_row("", "failed, sent again", f"{len(seen.evidence.failures)}")
+    table.add_row("", "dates and cancellations, stored", f"{len(seen.evidence.dates)}")
+    table.add_row("", "failed, redriven", f"{len(seen.evidence.failures)}")
     table.add_row("", "published", f"{len(seen.evidence.published)}")
     table.add_row("", "deleted, re-created unseen (not promised)", f"{len(seen.evidence.unseen)}")
     table.add_section()

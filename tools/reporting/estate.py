@@ -444,7 +444,7 @@ def _time(document: Document, field: str) -> datetime:
     try:
         return parse_timestamp(text)
     except ValueError:
-        raise Unreadable(f"Its field {field} is no time.") from None
+        raise Unreadable(f"Its field {field} is not a time.") from None
 
 
 def _count(document: Json, field: str) -> int | None:
