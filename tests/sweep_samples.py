@@ -36,7 +36,7 @@ def report_of(  # noqa: PLR0913  # fields of the report
         datamarts=20_000,
         refusal=refusal,
         matched=[_matched(f"{name}-{number}", state) for number, state in enumerate(states)],
-        cancelled=[_taken_back(f"{name}-{number}") for number in range(cancelled)],
+        cancelled=[_cancelled(f"{name}-{number}") for number in range(cancelled)],
         skipped=skipped,
     )
 
@@ -58,7 +58,7 @@ def _matched(name: str, state: State) -> Matched:
     )
 
 
-def _taken_back(name: str) -> Cancelled:
+def _cancelled(name: str) -> Cancelled:
     return Cancelled(
         datamart_name=name, rule="trials", why='exempt by "*"', retirement_id="sweep-trials-0-1", retire_at=DATE
     )

@@ -55,7 +55,7 @@ class Order(StrEnum):
     ANOTHER_ID = "another id for the same name"
     ANOTHER_ID_CONCURRENT = "another id for the same name, concurrent, the lock lost"
     ANOTHER_DATAMART = "another datamart, concurrent"
-    GIVEN_UP = "the same again until given up, then sent again"
+    ABANDONED = "the same again until given up, then sent again"
 
 
 _ALL_ORDERS = tuple(order for order in Order if order is not Order.ANOTHER_DATAMART)
@@ -128,7 +128,7 @@ SCENARIOS = {
                 Order.RECREATED,
                 Order.EDITED,
                 Order.ANOTHER_ID,
-                Order.GIVEN_UP,
+                Order.ABANDONED,
             ),
             crashes=tuple(Crashes),
         ),
@@ -142,7 +142,7 @@ SCENARIOS = {
             "no backup is asked for, a legacy server",
             settings=replace(_LEGACY, backup_by_default=False),
             lists_created_at=False,
-            orders=(Order.SINGLE, Order.RECREATED, Order.CONCURRENT, Order.GIVEN_UP),
+            orders=(Order.SINGLE, Order.RECREATED, Order.CONCURRENT, Order.ABANDONED),
             crashes=(Crashes.NONE, Crashes.AFTER),
         ),
         Scenario(
@@ -162,7 +162,7 @@ SCENARIOS = {
             "its date has come",
             detail={"retireAt": DUE},
             prepare=lambda stage: stage.schedule(requested(retireAt=DUE)),
-            orders=(Order.SINGLE, Order.LATE, Order.CONCURRENT, Order.RECREATED, Order.GIVEN_UP),
+            orders=(Order.SINGLE, Order.LATE, Order.CONCURRENT, Order.RECREATED, Order.ABANDONED),
             crashes=(Crashes.NONE, Crashes.AFTER),
         ),
         Scenario("it was cancelled", prepare=lambda stage: stage.schedule(cancelled()), is_forbidden=True),
@@ -268,8 +268,8 @@ def all_cases() -> Iterator[Case]:
         calls = calls_of(scenario)
         for number, call in enumerate(calls, start=1):
             yield from _faults_at(scenario, number, call)
-            if Order.GIVEN_UP in scenario.orders and call not in calls[: number - 1]:
-                yield from _given_up_at(scenario, number, call)
+            if Order.ABANDONED in scenario.orders and call not in calls[: number - 1]:
+                yield from _abandoned_at(scenario, number, call)
         if Order.CONCURRENT in scenario.orders and Crashes.AFTER in scenario.crashes:
             for number, call in enumerate(calls, start=1):
                 for inner in range(1, len(calls) + 1):
@@ -278,7 +278,7 @@ def all_cases() -> Iterator[Case]:
 
 def _faults_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
     for order in scenario.orders:
-        if order is Order.GIVEN_UP:
+        if order is Order.ABANDONED:
             continue
         if order is Order.RECREATED_CONCURRENT and "coordination.reserve" in calls_of(scenario)[: number - 2]:
             continue  # the intent is written: a re-creation before the delete cannot be seen (docs/safety.md)
@@ -293,9 +293,9 @@ def _faults_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
                 yield Case(scenario, number, call, order, fault, Reach.OUTAGE)
 
 
-def _given_up_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
+def _abandoned_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
     """The call fails, or ends the invocation, in every attempt; then something may strike the last receive too."""
-    case = Case(scenario, number, call, Order.GIVEN_UP, reach=Reach.LASTING)
+    case = Case(scenario, number, call, Order.ABANDONED, reach=Reach.LASTING)
     for fault in _possible(scenario, number, call):
         yield replace(case, fault=fault)
     for crash in (Crashes.BEFORE, Crashes.AFTER):
@@ -344,7 +344,7 @@ def played(case: Case, event: Event | None = None) -> Stage:
     random.seed(case.name)  # the client's jitter
     stage = case.scenario.stage()
     stage.is_lockless = case.order in _LOCKLESS
-    if case.order is Order.GIVEN_UP:
+    if case.order is Order.ABANDONED:
         _give_up(case, stage, event)
         return stage
     stage.deliver(

@@ -183,12 +183,12 @@ def _all_published(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # 
     return _kept(stage, "receipt.json") <= set(stage.results_topic.messages)
 
 
-def _given_up(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
-    given_up = [ending for ending in stage.endings if ending.delivery.is_last and ending.result is None]
-    return all(is_given_up_well(ending, stage) for ending in given_up) if given_up else None
+def _abandoned(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+    abandoned = [ending for ending in stage.endings if ending.delivery.is_last and ending.result is None]
+    return all(is_abandoned_well(ending, stage) for ending in abandoned) if abandoned else None
 
 
-def is_given_up_well(ending: Ending, stage: Stage) -> bool:
+def is_abandoned_well(ending: Ending, stage: Stage) -> bool:
     """There was no receipt; its failure is published, and kept with the event and the right reason; SQS is to move it.
 
     Of a last receive that crashes, or of which one call fails for good, the message may be all that is kept.
@@ -240,7 +240,7 @@ INVARIANTS: dict[str, Invariant] = {
     "every delivery ends in a receipt or a raise, every request in an end": _ends,
     "what is published is kept, to the byte": lambda _, stage: is_published(stage),
     "every receipt is published": _all_published,
-    "who is given up has its failure published and its request kept": _given_up,
+    "who is given up has its failure published and its request kept": _abandoned,
     "the daily limit is never passed": _within_limit,
     "a delete leaves time to confirm and record it": _in_time,
 }

@@ -532,7 +532,7 @@ class Performance:
         self.planned_in: dict[str, set[int]] = defaultdict(set)
         self.sent: list[SentDelete] = []
         self.deletions: list[Deletion] = []
-        self.given_up: list[Message] = []
+        self.abandoned: list[Message] = []
         self.leftovers: set[tuple[Timer, str, str]] = set()
 
         for step in play.steps:
@@ -680,7 +680,7 @@ class Performance:
         if message.receives >= MAX_RECEIVES:
             message.is_gone = True
             self.failures.append(message)
-            self.given_up.append(message)
+            self.abandoned.append(message)
             return
         message.receives += 1
         self.show(message, VISIBILITY)

@@ -390,8 +390,8 @@ def _has_answer(invocations: list[Invocation], play: Performance) -> bool:
     )
 
 
-def _says_so(given_up: Invocation, play: Performance) -> bool:
-    return any(each.by is given_up and each.result["outcome"] == "failed" for each in play.published)
+def _says_so(abandoned: Invocation, play: Performance) -> bool:
+    return any(each.by is abandoned and each.result["outcome"] == "failed" for each in play.published)
 
 
 def _comes(play: Performance) -> bool | None:

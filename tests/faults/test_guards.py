@@ -35,7 +35,7 @@ FORBIDDEN = "what any other rule forbids is not deleted either"
 HONEST = "`deleted` only if it is gone; no end denies a deletion"
 ENDS = "every delivery ends in a receipt or a raise, every request in an end"
 PUBLISHED = "what is published is kept, to the byte"
-GIVEN_UP = "who is given up has its failure published and its request kept"
+ABANDONED = "who is given up has its failure published and its request kept"
 LIMIT = "the daily limit is never passed"
 IN_TIME = "a delete leaves time to confirm and record it"
 
@@ -172,7 +172,7 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "the backup": (BACKED_UP, _unwritten_backups, "a backup is asked for / "),
     "the backup's comparison": (BACKED_UP, _spoilt_backups, "a backup is asked for / "),
     "the receipt is read first": (
-        GIVEN_UP,
+        ABANDONED,
         _without(Record, "receipt", None),
         "no createdAt / 9 list_data_apps / ",
     ),
@@ -209,16 +209,16 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
         "no createdAt / 21 delete_datamart / ",
     ),
     "the reason is kept": (
-        GIVEN_UP,
+        ABANDONED,
         _without(FakeCoordination, "last_failure", lambda *_: Reason.DATABRAIN_UNAVAILABLE),
         "the same again until given up",
     ),
     "a conclusion insists": (
-        GIVEN_UP,
+        ABANDONED,
         _without(answering, "TIME_TO_CONCLUDE", 60.0),
         "/ at last 5 time-out before the effect once",
     ),
-    "the failure is published": (GIVEN_UP, _without(endings, "publish", _nothing), "the same again until given up"),
+    "the failure is published": (ABANDONED, _without(endings, "publish", _nothing), "the same again until given up"),
     "only a clear yes is a yes": (HONEST, _without(DatabrainClient, "delete", _a_yes), "/ 20 delete_datamart / "),
     "only a clear no is a no": (
         HONEST,

@@ -16,7 +16,7 @@ from retirement.record.keys import retirement_key
 from retirement.requests import MAX_RECEIVES
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, requested
-from tests.faults.invariants import is_clear, is_given_up_well, is_honest, is_published, is_seen, tells_no_secret
+from tests.faults.invariants import is_abandoned_well, is_clear, is_honest, is_published, is_seen, tells_no_secret
 from tests.faults.stage import (
     LOCK_EXPIRY,
     Event,
@@ -209,7 +209,7 @@ class Interleavings(RuleBasedStateMachine):
         endings = stage.endings[self.judged :]
         assert all(is_honest(ending, stage) and is_clear(ending) for ending in endings)
         assert all(
-            is_given_up_well(ending, stage) for ending in endings if ending.delivery.is_last and not ending.result
+            is_abandoned_well(ending, stage) for ending in endings if ending.delivery.is_last and not ending.result
         )
         assert is_published(stage)
         days = [deletion.at.date() for deletion in stage.deletions]

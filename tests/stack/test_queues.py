@@ -64,15 +64,15 @@ def test_a_request_waits_for_its_next_attempt(scene: Scene) -> None:
     assert scene.failure(retirement_id)["receiveCount"] == 1
 
 
-def test_given_up_and_sent_again(scene: Scene) -> None:
+def test_abandoned_and_sent_again(scene: Scene) -> None:
     """A request that is given up gets its result and is kept; sent again, it is carried out as the one it was."""
     scene.databrain.faults.replace([{"route": "list_datamarts", "fault": "html"}])
     request = scene.event(scene.datamart())
     retirement_id = request["detail"]["retirementId"]
     with scene.stack.settings(RETRY_DELAYS=NO_DELAY):
         scene.send(request)
-        given_up = failure(scene, request, 1)
-    assert given_up["reason"] == "databrain_unexpected"
+        abandoned = failure(scene, request, 1)
+    assert abandoned["reason"] == "databrain_unexpected"
     assert scene.failure(retirement_id, attempts=6)["lastReceive"]
     metrics = [line for line in scene.log_of(retirement_id) if "_aws" in line]
     assert [line["FailedRetirements"] for line in metrics if "FailedRetirements" in line] == [[1.0]]
@@ -82,7 +82,7 @@ def test_given_up_and_sent_again(scene: Scene) -> None:
     assert scene.stack.redrive() == 1
     result = scene.result(retirement_id).document
     assert result["outcome"] == "deleted"
-    assert result["requestedAt"] == given_up["requestedAt"]
+    assert result["requestedAt"] == abandoned["requestedAt"]
     assert f"retirements/{result['datamartName']}/{retirement_id}/failure-1.json" in scene.new_objects()
     scene.settle()
 
@@ -101,7 +101,7 @@ def test_attempts_that_end_without_a_word(scene: Scene) -> None:
     assert scene.databrain.requests == []
 
 
-def test_given_up_twice(scene: Scene) -> None:
+def test_abandoned_twice(scene: Scene) -> None:
     """Each giving-up has its result and its object."""
     scene.databrain.faults.replace([{"route": "list_datamarts", "fault": "status", "status": 401}])
     request = scene.event(scene.datamart())

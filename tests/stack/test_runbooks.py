@@ -63,10 +63,10 @@ def give_up_cancelling(scene: Scene, request: JsonObject) -> JsonObject:
     event = scene.cancellation(request["detail"])
     at_once = scene.stack.settings(SCHEDULE, RETRY_DELAYS="0,0,0,0,0")
     with scene.stack.without_permission("scheduler:DeleteSchedule", SCHEDULE), at_once:
-        given_up = scene.messages()["given up"]
+        abandoned = scene.messages()["given up"]
         scene.stack.put_message(json.dumps(event), "SchedulingQueueUrl")
         assert outcomes(scene, ids(event)) == ["failed"]
-        scene.eventually(lambda: scene.messages() == {"given up": given_up + 1})
+        scene.eventually(lambda: scene.messages() == {"given up": abandoned + 1})
     return event
 
 
@@ -167,19 +167,19 @@ def test_failures(shell: Shell, scene: Scene) -> None:
 
 def test_failed_retirements(shell: Shell, scene: Scene) -> None:
     """FailedRetirementsAlarm: which requests were given up, which are tried again, and what happened to one of them."""
-    tools, given_up, failing, one = blocks("failed-retirements.md")
+    tools, abandoned, failing, one = blocks("failed-retirements.md")
     request = scene.event(scene.datamart())
     give_up(scene, request)
     retirement_id, name = request["detail"]["retirementId"], request["detail"]["datamartName"]
 
-    (last,) = shell.logged(tools, given_up)
+    (last,) = shell.logged(tools, abandoned)
     assert (last["retirementId"], last["datamartName"], last["reason"]) == (retirement_id, name, "databrain_unexpected")
     assert [line["receiveCount"] for line in shell.logged(tools, failing)] == [1, 2, 3, 4, 5]
     about = shell.logged(tools, one, RETIREMENT_ID=retirement_id, NAME=name)
     assert {line["receiveCount"] for line in about} == {1, 2, 3, 4, 5, 6}
 
     cancelled = give_up_cancelling(scene, scene.event(scene.datamart()))
-    *_, last = shell.logged(tools, given_up)
+    *_, last = shell.logged(tools, abandoned)
     assert (last["retirementId"], last["reason"]) == (*ids(cancelled), "internal_error")
     assert last["function_name"] == scene.stack.outputs[SCHEDULE]
     mend_and_redrive(scene, request, cancellations=(cancelled,))

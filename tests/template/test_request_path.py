@@ -58,7 +58,7 @@ def test_a_rule_loses_nothing(properties: Properties, name: str) -> None:
     assert "InputPath" not in target
 
 
-def test_what_was_given_up_is_found(properties: Properties) -> None:
+def test_what_was_abandoned_is_found(properties: Properties) -> None:
     """Who reads Failures waits, so that SQS asks all of its servers; at the other queues Lambda waits anyway."""
     assert properties("Failures")["ReceiveMessageWaitTimeSeconds"] == 5
 

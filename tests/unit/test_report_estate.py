@@ -141,7 +141,7 @@ def test_the_last_failure_stands(evidence: KeptEvidence) -> None:
     assert [failure.reason for failure in retirement.failures] == ["reason 10", "reason 2", "reason 1"]
 
 
-def test_a_cancellation_that_was_given_up(evidence: KeptEvidence) -> None:
+def test_a_cancellation_that_was_abandoned(evidence: KeptEvidence) -> None:
     """Where a cancellation was given up and the date stands, a person has to look."""
     evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=1)
     evidence.tell("sales", "cancellation-failure-1.json", outcome="failed", ago=0)
@@ -155,7 +155,7 @@ def test_a_cancellation_that_was_given_up(evidence: KeptEvidence) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "deleted"])
-def test_a_cancellation_that_was_given_up_and_is_settled(evidence: KeptEvidence, outcome: str) -> None:
+def test_a_cancellation_that_was_abandoned_and_is_settled(evidence: KeptEvidence, outcome: str) -> None:
     """Once the retirement has ended, whatever became of its cancellation is history."""
     evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=2)
     evidence.tell("sales", "cancellation-failure-1.json", outcome="failed", ago=1)
@@ -163,7 +163,7 @@ def test_a_cancellation_that_was_given_up_and_is_settled(evidence: KeptEvidence,
     assert only(evidence).state == outcome
 
 
-def test_a_cancellation_that_was_given_up_and_nothing_else(evidence: KeptEvidence) -> None:
+def test_a_cancellation_that_was_abandoned_and_nothing_else(evidence: KeptEvidence) -> None:
     """A cancellation that was given up, of a retirement that nothing else tells of, failed."""
     evidence.tell("n" * 700, "cancellation-failure-1.json", outcome="failed")
     retirement = only(evidence)

@@ -286,13 +286,13 @@ def test_what_is_scheduled(evidence: KeptEvidence) -> None:
     assert "3 Dec 2026, 08:00" in section
 
 
-def test_what_was_given_up_before(evidence: KeptEvidence) -> None:
+def test_what_was_abandoned_before(evidence: KeptEvidence) -> None:
     """Of what has ended since, it tells why it was given up, and no more what to do about it."""
     message = "Given up after 6 receives. Databrain does not answer: send the request again from the queue Failures"
-    given_up = {"outcome": "failed", "reason": "databrain_unavailable", "message": message}
-    evidence.tell("sales", "failure-1.json", **given_up)
+    abandoned = {"outcome": "failed", "reason": "databrain_unavailable", "message": message}
+    evidence.tell("sales", "failure-1.json", **abandoned)
     evidence.deletion("sales")
-    evidence.tell("costs", "failure-1.json", **given_up | {"reason": None, "message": "nobody knows why"})
+    evidence.tell("costs", "failure-1.json", **abandoned | {"reason": None, "message": "nobody knows why"})
     evidence.deletion("costs")
     listed = page_of(evidence).partition("Abandoned earlier, and ended since then")[2].partition("</ul>")[0]
     assert '<bdi class="quiet">Databrain did not respond, or responded with errors</bdi>' in listed

@@ -688,7 +688,7 @@ def test_cancelled_meanwhile(world: World, nth: int) -> None:
 
 
 @pytest.mark.parametrize("event", [dated(DATE), cancelled()], ids=["date", "cancellation"])
-def test_given_up(world: World, event: Parsed) -> None:
+def test_abandoned(world: World, event: Parsed) -> None:
     """What fails is held back, longer each time; the last receive publishes `failed`, and SQS moves the message."""
     is_dated = "retireAt" in event["detail"]
     down = FailAt("timers.set" if is_dated else "timers.clear", AwsCallFailed("throttled"))

@@ -391,16 +391,16 @@ def test_two_rules(one: Status | None, other: Status | None) -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_taken_back(status: Status) -> None:
+def test_cancelled(status: Status) -> None:
     """A retirement whose rule no longer matches is taken back while nothing has been done for it, and told why."""
     finding = finding_of(FIRST, rule(name="second", exempt=("*",)))
     before = {name: earlier(status) for name in ("trials", "second", "gone")}
     lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before, NOW)]
 
     if status in {Status.UNANSWERED, Status.SCHEDULED, Status.ABANDONED}:
-        given_up = [("trials", "it failed, and another one takes its place")] * (status is Status.ABANDONED)
+        abandoned = [("trials", "it failed, and another one takes its place")] * (status is Status.ABANDONED)
         assert lapsed == [
-            *given_up,
+            *abandoned,
             ("second", 'no longer matches: exempt by "*"'),
             ("gone", f"no longer matches: {finding.why_not('gone')}"),
         ]
@@ -411,7 +411,7 @@ def test_taken_back(status: Status) -> None:
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("grace", [timedelta(0), DAY])
 @pytest.mark.parametrize("passed", [-MOMENT, timedelta(0)])
-def test_taken_back_unheard(status: Status, grace: timedelta, passed: timedelta) -> None:
+def test_cancelled_unheard(status: Status, grace: timedelta, passed: timedelta) -> None:
     """What is asked for anew, since its date passed unheard, is taken back: heard late it would have no grace."""
     before = {"trials": earlier(status, 3, NOW - passed)}
     finding = finding_of(rule(retire_after=grace))

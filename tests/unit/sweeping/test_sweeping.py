@@ -610,7 +610,7 @@ def test_cancellations_go_first(world: SweepWorld) -> None:
     assert kinds == ["Cancelled", "Cancelled", "Requested", "Requested"]
 
 
-def test_taken_back_until_it_is_heard(world: SweepWorld) -> None:
+def test_cancelled_until_it_is_heard(world: SweepWorld) -> None:
     """A cancellation is sent by each sweep until something has come of it."""
     world.sweep()
     world.schedule(*world.requests)
@@ -628,7 +628,7 @@ def test_taken_back_until_it_is_heard(world: SweepWorld) -> None:
 @pytest.mark.parametrize(
     "file_names", [("receipt.json",), ("cancelled.json",), ("intent.json",), ("intent.json", "failure-1.json")]
 )
-def test_what_is_not_taken_back(world: SweepWorld, file_names: tuple[str, ...]) -> None:
+def test_what_is_not_cancelled(world: SweepWorld, file_names: tuple[str, ...]) -> None:
     """What is over, called off or at work is no longer the sweep's to take back."""
     world.sweep()
     world.schedule(*world.requests)
@@ -640,7 +640,7 @@ def test_what_is_not_taken_back(world: SweepWorld, file_names: tuple[str, ...]) 
     assert (world.cancellations, report["cancelled"]) == ([], [])
 
 
-def test_given_up_with_its_date_ahead(world: SweepWorld) -> None:
+def test_abandoned_with_its_date_ahead(world: SweepWorld) -> None:
     """What was given up although its date is kept, a reminder for one, is scheduled all the same."""
     world.sweep()
     world.schedule(*world.requests)
@@ -653,7 +653,7 @@ def test_given_up_with_its_date_ahead(world: SweepWorld) -> None:
 
 
 @pytest.mark.parametrize("matches", [True, False])
-def test_given_up(world: SweepWorld, matches: bool) -> None:  # noqa: FBT001  # a parameter of the test
+def test_abandoned(world: SweepWorld, matches: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """What waits in `Failures` is taken back before another one is asked for: it may be sent again from there."""
     world.sweep()
     world.schedule(*world.requests)

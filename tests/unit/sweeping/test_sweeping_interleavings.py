@@ -39,7 +39,7 @@ class Interleavings(RuleBasedStateMachine):
         self._in_order.__enter__()
         self.world = SweepWorld()
         self.heard = 0
-        self.called_off: set[tuple[str, str]] = set()  # by a person: datamart and retirementId
+        self.cancelled: set[tuple[str, str]] = set()  # by a person: datamart and retirementId
         self.sent = 0
         self.asked: set[str] = set()
 
@@ -124,7 +124,7 @@ class Interleavings(RuleBasedStateMachine):
         is_last = f"{stem}-{int(number) + 1}" not in self.world.asked
         if is_last and not self.kept(event, "receipt.json") and not self.kept(event, "cancelled.json"):
             self.world.call_off(event, "ops@example.com")
-            self.called_off.add((event.detail["datamartName"], event.detail["retirementId"]))
+            self.cancelled.add((event.detail["datamartName"], event.detail["retirementId"]))
 
     # ---- The functions that hear of sweeps -------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def what_somebody_cancelled_stays(self) -> None:
         """No sweep asks again for what a person has cancelled."""
-        for _, retirement_id in self.called_off:
+        for _, retirement_id in self.cancelled:
             stem, _, number = retirement_id.rpartition("-")
             assert f"{stem}-{int(number) + 1}" not in self.world.asked
 
@@ -189,8 +189,8 @@ class Interleavings(RuleBasedStateMachine):
         """What an undisturbed sweep has said is so, and nothing is left that it should have taken back."""
         follows_schema(report)
         listing = self.world.databrain.list_datamarts()
-        called_off = {name for name, _ in self.called_off}
-        assert {name for name, why in whys(report).items() if SPARED in why} <= called_off
+        cancelled = {name for name, _ in self.cancelled}
+        assert {name for name, why in whys(report).items() if SPARED in why} <= cancelled
         matched = {entry["datamartName"]: entry for entry in report["matched"]}
         assert matched.keys() <= listing.created_at.keys()
         for name, entry in matched.items():
@@ -204,7 +204,7 @@ class Interleavings(RuleBasedStateMachine):
         if report["dryRun"]:
             assert not {"asked", "repeated"} & {entry["state"] for entry in report["matched"]}
             return
-        taken_back = {event.detail["retirementId"] for event in self.world.cancellations}
+        cancelled = {event.detail["retirementId"] for event in self.world.cancellations}
         for retirement_id, detail in self.world.asked.items():
             name = detail["datamartName"]
             if name not in listing or not self.is_live(name, retirement_id):
@@ -217,7 +217,7 @@ class Interleavings(RuleBasedStateMachine):
             entry = matched.get(name)
             matching = {entry["rule"], *entry["alsoMatched"]} if entry else set()
             spared = SPARED in whys(report).get(name, "")
-            assert rule_name in matching or retirement_id in taken_back or spared
+            assert rule_name in matching or retirement_id in cancelled or spared
 
     def is_live(self, name: str, retirement_id: str) -> bool:
         """Whether a retirement can still take place."""

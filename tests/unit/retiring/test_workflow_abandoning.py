@@ -153,7 +153,7 @@ def test_the_time_is_up(world: World, event: Parsed) -> None:
     assert world.inbox.redelivery_delays[f"handle-{MAX_RECEIVES}"] == 0
 
 
-def test_sent_again_and_given_up_again(world: World) -> None:
+def test_sent_again_and_abandoned_again(world: World) -> None:
     """Each giving-up is kept on its own."""
     fail(world)
     first = give_up(world)
