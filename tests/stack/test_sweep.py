@@ -181,8 +181,8 @@ def test_nothing_matches(sweeps: Sweeps, datamarts: int) -> None:
     ("policy", "said"),
     [
         (None, f"{URI} cannot be read (NoSuchKey)"),
-        (b"", f"{URI} is no JSON"),
-        (b"\xff\xfe", f"{URI} is no JSON"),
+        (b"", f"{URI} is not valid JSON"),
+        (b"\xff\xfe", f"{URI} is not valid JSON"),
         ({}, f"{URI}: the policy must have the field formatVersion, rules"),
         ({"formatVersion": "1", "rules": []}, f"{URI}: rules must be a list of 1 to 50 rules"),
         (

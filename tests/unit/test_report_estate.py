@@ -227,8 +227,8 @@ def with_field(**fields: Any) -> bytes:  # noqa: ANN401 -- any JSON
     [
         (b"", "It is not valid JSON: "),
         (b"{", "It is not valid JSON: "),
-        (b'{"outcome": NaN}', "It is not valid JSON: NaN is no JSON"),
-        (b'{"outcome": "a", "outcome": "b"}', "It is not valid JSON: an object holds one key twice"),
+        (b'{"outcome": NaN}', "It is not valid JSON: NaN is not valid JSON"),
+        (b'{"outcome": "a", "outcome": "b"}', "It is not valid JSON: an object has a duplicate key"),
         (b"[" * 100_000, "It is not valid JSON: it is nested deeper than 100 levels"),
         (b'"\xff"', "It is not valid JSON: "),
         (b"[]", "It is not a JSON object."),

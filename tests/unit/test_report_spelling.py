@@ -68,5 +68,5 @@ def test_json_stays_json(text: str) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"a": 1, "a": 2}'])
 def test_what_is_no_json(body: bytes) -> None:
-    """What is no JSON is shown as it is."""
+    """What is not valid JSON is shown as it is."""
     assert laid_out(body) == body.decode(errors="replace")

@@ -32,7 +32,7 @@ def visible_name(text: str) -> str:
 
 
 def laid_out(body: bytes) -> str:
-    """JSON in lines, with the same characters as JSON's own escapes; what is no JSON as it is."""
+    """JSON in lines, with the same characters as JSON's own escapes; what is not valid JSON as it is."""
     try:
         text = json.dumps(parse_json(body), indent=2, ensure_ascii=False)
     except ValueError:

@@ -140,7 +140,7 @@ def test_no_glob(stub: Stubber, source: S3DatamartLists, name: str, glob: object
         (b"", " is not valid JSON"),
         (b"core-*,hr\n", " is not valid JSON"),
         (b'{"protected": ["\xff"]}', " is not valid JSON"),
-        (b'{"protected": ["a"], "protected": ["b"]}', " is not valid JSON: an object holds one key twice"),
+        (b'{"protected": ["a"], "protected": ["b"]}', " is not valid JSON: an object has a duplicate key"),
         ([], " must be a JSON object with protected, retirable or both"),
         (["core-*"], " must be a JSON object"),
         (None, " must be a JSON object"),

@@ -123,22 +123,22 @@ def test_empty_map(stub: Stubber, source: S3EmbedMap, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "is no JSON"),
-        (b"{", "is no JSON"),
-        (b"embedId,datamart\n", "is no JSON"),
-        (b'{"e": "\xff"}', "is no JSON"),
-        (b'{"e": "sales", "e": "hr"}', "is no JSON: an object holds one key twice"),
-        (b'{"e": NaN}', "is no JSON"),
-        (b"[" * 100_000, "is no JSON: it is nested deeper than 100 levels"),
-        (b'{"e": ' + b"9" * 1_001 + b"}", "is no JSON: a number is too long"),
-        (b'{"e": 1e999}', "is no JSON: a number is too large"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b"embedId,datamart\n", "is not valid JSON"),
+        (b'{"e": "\xff"}', "is not valid JSON"),
+        (b'{"e": "sales", "e": "hr"}', "is not valid JSON: an object has a duplicate key"),
+        (b'{"e": NaN}', "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON: it is nested deeper than 100 levels"),
+        (b'{"e": ' + b"9" * 1_001 + b"}", "is not valid JSON: a number is too long"),
+        (b'{"e": 1e999}', "is not valid JSON: a number is too large"),
         (b"null", "must be a JSON object"),
         (b"[]", "must be a JSON object"),
         (b'"sales"', "must be a JSON object"),
     ],
 )
 def test_broken(stub: Stubber, source: S3EmbedMap, body: bytes, said: str) -> None:
-    """A map that is no JSON object does not pass as empty; the setting and the object are named."""
+    """A map that is not a JSON object does not pass as empty; the setting and the object are named."""
     answered(stub, body)
 
     with pytest.raises(ConfigurationError, match=NAMED + said):

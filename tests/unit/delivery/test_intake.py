@@ -320,8 +320,8 @@ def test_detail_that_is_no_object(detail: object) -> None:
 
 @pytest.mark.parametrize("body", ["", "{", "sales", '{"id": 1, "id": 2}', '{"id": NaN}', "[" * 100_000])
 def test_no_json(body: str) -> None:
-    """A body that is no JSON is told so."""
-    assert complaint(body).startswith("the body is no JSON: ")
+    """A body that is not valid JSON is told so."""
+    assert complaint(body).startswith("the body is not valid JSON: ")
 
 
 @pytest.mark.parametrize("body", ["[]", "null", '"text"', "5", "true"])
@@ -406,8 +406,8 @@ def test_carried_is_cut(name: object, cut: str | None) -> None:
 
 # ---- Input that attacks --------------------------------------------------------------------------------------------
 
-TWICE = "the body is no JSON: an object holds one key twice"
-TOO_DEEP = "the body is no JSON: it is nested deeper than 100 levels"
+TWICE = "the body is not valid JSON: an object has a duplicate key"
+TOO_DEEP = "the body is not valid JSON: it is nested deeper than 100 levels"
 REASON, AROUND = '"reason": "done"', '"resources": []'
 
 # What of a valid event is replaced, by what, and what is said of it.
@@ -419,10 +419,14 @@ ATTACKS: dict[str, tuple[str, str, str]] = {
     "nested": (AROUND, f'"resources": {"[" * 100}{"]" * 100}', TOO_DEEP),
     "nested objects": (REASON, '"reason": ' + '{"a":' * 100 + "0" + "}" * 100, TOO_DEEP),
     "nested beyond the parser": (AROUND, f'"resources": {"[" * 100_000}{"]" * 100_000}', TOO_DEEP),
-    "huge number": (AROUND, '"resources": [1e999]', "the body is no JSON: a number is too large"),
-    "huge negative number": (AROUND, '"resources": [-1E400]', "the body is no JSON: a number is too large"),
-    "ten thousand digits": (AROUND, f'"resources": [{"7" * 10_000}]', "the body is no JSON: a number is too long"),
-    "infinity": (AROUND, '"resources": [-Infinity]', "the body is no JSON: -Infinity is no JSON"),
+    "huge number": (AROUND, '"resources": [1e999]', "the body is not valid JSON: a number is too large"),
+    "huge negative number": (AROUND, '"resources": [-1E400]', "the body is not valid JSON: a number is too large"),
+    "ten thousand digits": (
+        AROUND,
+        f'"resources": [{"7" * 10_000}]',
+        "the body is not valid JSON: a number is too long",
+    ),
+    "infinity": (AROUND, '"resources": [-Infinity]', "the body is not valid JSON: -Infinity is not valid JSON"),
     "minus zero": (REASON, '"dryRun": -0, "reason": "done"', "detail.dryRun must be true or false"),
     "one": (REASON, '"dryRun": 1.0, "reason": "done"', "detail.dryRun must be true or false"),
     "prototype": (
@@ -469,7 +473,7 @@ def test_attack(case: str) -> None:
 )
 def test_event_in_something_else(body: str) -> None:
     """An event is looked for in nothing else, however it was packed."""
-    assert complaint(body).startswith(("the event must", "the body is no JSON: "))
+    assert complaint(body).startswith(("the event must", "the body is not valid JSON: "))
 
 
 @pytest.mark.parametrize(
@@ -573,7 +577,7 @@ def test_event_as_such_that_is_nested(depth: int) -> None:
         inner["x"] = {}
         inner = inner["x"]
 
-    assert complaint(receive(event, "invocation-1", START).body).startswith("the body is no JSON")
+    assert complaint(receive(event, "invocation-1", START).body).startswith("the body is not valid JSON")
 
 
 def test_one_megabyte() -> None:

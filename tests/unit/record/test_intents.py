@@ -51,12 +51,12 @@ def test_round_trip(intent: Intent) -> None:
 )
 def test_not_ours(kept: object) -> None:
     """Anything else than an intent of ours is an error, never an intent with gaps."""
-    with pytest.raises(AwsCallFailed, match=f"^{KEY} is not as this project writes it: look at the object's versions"):
+    with pytest.raises(AwsCallFailed, match=f"^{KEY} is not as this project writes it: check the object's versions"):
         read(json.dumps(kept))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
 def test_no_json(text: str) -> None:
-    """An object that is no JSON is no intent."""
+    """An object that is not valid JSON is no intent."""
     with pytest.raises(AwsCallFailed, match=KEY):
         read(text)

@@ -546,7 +546,7 @@ def test_map_tells_what_a_plan_shows(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ConfigurationError("EmbedMapUri: s3://maps/e.json is no JSON"), AwsCallFailed("EmbedMapUri: S3")]
+    "error", [ConfigurationError("EmbedMapUri: s3://maps/e.json is not valid JSON"), AwsCallFailed("EmbedMapUri: S3")]
 )
 @pytest.mark.parametrize("asked", [{}, {"dependents": "ignore"}, {"dryRun": True}])
 def test_map_cannot_be_read(world: World, error: RetirementError, asked: dict[str, Any]) -> None:

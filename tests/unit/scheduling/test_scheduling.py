@@ -573,7 +573,7 @@ def test_invalid_cancellation(world: World, detail: Parsed, message: str) -> Non
 
 
 def test_no_event_at_all(world: World) -> None:
-    """What is no JSON is rejected here, too."""
+    """What is not valid JSON is rejected here, too."""
     assert world.schedule("{")["outcome"] == "rejected"
     assert list(world.evidence.objects) == [rejected_key(message_id("{"))]
 

@@ -106,17 +106,17 @@ def test_dry_run(said: dict[str, bool], dry_run: bool) -> None:  # noqa: FBT001 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "is no JSON"),
-        (b"{", "is no JSON"),
-        (b"rules:\n", "is no JSON"),
-        (b'{"formatVersion": "1", "rules": [], "rules": []}', "is no JSON: an object holds one key twice"),
-        (b'{"formatVersion": NaN}', "is no JSON"),
-        (b"[" * 100_000, "is no JSON: it is nested deeper than 100 levels"),
-        (b"\xff", "is no JSON"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b"rules:\n", "is not valid JSON"),
+        (b'{"formatVersion": "1", "rules": [], "rules": []}', "is not valid JSON: an object has a duplicate key"),
+        (b'{"formatVersion": NaN}', "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON: it is nested deeper than 100 levels"),
+        (b"\xff", "is not valid JSON"),
     ],
 )
 def test_no_json(body: bytes, said: str) -> None:
-    """A file that is no JSON is no empty policy."""
+    """A file that is not valid JSON is no empty policy."""
     assert complaint(body).strip().startswith(said)
 
 

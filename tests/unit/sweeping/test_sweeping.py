@@ -834,7 +834,7 @@ def test_a_dry_run_within_limits(world: SweepWorld) -> None:
     ("body", "said"),
     [
         (None, "SweepPolicyUri: s3://policies/sweep.json cannot be read"),
-        (b"", "SweepPolicyUri: s3://policies/sweep.json is no JSON"),
+        (b"", "SweepPolicyUri: s3://policies/sweep.json is not valid JSON"),
         (b"{}", "SweepPolicyUri: s3://policies/sweep.json: the policy must have the field formatVersion"),
         (b'{"formatVersion": "1", "rules": []}', "SweepPolicyUri: s3://policies/sweep.json: rules must be a list"),
         (json.dumps({"formatVersion": "1", "rules": [RULE | {"olderThen": "1 day"}]}).encode(), "SweepPolicyUri: "),

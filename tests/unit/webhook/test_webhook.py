@@ -316,7 +316,7 @@ def test_a_signed_body_that_is_no_utf_8(door: Door, body: bytes) -> None:
     event = sent(webhook_signature=f"v1,{signature}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
 
     reply = door.take(event)
-    assert (reply.status, reply.content) == (400, {"message": "the body is no JSON: it is no UTF-8"})
+    assert (reply.status, reply.content) == (400, {"message": "the body is not valid JSON: it is no UTF-8"})
     assert door.take(event | {"body": b64encode(body + b" ").decode()}) == NOT_GENUINE
     assert door.event_bus.heard == []
 
@@ -616,13 +616,13 @@ def test_the_largest_event(door: Door) -> None:
 
 
 INVALID: dict[str, tuple[object, str]] = {
-    "nothing": ("", "the body is no JSON: "),
-    "no JSON": ("{", "the body is no JSON: "),
-    "one key twice": ('{"type": "x", "type": "y"}', "the body is no JSON: an object holds one key twice"),
-    "no number": ('{"timestamp": NaN}', "the body is no JSON: NaN is no JSON"),
-    "many digits": ('{"timestamp": ' + "9" * 2_000 + "}", "the body is no JSON: a number is too long"),
-    "too deep": ("[" * 200 + "]" * 200, "the body is no JSON: it is nested deeper than 100 levels"),
-    "a byte order mark": ("\ufeff{}", "the body is no JSON: "),
+    "nothing": ("", "the body is not valid JSON: "),
+    "no JSON": ("{", "the body is not valid JSON: "),
+    "one key twice": ('{"type": "x", "type": "y"}', "the body is not valid JSON: an object has a duplicate key"),
+    "no number": ('{"timestamp": NaN}', "the body is not valid JSON: NaN is not valid JSON"),
+    "many digits": ('{"timestamp": ' + "9" * 2_000 + "}", "the body is not valid JSON: a number is too long"),
+    "too deep": ("[" * 200 + "]" * 200, "the body is not valid JSON: it is nested deeper than 100 levels"),
+    "a byte order mark": ("\ufeff{}", "the body is not valid JSON: "),
     "a list": ([MESSAGE], "the body must be a JSON object; it is a list of 1"),
     "null": (None, "the body must be a JSON object; it is null"),
     "no type": (message(type=...), "the body must have the field type"),

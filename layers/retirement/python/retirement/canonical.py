@@ -1,4 +1,4 @@
-"""JSON as this project reads and writes it: strict on the way in, canonical on the way out."""
+"""JSON as this project reads and writes it: input is parsed strictly, output is canonical."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class ExactNumber:
-    """A number that no float holds, as it was written."""
+    """A number that a float cannot represent, with its digits as they were written."""
 
     text: str
 
@@ -25,25 +25,25 @@ class ExactNumber:
 Json: TypeAlias = "bool | int | float | ExactNumber | str | Sequence[Json] | Mapping[str, Json] | None"
 Document: TypeAlias = Mapping[str, Json]
 
-# What JSON may hold and S3, SNS or SQS may not carry raw: lone surrogates and XML's two forbidden characters.
+# Characters that JSON may contain and that S3, SNS and SQS reject: lone surrogates, and two that XML forbids.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# Possessive, and to the end where no quote ends it: never tried twice.
+# Possessive quantifiers, and a match to the end if the closing quote is missing: no backtracking.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
-# Unguessable, so that no text from outside passes for a number.
+# Unguessable, so that no text from outside is taken for a number.
 _MARK = os.urandom(16).hex()
 _MARKED = re.compile(f'"{_MARK}([^"]*)"')
 
-# Levels. What is read has to be written again, and Python's own limit differs by version and by the caller's depth.
+# Levels. Parsed JSON is written again, and Python's own limit differs by version and by the depth of the call.
 MAX_DEPTH = 100
-# Of a whole number. Python's own limit is 4,300, told in words for a programmer.
+# Digits of an integer. Python's own limit is 4,300, and its error message is meant for a programmer.
 MAX_DIGITS = 1_000
 _TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 
 
 def canonical_json(value: Json) -> str:
-    """Equal values give equal text: keys sorted, no white space, no NaN, Unicode as it is.
+    """Write JSON so that equal values give equal text: sorted keys, no white space, no NaN, Unicode not escaped.
 
     Raises:
         ValueError: a number is not finite.
@@ -52,9 +52,12 @@ def canonical_json(value: Json) -> str:
 
 
 def ordered_json(value: Json) -> str:
-    """The same for a reader: keys in the order they have, and no lone surrogate, which Lambda cannot return.
+    """Write JSON for a reader: keys keep their order, and lone surrogates, which Lambda cannot return, are replaced.
 
-    Parsed and written again, it is unchanged.
+    If the text is parsed and written again, it does not change.
+
+    Raises:
+        ValueError: a number is not finite.
     """
     return _escaped(_LONE_SURROGATE.sub("\ufffd", _to_text(value, sort_keys=False)))
 
@@ -67,7 +70,7 @@ def _to_text(value: Json, *, sort_keys: bool) -> str:
 
 
 def _marked(number: ExactNumber) -> str:
-    """What json.dumps can write, until the text is put in its place."""
+    """Return a placeholder that json.dumps can write; `_to_text` replaces it with the digits."""
     return f"{_MARK}{number.text}"
 
 
@@ -76,33 +79,33 @@ def _escaped(text: str) -> str:
 
 
 def truncated(entries: Sequence[Json], max_bytes: int) -> Sequence[Json]:
-    """The first entries of a list, as many as are so many bytes of JSON."""
+    """Return the first entries of a list, as many as fit into this many bytes of JSON."""
     ends = accumulate(len(canonical_json(entry).encode()) + 1 for entry in entries)
     return [entry for entry, end in zip(entries, ends, strict=True) if end <= max_bytes]
 
 
 def sha256_hex(text: str) -> str:
-    """The SHA-256 of the text's UTF-8 bytes, in lower-case hex."""
+    """Return the SHA-256 of the text's UTF-8 bytes, in lower-case hex."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = None, exact: bool = False) -> Json:
-    """Parse JSON strictly: no duplicate keys, no NaN or infinite numbers, no more than `MAX_DEPTH` and `MAX_DIGITS`.
+    """Parse JSON strictly: no duplicate keys, no NaN, no infinite number, at most `MAX_DEPTH` and `MAX_DIGITS`.
 
     Args:
-        text: JSON text, or its bytes: UTF-8 and nothing else (RFC 8259, section 8.1), a byte order mark is ignored.
-        exact: a number that no float holds becomes an `ExactNumber`, instead of the nearest float.
-        keep: only these keys are kept, in every object; it bounds the memory that a long list takes.
+        text: JSON text, or its bytes, which must be UTF-8 (RFC 8259, section 8.1); a byte order mark is ignored.
+        exact: return an `ExactNumber` for a number that a float cannot represent, instead of the nearest float.
+        keep: drop all other keys of every object, to bound the memory that a long list takes.
 
     Raises:
-        ValueError: the text is no such JSON.
+        ValueError: the text is not such JSON.
     """
 
     def to_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         kept = pairs if keep is None else [pair for pair in pairs if pair[0] in keep]
         found = dict(kept)
         if len(found) != len(kept):
-            raise ValueError("an object holds one key twice")
+            raise ValueError("an object has a duplicate key")
         return found
 
     if not isinstance(text, str):
@@ -122,14 +125,14 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
     return value
 
 
-def count_values(text: bytes | bytearray, most: int) -> int:
-    """How many values JSON holds, with nothing parsed; exact enough to bound the memory that parsing takes.
+def count_values(text: bytes | bytearray, limit: int) -> int:
+    """Count the values in JSON without parsing it, exactly enough to bound the memory that parsing takes.
 
-    Each follows a comma or an opening bracket, or is the first one; a list or an object in another one counts twice.
-    Those in texts count only where `most` is not passed with them.
+    A value is the first one, or follows a comma or an opening bracket; a nested list or object counts twice. Commas and
+    brackets in strings are left out if the count exceeds `limit` with them.
     """
     count = _count_openings(text)
-    return count if count <= most else _count_openings(_TEXT.sub(b"", text))
+    return count if count <= limit else _count_openings(_TEXT.sub(b"", text))
 
 
 def _count_openings(text: bytes | bytearray) -> int:
@@ -157,7 +160,7 @@ def _exact(digits: str) -> float | ExactNumber:
     number = _finite(digits)
     try:
         is_held = Decimal(digits) == Decimal(repr(number))
-    except ArithmeticError:  # an exponent beyond all bounds
+    except ArithmeticError:  # the exponent is out of Decimal's range
         is_held = False
     return number if is_held else ExactNumber(digits)
 
@@ -169,4 +172,4 @@ def _integer(digits: str) -> int:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")

@@ -5,13 +5,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time of day, and the time that this invocation has left."""
+    """Shows the time of day and the time that this invocation has left."""
 
     def now(self) -> datetime:
-        """An aware time, UTC."""
+        """Return the time of day: aware, in UTC."""
 
     def remaining(self) -> float:
-        """Seconds left in this invocation."""
+        """Return the seconds that this invocation has left."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""

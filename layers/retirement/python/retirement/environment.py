@@ -1,6 +1,8 @@
-"""A function's settings, read once from its environment: each is a parameter or a resource of template.yaml.
+"""The settings of a function, which it reads once from its environment. template.yaml sets every variable.
 
-A field's name in capitals is its variable, and says how it is read: `mode: Mode = variable(choice(Mode))`.
+A settings class is a dataclass. A field's name in capitals is its variable, and its default says how to parse it:
+`mode: Mode = variable(choice(Mode))`. Every parser takes the environment and the variable's name, and raises
+`ConfigurationError` with that name.
 """
 
 import re
@@ -19,61 +21,58 @@ _Read = TypeVar("_Read")
 _Settings = TypeVar("_Settings")
 
 
-# Seconds. SQS ends the invisibility of a message 12 hours after it was received (SQS developer guide, "Visibility
-# timeout"), and Lambda may have held it for 360 s, the queue's visibility time-out, before the function had it, which
-# then took its minute. The template says the same.
+# Seconds. SQS ends a message's invisibility 12 hours after it was received (SQS developer guide, "Visibility timeout").
+# Before the function starts, Lambda may have held the message for 360 s, the queue's visibility time-out, and the
+# function itself takes up to 60 s. The template sets the same limit.
 MAX_DELAY = 42_780
 
-
-# What is between lines, and what a shell, JSON or YAML puts around lists: in a glob no owner can have meant it.
-_LINE_ENDS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-
-
-_QUOTES = r";{}\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a"
-
-
-# Hours: a year. No retirement is scheduled farther ahead.
+# Hours: a year, the farthest that a retirement can be scheduled ahead.
 MAX_LEAD = 8_784
+
+# Characters that are only in a glob if a list was pasted with its line breaks, or with the syntax of a shell, JSON or
+# YAML.
+_LINE_ENDS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_QUOTES = r";{}\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a"
 
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
-    """Of an object: `s3://{bucket}/{key}`."""
+    """The location of an object: `s3://{bucket}/{key}`."""
 
     bucket: str
     key: str
 
 
 def variable(read: Callable[[Mapping[str, str], str], _Read]) -> _Read:
-    """Return a dataclass's field that is read so from the variable of its name."""
+    """Return a dataclass field that is parsed from the variable of its name by `read`."""
     return cast("_Read", field(metadata={"read": read}))
 
 
 def read_settings(kind: type[_Settings], environment: Mapping[str, str]) -> _Settings:
-    """Read and check every variable of a dataclass of settings.
+    """Parse every variable of a settings class.
 
     Raises:
-        ConfigurationError: one is missing, empty or wrong; the message names it.
+        ConfigurationError: a variable is missing, empty or wrong; the message names it.
     """
     return kind(**{each.name: each.metadata["read"](environment, each.name.upper()) for each in fields(kind)})  # type: ignore[arg-type]  # a dataclass
 
 
 def url(environment: Mapping[str, str], name: str) -> str:
-    """A base URL; raises as `base_url`."""
+    """Parse a base URL, as `base_url` does."""
     return base_url(name, text(environment, name))
 
 
 def base_url(name: str, value: str) -> str:
-    """Check the base URL that has this name; a slash at its end is cut.
+    """Check a base URL, and cut a slash at its end; `name` names it in messages.
 
     Raises:
-        ConfigurationError: it is none, or would send the token in clear text.
+        ConfigurationError: the value is not a URL, or the token would be sent in clear text.
     """
     try:
         url = urlsplit(value)
         host, _ = url.hostname, url.port
     except ValueError:
-        raise ConfigurationError(f"{name} is no URL") from None
+        raise ConfigurationError(f"{name} is not a URL") from None
     local = url.scheme == "http" and host in {"localhost", "127.0.0.1"}
     if not host or any(map(str.isspace, value)) or not (url.scheme == "https" or local):
         raise ConfigurationError(f"{name} must be an https URL, or http for localhost and 127.0.0.1 only")
@@ -83,10 +82,13 @@ def base_url(name: str, value: str) -> str:
 
 
 def is_glob(text: str, refused: str = rf"{_LINE_ENDS}\ud800-\udfff") -> bool:
-    """Whether an owner can have meant it: `refused` are characters, by default those that no list in JSON needs.
+    """Return whether an owner can have meant this glob.
 
-    Nor is a set meant that has no end, for a comma cut it in two, nor one that is the whole glob: it matches names of
-    one character.
+    A set without its `]` was probably cut at a comma, and a set that is the whole glob matches only one character.
+
+    Args:
+        text: the glob.
+        refused: a character class for `re`; by default it has the characters that a list in JSON does not need either.
     """
     one, first = f"[^\\[{refused}]", f"(?:![^{refused}]|[^!{refused}])"
     pattern = rf"(?!\s*\Z)(?!\s*\[[^\]]{{2,}}\]\s*\Z)(?:{one}|\[{first}[^\]{refused}]*\])+"
@@ -94,7 +96,7 @@ def is_glob(text: str, refused: str = rf"{_LINE_ENDS}\ud800-\udfff") -> bool:
 
 
 def text(environment: Mapping[str, str], name: str) -> str:
-    """Not empty."""
+    """Return a text that is not empty."""
     value = environment.get(name, "").strip()
     if not value:
         raise ConfigurationError(
@@ -104,14 +106,14 @@ def text(environment: Mapping[str, str], name: str) -> str:
 
 
 def _defined(environment: Mapping[str, str], name: str) -> str:
-    """Empty or not."""
+    """Return the text of a variable that has to be defined but may be empty."""
     if name not in environment:
         raise ConfigurationError(f"{name} is missing: set it in the function's environment (see template.yaml)")
     return environment[name]
 
 
 def choice(choices: type[_Choice]) -> Callable[[Mapping[str, str], str], _Choice]:
-    """One of a closed set."""
+    """Return a parser for one of these choices."""
 
     def read(environment: Mapping[str, str], name: str) -> _Choice:
         value = text(environment, name)
@@ -124,7 +126,7 @@ def choice(choices: type[_Choice]) -> Callable[[Mapping[str, str], str], _Choice
 
 
 def boolean(environment: Mapping[str, str], name: str) -> bool:
-    """`true` or `false`."""
+    """Parse `true` or `false`."""
     value = text(environment, name)
     if value not in {"true", "false"}:
         raise ConfigurationError(f"{name} is {value!r}: expected true or false")
@@ -132,29 +134,29 @@ def boolean(environment: Mapping[str, str], name: str) -> bool:
 
 
 def globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Comma-separated; empty is none at all.
+    """Parse a comma-separated list of globs, which may be empty.
 
-    A list that came mangled would protect less than its owner meant: it is refused.
+    A malformed list is refused, because it would protect less than its owner meant.
     """
     value = _defined(environment, name).strip()
     globs = value.split(",") if value else []
     for glob in globs:
         if not is_glob(glob, refused=_LINE_ENDS + _QUOTES):
             raise ConfigurationError(
-                f"{name} is {value!r}, and {glob!r} is no glob: expected globs with commas in between, none empty, "
-                "without quotes, semicolons, braces, line breaks and outer brackets; in a name `?` matches them"
+                f"{name} is {value!r}, and {glob!r} is not a valid glob: separate globs with commas, and use no empty "
+                "globs, quotes, semicolons, braces, line breaks or outer brackets; match these in a name with `?`"
             )
     return tuple(glob.strip() for glob in globs)
 
 
 def some_globs(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """One or more of `globs`."""
+    """Parse a comma-separated list of one or more globs."""
     text(environment, name)
     return globs(environment, name)
 
 
 def count(environment: Mapping[str, str], name: str) -> int:
-    """A whole number, 0 or more."""
+    """Parse a whole number, 0 or more."""
     value = text(environment, name)
     if not (value.isascii() and value.isdigit()):
         raise ConfigurationError(f"{name} is {value!r}: expected a whole number, 0 or more")
@@ -162,35 +164,35 @@ def count(environment: Mapping[str, str], name: str) -> int:
 
 
 def delays(environment: Mapping[str, str], name: str) -> tuple[int, ...]:
-    """The seconds before receives 2 to 6."""
+    """Parse the comma-separated delays before receives 2 to 6, in seconds."""
     parts = [part.strip() for part in text(environment, name).split(",")]
     delays = [int(part) for part in parts if part.isascii() and part.isdigit() and int(part) <= MAX_DELAY]
     if not len(parts) == len(delays) == MAX_RECEIVES - 1:
         raise ConfigurationError(
             f"{name} is {','.join(parts)!r}: expected {MAX_RECEIVES - 1} whole numbers of seconds, "
-            f"0 to {MAX_DELAY}, with commas in between"
+            f"0 to {MAX_DELAY}, separated by commas"
         )
     return tuple(delays)
 
 
 def hours(environment: Mapping[str, str], name: str) -> timedelta | None:
-    """Empty is none."""
+    """Parse whole hours, 1 to `MAX_LEAD`; None if the variable is empty."""
     value = _defined(environment, name).strip()
     if not value:
         return None
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= MAX_LEAD):
-        raise ConfigurationError(f"{name} is {value!r}: expected whole hours, 1 to {MAX_LEAD}, or nothing")
+        raise ConfigurationError(f"{name} is {value!r}: expected whole hours, 1 to {MAX_LEAD}, or an empty value")
     return timedelta(hours=int(value))
 
 
 def optional_s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
-    """Empty is none."""
+    """Parse `s3://bucket/key`; None if the variable is empty or missing."""
     value = environment.get(name, "").strip()
     return _location(name, value) if value else None
 
 
 def defined_s3_location(environment: Mapping[str, str], name: str) -> S3Location | None:
-    """The same of a guard, whose variable has to be there."""
+    """Parse `s3://bucket/key`; None if the variable is empty. A guard's variable has to be defined."""
     _defined(environment, name)
     return optional_s3_location(environment, name)
 
@@ -199,20 +201,20 @@ def _location(name: str, value: str) -> S3Location:
     scheme, _, path = value.partition("://")
     bucket, _, key = path.partition("/")
     if scheme != "s3" or not bucket or not key:
-        raise ConfigurationError(f"{name} is {value!r}: expected s3://bucket/key, or nothing")
+        raise ConfigurationError(f"{name} is {value!r}: expected s3://bucket/key")
     return S3Location(bucket, key)
 
 
 def arn(environment: Mapping[str, str], name: str) -> str:
-    """A full ARN."""
+    """Parse a full ARN."""
     value = text(environment, name)
     if not value.startswith("arn:"):
-        raise ConfigurationError(f"{name} must be a full ARN; what it is could be a secret and is not shown")
+        raise ConfigurationError(f"{name} must be a full ARN; its value is not shown, because it could be a secret")
     return value
 
 
 def percent(environment: Mapping[str, str], name: str) -> int:
-    """A whole number, 0 to 100."""
+    """Parse a whole number, 0 to 100."""
     value = count(environment, name)
     if value > 100:  # noqa: PLR2004  # per cent
         raise ConfigurationError(f"{name} is {value}: expected a whole number, 0 to 100")
@@ -220,7 +222,7 @@ def percent(environment: Mapping[str, str], name: str) -> int:
 
 
 def s3_location(environment: Mapping[str, str], name: str) -> S3Location:
-    """Not empty."""
+    """Parse `s3://bucket/key`."""
     return _location(name, text(environment, name))
 
 

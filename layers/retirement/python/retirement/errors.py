@@ -1,31 +1,32 @@
-"""The error tree. A retirement that ends in one of these has not ended: the exception goes back to the queue.
+"""The errors of an attempt. A `RetirementError` does not end the retirement: it sends the event back to its queue.
 
-    InvalidRequest            the event is no valid request; it is answered with `rejected`, never raised further
-    RetirementError           carries the reason that a giving-up reports, and whether trying again can help
-    |-- ConfigurationError    a setting or the secret: someone has to mend it
-    |-- DatabrainError        a request to Databrain
+    InvalidRequest            the event is not a valid request: it is answered with `rejected` and not raised further
+    RetirementError           has the reason that an abandoned request reports, and whether a retry can succeed
+    |-- ConfigurationError    a setting, a file of the owner's or a secret is wrong: a person has to fix it
+    |-- DatabrainError        a request to Databrain failed
     |   |-- DatabrainUnauthorized
-    |   |-- DatabrainUnavailable   the only one that is tried again within the invocation
+    |   |-- DatabrainUnavailable   the only one that is retried within the invocation
     |   `-- DatabrainUnexpected
     |       `-- BodyTooLarge
-    |-- AwsCallFailed         S3, DynamoDB, SNS or Secrets Manager
-    |-- BackupFailed          no verified backup, so no deletion
-    |-- AttemptInterrupted    busy, or out of time: nothing is wrong, the next delivery goes on
-    |   `-- NotYetDue         its date is ahead: the queue holds the request back until then
-    |-- NotConfirmed          a delete may have been sent and nothing can tell what became of it
-    `-- GivenUp               no attempt is left: the failure is published, and the request goes to `Failures`
+    |-- AwsCallFailed         a call to an AWS service failed
+    |-- BackupFailed          there is no verified backup, so nothing is deleted
+    |-- AttemptInterrupted    another attempt is in progress, or the time is up: the next delivery continues
+    |   `-- NotYetDue         the date is in the future: the queue delivers the request again then
+    |-- NotConfirmed          a delete may have been sent, and its effect cannot be determined
+    `-- Abandoned             no attempt is left: the failure is published, and the request moves to `Failures`
 
-No message holds a token, nor text that came from outside and could echo one.
+No message contains a token, or text from outside that could echo one.
 """
 
 from retirement.outcomes import Reason
 
 
 class InvalidRequest(Exception):
-    """The event is no valid request.
+    """The event is not a valid request.
 
     Attributes:
-        message: the field, the rule, and what came.
+        message: names the field, the rule, and what was received.
+        reason: the reason of the result `rejected`.
     """
 
     def __init__(self, message: str, reason: Reason = Reason.INVALID_REQUEST) -> None:
@@ -35,11 +36,11 @@ class InvalidRequest(Exception):
 
 
 class RetirementError(Exception):
-    """Base of all that sends a request back to its queue.
+    """The base of all errors that send an event back to its queue.
 
     Attributes:
-        reason: what a giving-up reports.
-        retryable: whether the same request can succeed later without anyone's doing.
+        reason: the reason of the result `failed`, if the request is abandoned after this error.
+        retryable: whether the same request can succeed later without intervention.
     """
 
     reason = Reason.INTERNAL_ERROR
@@ -47,17 +48,17 @@ class RetirementError(Exception):
 
 
 def reason_of(error: Exception) -> Reason:
-    """What a giving-up reports of an error, foreseen or not."""
+    """Return the reason that the result `failed` reports for any exception."""
     return error.reason if isinstance(error, RetirementError) else Reason.INTERNAL_ERROR
 
 
 def is_retryable(error: Exception) -> bool:
-    """Whether it can pass without anyone's doing; of what was not foreseen nobody can say so."""
+    """Return whether a retry can succeed without intervention; this is unknown, so False, for unforeseen exceptions."""
     return isinstance(error, RetirementError) and error.retryable
 
 
 class ConfigurationError(RetirementError):
-    """A setting is missing or wrong, or the secret cannot be used; the message names the setting."""
+    """A setting, a file of the owner's or a secret is missing or wrong; the message names the setting."""
 
     retryable = False
 
@@ -67,17 +68,17 @@ class DatabrainError(RetirementError):
 
 
 class DatabrainUnauthorized(DatabrainError):
-    """Databrain refused the token: freshly read, or one that the attempt had already read with."""
+    """Databrain refused the token: one that was just read, or one that it had accepted earlier in the attempt."""
 
     reason = Reason.DATABRAIN_UNAUTHORIZED
     retryable = False
 
 
 class DatabrainUnavailable(DatabrainError):
-    """No answer, 429 or 5xx.
+    """Databrain did not answer, or answered with 429 or 5xx.
 
     Attributes:
-        retry_after: the wait in seconds that Databrain asked for, if it did.
+        retry_after: the wait in seconds that Databrain requested; None if it requested none.
     """
 
     reason = Reason.DATABRAIN_UNAVAILABLE
@@ -88,14 +89,14 @@ class DatabrainUnavailable(DatabrainError):
 
 
 class DatabrainUnexpected(DatabrainError):
-    """An answer without the documented shape or status."""
+    """Databrain's answer does not have the documented shape or status."""
 
     reason = Reason.DATABRAIN_UNEXPECTED
     retryable = False
 
 
 class BodyTooLarge(DatabrainUnexpected):
-    """An answer passes the limit on its size."""
+    """Databrain's answer exceeds the limit on its size."""
 
 
 class AwsCallFailed(RetirementError):
@@ -103,20 +104,20 @@ class AwsCallFailed(RetirementError):
 
 
 class BackupFailed(RetirementError):
-    """The backup that was asked for could not be written, or is not what was seen."""
+    """The requested backup could not be written, or differs from what Databrain shows."""
 
     reason = Reason.BACKUP_FAILED
 
 
 class AttemptInterrupted(RetirementError):
-    """This attempt has to stop, and the next one can go on."""
+    """This attempt has to stop, and the next one can continue."""
 
 
 class NotYetDue(AttemptInterrupted):
-    """The date is ahead.
+    """The date of the retirement is in the future.
 
     Attributes:
-        seconds: until then.
+        seconds: the time until that date.
     """
 
     def __init__(self, message: str, seconds: float) -> None:
@@ -125,7 +126,7 @@ class NotYetDue(AttemptInterrupted):
 
 
 class NotConfirmed(RetirementError):
-    """A deletion is in doubt; `reason` is `unconfirmed` unless it is known that no delete took effect."""
+    """The effect of a delete is unknown; `reason` is `unconfirmed` unless it is known that no delete took effect."""
 
     reason = Reason.UNCONFIRMED
     retryable = False
@@ -136,7 +137,7 @@ class NotConfirmed(RetirementError):
 
 
 class Abandoned(RetirementError):
-    """The last receive: `failed` is published, for the reason of the last attempt."""
+    """The request was abandoned at its last receive: `failed` is published with the reason of the last attempt."""
 
     retryable = False
 

@@ -1,7 +1,8 @@
-"""Names by their globs: `fnmatch`'s, of the whole name, whatever its case.
+"""Globs that match datamarts' names: the syntax of `fnmatch`, the whole name, without regard to case.
 
-Folded, one character can become two, and what looks like one can be two code points. So a name is read as folded text
-and character by character. What protects holds in any reading, what allows only in both.
+Case folding can turn one character into two, and one visible character can be two code points. So a name has two
+readings: as folded text, and character by character. A name is protected if a glob matches any reading, and allowed
+only if a glob matches both (docs/reference.md, "Parameters and outputs").
 """
 
 import re
@@ -11,19 +12,19 @@ from fnmatch import translate
 from functools import lru_cache
 from unicodedata import combining, normalize
 
-# Behind each character, where characters are told apart; no datamart that can be asked for has it in its name.
+# Ends each character in the reading by character. No name that a request can contain has it.
 _END = "\0"
 _ANY = f"[^{_END}]*+{_END}"
 _NOTHING = "(?!)"
-_CACHE_SIZE = 4_096  # globs, and lists of them; a policy has at most 1,000, each of the owner's lists too
+_CACHE_SIZE = 4_096  # globs and lists of globs; a policy and each of the owner's lists have at most 1,000
 
 
 @dataclass(frozen=True, slots=True)
 class DatamartLists:
-    """The globs that the owner's file adds to the stack's parameters, from which they can only take away.
+    """The globs in the owner's file. They restrict further what the stack's parameters allow, and never extend it.
 
-    A name that `protected` shields is never deleted, one that `retirable` does not allow is not either. `where` names
-    the file for a message.
+    A name that `protected` matches, or that `retirable` does not match, is not deleted. `where` names the file in
+    messages.
     """
 
     where: str
@@ -35,7 +36,7 @@ NO_LISTS = DatamartLists(where="")
 
 
 def protecting_glob(name: str, globs: Sequence[str]) -> str | None:
-    """The first glob that protects the name, None where none does: a name that looks protected is."""
+    """Return the first glob that protects the name, or None. A name that may look protected is protected."""
     for text in dict.fromkeys((name, name.strip())):
         readings = _readings(text)
         if any(map(re.Pattern.match, _patterns(*globs), readings)):
@@ -44,22 +45,22 @@ def protecting_glob(name: str, globs: Sequence[str]) -> str | None:
 
 
 def allowing_glob(name: str, globs: Sequence[str]) -> str | None:
-    """The first glob that allows the name, None where none does."""
+    """Return the first glob that allows the name, or None."""
     readings = _readings(name)[:2]
     if not all(map(re.Pattern.match, _patterns(*globs), readings)):
         return None
     return next((glob for glob in globs if all(map(re.Pattern.match, _patterns(glob), readings))), None)
 
 
-@lru_cache(1)  # one name after the other is held against many lists
+@lru_cache(1)  # each name is compared with many lists in turn
 def _readings(text: str) -> tuple[str, ...]:
-    """As folded text, character by character, and as it is compared with other names."""
+    """Return the name as folded text, character by character, and as `folded` compares names."""
     return _folded_text(text), "".join(character + _END for character in _characters(text)), folded(text)
 
 
 @lru_cache(_CACHE_SIZE)
 def _patterns(*globs: str) -> tuple[re.Pattern[str], ...]:
-    """What each reading of a name is held against: any of these globs."""
+    """Return one pattern for each reading of a name; it matches if any of the globs does."""
     expressions = (
         [translate(_folded_text(glob)) for glob in globs],
         [_by_character(list(_characters(glob))) for glob in globs],
@@ -73,7 +74,7 @@ def _folded_text(text: str) -> str:
 
 
 def _characters(text: str) -> Iterator[str]:
-    """Each code point of the NFC form with the marks that follow it, folded for itself."""
+    """Yield each code point of the NFC form with the combining marks that follow it, case-folded by itself."""
     character = ""
     for point in normalize("NFC", text):
         if character and not combining(point):
@@ -85,8 +86,8 @@ def _characters(text: str) -> Iterator[str]:
 
 
 def _by_character(glob: Sequence[str]) -> str:
-    """The expression for a glob, as `fnmatch` reads it, of characters each of which ends with `_END`."""
-    parts, place = [""], 0  # a star stands between two parts
+    """Return the regular expression for a glob of `fnmatch`, for text whose characters each end with `_END`."""
+    parts, place = [""], 0  # the parts between the stars
     while place < len(glob):
         end = _end_of_set(glob, place) if glob[place] == "[" else None
         if glob[place] == "*":
@@ -102,13 +103,14 @@ def _by_character(glob: Sequence[str]) -> str:
     first, *rest = parts
     if not rest:
         return rf"{first}\Z"
-    # The nearest place is as good as any: without going back the work stays within name times glob.
+    # The first match of a middle part is as good as a later one. Without backtracking the work is at most the name's
+    # length times the glob's.
     middle = "".join(f"(?>(?:{_ANY})*?{part})" for part in rest[:-1])
     return rf"{first}{middle}(?:{_ANY})*{rest[-1]}\Z"
 
 
 def _end_of_set(glob: Sequence[str], start: int) -> int | None:
-    """Where `[` has its `]`; one that comes first is meant itself, and a `[` without one, too."""
+    """Return the index of the `]` that closes a set; a `]` that comes first is a member. None if there is none."""
     first = start + 1 + (glob[start + 1 : start + 2] == ["!"])
     return next((place for place in range(first + 1, len(glob)) if glob[place] == "]"), None)
 
@@ -118,7 +120,7 @@ def _set(members: Sequence[str]) -> str:
     left, choices = list(members[is_negated:]), []
     while left:
         if len(left) > 2 and left[1] == "-":  # noqa: PLR2004  # a range
-            if left[0][0] <= left[2][0]:  # of its characters the first code points count
+            if left[0][0] <= left[2][0]:  # a range compares the first code points of characters
                 choices.append(f"[{re.escape(left[0][0])}-{re.escape(left[2][0])}][^{_END}]*")
             del left[:3]
         else:
@@ -128,8 +130,8 @@ def _set(members: Sequence[str]) -> str:
 
 
 def folded(name: str) -> str:
-    """A name as a lenient server might compare it: trimmed, case-folded, NFC.
+    """Return a name as a lenient server might compare it: trimmed, case-folded, in NFC.
 
-    Before it is folded, too: what is canonically equivalent may fold apart (U+0345).
+    NFC comes before case folding too, since canonically equivalent texts may fold differently (U+0345).
     """
     return normalize("NFC", normalize("NFC", name.strip()).casefold())

@@ -1,10 +1,10 @@
-"""What became of a request, and why."""
+"""The outcomes of a request, and their reasons (docs/reference.md)."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of a request; `scheduled` and `failed` are no ends."""
+    """What became of a request; `scheduled` and `failed` are not final."""
 
     SCHEDULED = "scheduled"
     CANCELLED = "cancelled"
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why; each belongs to one outcome (`events/schemas/datamart-retirement-result.json`)."""
+    """Why; each reason belongs to one outcome (`events/schemas/datamart-retirement-result.json`)."""
 
     DUE_SOON = "due_soon"
 
@@ -48,7 +48,7 @@ class Reason(StrEnum):
 
 
 class ConfirmedBy(StrEnum):
-    """How a deletion is known: Databrain said so to us, or the datamart is gone after we wrote our intent."""
+    """How a deletion was confirmed: by Databrain's response, or because the datamart is gone after the intent."""
 
     RESPONSE = "response"
     ABSENCE = "absence"

@@ -1,4 +1,4 @@
-"""A request, the delivery that it came in, and what can be told of one that is not valid."""
+"""A request, a cancellation, the delivery that either arrives in, and the fields of an event that is not valid."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,21 +9,21 @@ from retirement.canonical import Document
 
 
 class DependentsPolicy(StrEnum):
-    """What a dependent does to the request; `ignore` covers found and undetermined."""
+    """Whether embeds block the request; `ignore` applies to those that use the datamart and to undetermined ones."""
 
     BLOCK = "block"
     IGNORE = "ignore"
 
 
-# As often as the queue delivers a message (template.yaml, maxReceiveCount).
+# How often the queue delivers a message (template.yaml, maxReceiveCount).
 MAX_RECEIVES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One arrival of an event: its text as it came, when the queue took it, and which invocation got it.
+    """One delivery of an event to a function: its text, when the queue accepted it, and the invocation.
 
-    Without `message_id` and `receipt_handle` it came from no queue.
+    `message_id` and `receipt_handle` are None if the function was invoked directly, without a queue.
     """
 
     body: str
@@ -35,37 +35,37 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """The same each time that the queue delivers it."""
+        """The message's ID, which is the same at each delivery; without a queue, the invocation's ID."""
         return self.message_id or self.invocation_id
 
     @property
     def is_last(self) -> bool:
-        """Whether the queue delivers it no more after this."""
+        """Whether this is the last delivery: SQS then moves the message to `Failures`."""
         return self.receive_count >= MAX_RECEIVES
 
 
 class Command(Protocol):
-    """What a request and a cancellation have in common: which retirement it is about, who asks and why."""
+    """The fields that a request and a cancellation have in common."""
 
     @property
     def datamart_name(self) -> str:
-        """Exact and case-sensitive."""
+        """The datamart's name, exact and case-sensitive."""
 
     @property
     def retirement_id(self) -> str:
-        """With the name, the identity of a retirement."""
+        """The ID of the retirement; together with the datamart's name it is the identity."""
 
     @property
     def environment(self) -> str:
-        """The environment that the sender meant."""
+        """The environment that the event is meant for."""
 
     @property
     def requested_by(self) -> str:
-        """For the audit."""
+        """Who sends the event, for the audit."""
 
     @property
     def reason(self) -> str:
-        """For the audit."""
+        """Why, for the audit."""
 
     @property
     def requested_at(self) -> datetime:
@@ -76,10 +76,12 @@ class Command(Protocol):
 class Request:
     """A valid request with its defaults filled in.
 
-    `environment` is the one that is meant. `content_hash` is of the request as sent, before defaults and without
-    `retireAt`; `event_id` tells two that ask for the same from one that is delivered twice. `event_time` is what the
-    event says; `cutoff` is the latest moment at which this can have been asked: a datamart that was created after it is
-    another one.
+    Attributes:
+        content_hash: the SHA-256 of `detail` as it was sent, before defaults and without `retireAt`.
+        event_id: distinguishes two equal requests from one that is delivered twice.
+        event_time: the time in the event.
+        requested_at: the earlier of `event_time` and the arrival.
+        cutoff: the latest time at which this can have been requested; a datamart that was created later is another one.
     """
 
     datamart_name: str
@@ -101,13 +103,13 @@ class Request:
     detail: Document
 
     def no_later_than(self, requested_at: datetime, cutoff: datetime) -> "Request":
-        """The same request, known to have been asked for no later than that."""
+        """Return the same request with `requested_at` and `cutoff` no later than these times."""
         return replace(self, requested_at=min(self.requested_at, requested_at), cutoff=min(self.cutoff, cutoff))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
-    """A valid wish that a retirement be not carried out."""
+    """A valid event that cancels a retirement."""
 
     datamart_name: str
     retirement_id: str
@@ -119,7 +121,7 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A valid webhook: the detail-type, time and detail of the event that it becomes."""
+    """A valid message to the webhook, as the detail-type, time and detail of the event that it becomes."""
 
     detail_type: str
     time: datetime
@@ -128,7 +130,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """What an event without a valid request carried all the same, cut to the limits of a result."""
+    """The fields of an event that is not a valid request, cut to the limits of a result; None if they are missing."""
 
     event_id: str | None
     retirement_id: str | None

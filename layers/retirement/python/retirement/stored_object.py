@@ -1,4 +1,4 @@
-"""Objects on S3: of the evidence bucket, and what the stack's owner keeps elsewhere."""
+"""Objects on S3: those of the evidence bucket, and the files that the stack's owner maintains."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from retirement.errors import AwsCallFailed
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it is stored now; `content_hash` is the request's, kept as metadata with a receipt."""
+    """An object as it is stored now; `content_hash` is the hash of the request, stored as the object's metadata."""
 
     bucket: str
     key: str
@@ -18,13 +18,15 @@ class StoredObject:
     content_hash: str | None
 
     def malformed(self) -> AwsCallFailed:
-        """What to raise where its body is not what this project writes under its key."""
-        return AwsCallFailed(f"{self.key} is not as this project writes it: look at the object's versions")
+        """Return the error to raise if the body is not what this project writes under this key."""
+        return AwsCallFailed(
+            f"{self.key} is not as this project writes it: check the object's versions for one that was written by hand"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class BackupReference:
-    """Where a backup is, and what it must be: `sha256` in lower-case hex, `size` in bytes."""
+    """Where a backup is stored, and its content: `sha256` in lower-case hex, `size` in bytes."""
 
     bucket: str
     key: str
@@ -33,7 +35,7 @@ class BackupReference:
     size: int
 
     def document(self) -> Document:
-        """The reference as results and intents show it."""
+        """Return the reference as results and intents contain it."""
         return {
             "bucket": self.bucket,
             "key": self.key,
@@ -45,7 +47,7 @@ class BackupReference:
 
 @dataclass(frozen=True, slots=True)
 class OwnersFile:
-    """A file as it is now; `where` names it and the parameter that points to it, for a message."""
+    """A file of the owner's as it is now; `where` names it and its parameter in messages."""
 
     where: str
     body: bytes

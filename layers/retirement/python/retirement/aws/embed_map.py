@@ -55,7 +55,7 @@ def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
     try:
         entries = parse_json(body)
     except ValueError as error:
-        raise ConfigurationError(f"{where} is no JSON: {error}") from None
+        raise ConfigurationError(f"{where} is not valid JSON: {error}") from None
     if not isinstance(entries, Mapping):
         raise ConfigurationError(f"{where} must be a JSON object of embed ID -> datamart name (or null for none)")
     datamarts = {embed_id: _datamart_field(where, embed_id, entry) for embed_id, entry in entries.items()}

@@ -230,7 +230,7 @@ def _parsed(body: str) -> Json:
     try:
         return parse_json(body)
     except ValueError as error:
-        raise InvalidRequest(f"the body is no JSON: {error}") from None
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
 
 def _validate(document: Json, title: str, part: str | None = None, *, root: str) -> None:

@@ -25,7 +25,7 @@ def parse_policy(file: OwnersFile) -> SweepPolicy:
     try:
         document = cast("dict[str, Any]", parse_json(file.body))
     except ValueError as error:
-        raise ConfigurationError(f"{file.where} is no JSON: {error}") from None
+        raise ConfigurationError(f"{file.where} is not valid JSON: {error}") from None
     try:
         validate(event=document, schema=schema("Sweep Policy"))
     except SchemaValidationError as error:

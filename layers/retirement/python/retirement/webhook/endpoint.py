@@ -214,7 +214,7 @@ def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise InvalidRequest("the body is no JSON: it is no UTF-8") from None
+        raise InvalidRequest("the body is not valid JSON: it is no UTF-8") from None
 
 
 def _base64(text: str) -> bytes:
