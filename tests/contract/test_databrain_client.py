@@ -181,7 +181,7 @@ class TestFind:
         databrain.faults.replace(
             [{"route": "list_datamarts", "fault": "wrong_shape", "skip": 1, "body": {"data": [], "error": None}}]
         )
-        with pytest.raises(DatabrainUnexpected, match="no page of the list holds it"):
+        with pytest.raises(DatabrainUnexpected, match="no page of the list has it"):
             client.find("sales")
 
 

@@ -287,7 +287,7 @@ class TestReads:
                 return super().remaining()
 
         fail(databrain, RouteId.LIST_DATAMARTS, "endless")
-        with pytest.raises(DatabrainUnavailable, match="no whole answer in 15 s"):
+        with pytest.raises(DatabrainUnavailable, match="not complete after 15 s"):
             client_by(http, Running(seconds=600)).list_datamarts()
         assert len(requests_to(databrain, api, RouteId.LIST_DATAMARTS)) == MAX_TRIES
 
@@ -405,7 +405,7 @@ class TestReads:
 
         token = RotatedSecret(SERVICE_TOKEN).token()
         client = DatabrainClient(http, api=api, token=token, clock=LogicalClock(), telemetry=Busy())
-        with pytest.raises(DatabrainUnexpected, match="changes while its pages are read"):
+        with pytest.raises(DatabrainUnexpected, match="changed while its pages were read"):
             client.list_datamarts()
 
     def test_pages_without_end(
@@ -566,7 +566,7 @@ class TestServiceToken:
         client.list_datamarts()
         fail(databrain, route, "status", status=status, times=1)
         secret.value = ROTATED_TOKEN
-        with pytest.raises(DatabrainUnauthorized, match="the next attempt reads it anew"):
+        with pytest.raises(DatabrainUnauthorized, match="the next attempt reads it again"):
             everything_read_by(client)
         assert secret.reads == 1
         assert [request["status"] for request in requests_to(databrain, api, route)].count(status) == 1
@@ -578,7 +578,7 @@ class TestServiceToken:
         databrain.organisation.service_token = ROTATED_TOKEN
         error = error_of(client, RouteId.LIST_DATAMARTS)
         assert isinstance(error, DatabrainUnauthorized)
-        assert "the token is refused, also freshly read" in str(error)
+        assert "refuses the token that was just read" in str(error)
         assert (len(databrain.requests), secret.reads) == (1, 2)
 
     def test_another_wrong_token(self, databrain: Databrain, client: DatabrainClient, secret: RotatedSecret) -> None:

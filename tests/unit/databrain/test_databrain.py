@@ -518,7 +518,7 @@ def test_refused_after_a_read(api: Api, route: str, status: int) -> None:
     good = api.answers[route]
     api.answers[route] = [body("", status)]
 
-    with pytest.raises(DatabrainUnauthorized, match="the next attempt reads it anew") as raised:
+    with pytest.raises(DatabrainUnauthorized, match="the next attempt reads it again") as raised:
         everything_read_by(client)
 
     assert raised.value.retryable
@@ -599,7 +599,7 @@ def test_a_token_that_comes_back(api: Api, route: str, repeating: Answer) -> Non
     error = error_of(api, route)
 
     assert isinstance(error, DatabrainUnexpected)
-    assert "take the token out" in str(error)
+    assert "remove the token" in str(error)
     assert api.asked(route) == 1
     assert TOKEN not in shown(error)
     assert KEY not in shown(error)
@@ -620,7 +620,7 @@ def test_a_token_that_comes_back_in_escapes(api: Api, token: str, how: str) -> N
     api.secret = Secret(token)
     api.answers[LIST] = [body(json.dumps({"data": [entry_of(label="HERE")], "error": None}).replace("HERE", spelt))]
 
-    with pytest.raises(DatabrainUnexpected, match="take the token out"):
+    with pytest.raises(DatabrainUnexpected, match="remove the token"):
         api.client().find("sales")
 
 
@@ -732,7 +732,7 @@ def test_find_on_no_page(api: Api) -> None:
     """A name that is listed and on no page is unexpected: nothing is concluded from it."""
     api.answers[LIST] = [listed("sales"), listed("hr")]
 
-    with pytest.raises(DatabrainUnexpected, match="no page of the list holds it"):
+    with pytest.raises(DatabrainUnexpected, match="no page of the list has it"):
         api.client().find("sales")
 
 
@@ -779,7 +779,7 @@ def test_created_at_that_is_no_time(api: Api, created_at: object) -> None:
 
     error = error_of(api, LIST)
     assert isinstance(error, DatabrainUnexpected)
-    assert "the datamart 'sales' with a createdAt that is no RFC 3339 time" in str(error)
+    assert "the datamart 'sales' with a createdAt that is not an RFC 3339 time" in str(error)
 
     found = api.client().find("hr")
     assert isinstance(found, Snapshot)
@@ -874,7 +874,7 @@ def test_walks_never_agree(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_CONCURRENCY", 1)
     api.answers[LIST] = [paged(NAMES, NAMES[1:], NAMES[2:])]
 
-    with pytest.raises(DatabrainUnexpected, match="changes while its pages are read"):
+    with pytest.raises(DatabrainUnexpected, match="changed while its pages were read"):
         api.client().list_datamarts()
 
 
@@ -1249,7 +1249,7 @@ def test_embeds_that_are_counted_and_not_named(api: Api) -> None:
     listing, failures = api.client().list_embeds()
 
     assert failures == ()
-    assert listing.gaps == ("2 embeds of the data app 'Portal', which are counted and not named",)
+    assert listing.gaps == ("2 embeds of the data app 'Portal', which are counted but not named",)
 
 
 @pytest.mark.parametrize(
@@ -1389,7 +1389,7 @@ def test_a_count_of_embeds_that_is_no_number(api: Api, count: object) -> None:
 
     listing, _ = api.client().list_embeds()
 
-    assert listing.gaps == ("how many embeds the data app 'Portal' has",)
+    assert listing.gaps == ("the number of embeds of the data app 'Portal'",)
 
 
 def test_a_blank_name_tells_no_datamart(api: Api) -> None:

@@ -1,1 +1,1 @@
-"""All that knows Databrain."""
+"""Everything that knows Databrain's API."""

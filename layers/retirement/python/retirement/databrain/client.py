@@ -1,4 +1,4 @@
-"""The client of Databrain's REST API, for one attempt. Sections are those of docs/databrain-api.md."""
+"""The client of Databrain's REST API for one attempt. Sections are those of docs/databrain-api.md."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,20 +36,20 @@ from retirement.timestamps import parse_timestamp
 from retirement.wording import shortened
 
 PAGE_SIZE = 10  # fixed by the API
-MAX_PAGES = 10_000  # ten times the datamarts that are reckoned with
-MAX_NAME_LENGTH = 1_000  # characters; a request can name 256, and all names are kept
+MAX_PAGES = 10_000  # ten times the expected number of datamarts
+MAX_NAME_LENGTH = 1_000  # characters; a request can name at most 256, and all names stay in memory
 
-MAX_WALKS = 3  # two that agree, and one more
-# Two requests each: many more take longer than the function has.
+MAX_WALKS = 3  # two have to agree
+# Each takes two requests, and the function's time allows not many more.
 MAX_DATA_APPS = 1_000
-MAX_KEYS = 100  # of one data app, tried one after the other
+MAX_KEYS = 100  # keys of one data app, tried one after the other
 
-# updatedAt only where it is asked for: two walks that are to agree would differ by it.
+# updatedAt is read only where it is needed, because it can differ between two walks that have to agree.
 _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
 _DATED_KEYS = _LISTED_KEYS | {"updatedAt"}
 
 
-# One page of a list, or all of it where there is no number.
+# Reads one page of a list, or all of it if the number is None.
 _Reader: TypeAlias = Callable[[int | None], Sequence[Document]]
 
 
@@ -81,13 +81,13 @@ _ROUTES = {
 
 
 class DatabrainClient:
-    """Every method but `delete` raises a `DatabrainError` where Databrain refuses, fails or answers in another shape.
+    """Implements the ports `Databrain` and `DatabrainLists` over HTTP.
 
     Args:
-        http: from `http_client`.
-        api: which route family the server has.
-        token: where the service token comes from.
-        clock: bounds waiting by the time that the invocation has left.
+        http: a client that `http_client` returned.
+        api: the route family of the server.
+        token: provides the service token.
+        clock: bounds waits by the time that the invocation has left.
         telemetry: counts requests, retries and walks.
     """
 
@@ -100,10 +100,10 @@ class DatabrainClient:
         self._transport = Transport(http, token=token, clock=clock, telemetry=telemetry)
 
     def find(self, name: str) -> Snapshot | Absent:
-        """Look for the datamart of exactly this name, and read all of it.
+        """Find the datamart of exactly this name, and read all of it.
 
-        There is no read of one datamart (section 3). The list of names tells the page that holds it; where that page
-        does not, pages are walked.
+        The API cannot read one datamart (section 3). Its place in the list of names gives the page to read; if it is
+        not on that page, all pages are walked.
         """
         route, read = self._routes.list_datamarts, self._reader_of_datamarts(_LISTED_KEYS)
         entries = self._unpaginated(route, read)
@@ -118,28 +118,27 @@ class DatabrainClient:
             entry = _entry_of(route, name, self._datamarts(page=page, keep=None)) or self._walk_for(name)
             semantic_layer = layer.result()
         if entry is None:
-            raise DatabrainUnexpected("Databrain lists the datamart's name and no page of the list holds it; try again")
+            raise DatabrainUnexpected("Databrain lists the datamart's name, but no page of the list has it; try again")
         return Snapshot(name, _created_at(entry), entry, semantic_layer, listing)
 
     def list_datamarts(self) -> Listing:
-        """List the names, fresh and checked to be all; a time that is no clear one counts as not told."""
+        """List all names; a time that is not clear is None. If the server may cap the list, it is read by pages too."""
         return self._listing(self._entries_of_all(_LISTED_KEYS))
 
     def list_datamarts_with_updates(self) -> Listing:
-        """The same, with updatedAt."""
+        """List all names, with updatedAt."""
         entries = self._entries_of_all(_DATED_KEYS)
         listing = self._listing(entries)
         updates = (_time_field(entry, "updatedAt") for entry in entries)
         return replace(listing, updated_at=dict(zip(listing.created_at, updates, strict=True)))
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
-        """List the embeds of all data apps, each with a key of its own, and what failed on the way.
+        """List the embeds of all data apps, concurrently, each data app with its own key; and the failures.
 
-        Every data app is asked, side by side. Embeds that the list of data apps names and List Embeds does not return
-        are in the listing without an `item`.
+        An embed that the list of data apps names but List Embeds does not return has no `item`.
 
         Raises:
-            DatabrainUnauthorized: the service token is refused, so that the attempt is over.
+            DatabrainUnauthorized: Databrain refuses the service token, which ends the attempt.
         """
         try:
             apps = self._read_all(self._routes.list_data_apps)
@@ -166,10 +165,7 @@ class DatabrainClient:
         )
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
-        """List the names of all data apps with their createdAt, None where it is no clear time.
-
-        Nothing where a legacy server has no such list.
-        """
+        """List the names of all data apps with their createdAt; empty if a legacy server has no such list."""
         route = self._routes.list_data_apps
         try:
             return _creation_times(self._read_all(route, keep=_LISTED_KEYS))
@@ -179,21 +175,15 @@ class DatabrainClient:
             return {}
 
     def fingerprint(self, identity: str) -> str:
-        """As `Transport.fingerprint`."""
+        """Return what `Transport.fingerprint` does."""
         return self._transport.fingerprint(identity)
 
     def place_of_secret(self, document: Json) -> str | None:
-        """As `Transport.place_of_secret`."""
+        """Return what `Transport.place_of_secret` does."""
         return self._transport.place_of_secret(document)
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
-        """Send one delete request, never a second one.
-
-        Success is 200, `error` null or absent, and `id` the name (section 2).
-
-        Raises:
-            RetirementError: there is no token to send it with.
-        """
+        """Send one delete request. Success is 200 without `error`, with the name as `id` (section 2)."""
         route, name = self._routes.delete_datamart, permit.snapshot.name
         try:
             answer = self._transport.change(route, {"datamartName": name})
@@ -211,7 +201,9 @@ class DatabrainClient:
         route = self._routes.list_datamarts
         listing = Listing({text(route, entry, "name"): _time_field(entry) for entry in entries})
         if len(listing.created_at) != len(entries):
-            raise DatabrainUnexpected("Databrain lists one name twice, and a name is all that a delete goes by")
+            raise DatabrainUnexpected(
+                "Databrain lists one name twice, and a delete names only that: remove one by hand"
+            )
         return listing
 
     def _entries_of_all(self, keep: frozenset[str]) -> Sequence[Document]:
@@ -222,7 +214,7 @@ class DatabrainClient:
         return lambda page: self._datamarts(page=page, keep=keep)
 
     def _datamarts(self, *, page: int | None, keep: frozenset[str] | None) -> Sequence[Document]:
-        """One page of the list, or all of it; expanded where all keys are kept."""
+        """Return one page of the list, or all of it if `page` is None; entries are expanded if `keep` is None."""
         route = self._routes.list_datamarts
         fields = _paging(route, page)
         if not route.takes_body and keep is not None:
@@ -238,7 +230,7 @@ class DatabrainClient:
         return next((entry for page in pages if (entry := _entry_of(route, name, page)) is not None), None)
 
     def _semantic_layer(self, name: str) -> Document | None:
-        """Read the semantic layer; None where there is none (section 5: a 404)."""
+        """Return the semantic layer, or None if there is none (section 5: a 404)."""
         route = self._routes.get_semantic_layer
         try:
             layer = self._transport.read(route, {"datamartName": name}).get("data")
@@ -247,7 +239,7 @@ class DatabrainClient:
         if layer is None:
             return None
         if not isinstance(layer, Mapping) or layer.get("datamartName") != name:
-            raise unexpected(route, "data: an object with the datamartName that was asked for", layer)
+            raise unexpected(route, "data: an object with the requested datamartName", layer)
         return layer
 
     # ---- Embeds ----------------------------------------------------------------------------------------------------
@@ -272,9 +264,9 @@ class DatabrainClient:
         datamart_names = {embed_id: _named_datamarts(item) for embed_id, item in items.items()}
         counted = app.get("embedCount")
         if isinstance(counted, int) and counted > len(known):
-            gaps.append(f"{counted - len(known)} embeds of the data app {shown_name}, which are counted and not named")
+            gaps.append(f"{counted - len(known)} embeds of the data app {shown_name}, which are counted but not named")
         elif counted is not None and type(counted) is not int:
-            gaps.append(f"how many embeds the data app {shown_name} has")
+            gaps.append(f"the number of embeds of the data app {shown_name}")
         return _AppEmbeds(
             tuple(
                 Embed(
@@ -294,7 +286,7 @@ class DatabrainClient:
         )
 
     def _items_of(self, app_name: str) -> dict[str, Document]:
-        """What List Embeds returns for a data app, by ID; nothing where no key of it works."""
+        """Return what List Embeds returns for a data app, by ID; empty if none of its keys is accepted."""
         tokens, embeds = self._routes.list_api_tokens, self._routes.list_embeds
         for token in self._read_all(tokens, {"dataAppName": app_name})[:MAX_KEYS]:
             key = text(tokens, token, "key")
@@ -324,17 +316,17 @@ class DatabrainClient:
         return self._completed(route, read, self._unpaginated(route, read))
 
     def _unpaginated(self, route: Route, read: _Reader) -> Sequence[Document]:
-        """Read a list in one request; where its answer is too large, page by page."""
+        """Read a list in one request, or page by page if the answer is too large."""
         try:
             return read(None)
         except BodyTooLarge:
             return self._walked(route, read)
 
     def _completed(self, route: Route, read: _Reader, entries: Sequence[Document]) -> Sequence[Document]:
-        """Read the list by pages if it goes on after these entries, before anything is said not to be in it.
+        """Read the list by pages if it continues after these entries: otherwise an entry could seem to be absent.
 
-        A server that caps its lists, whatever was asked for, does it after whole pages, and after one at least. One
-        that knows no pages shows the same entries again.
+        A server may cap its lists, although all was requested, but only after one or more whole pages. A server without
+        pages returns the same entries again.
         """
         if not entries or len(entries) % PAGE_SIZE:
             return entries
@@ -342,9 +334,9 @@ class DatabrainClient:
         return entries if all(entry in entries for entry in after) else self._walked(route, read)
 
     def _walked(self, route: Route, read: _Reader) -> Sequence[Document]:
-        """Read page by page, until two walks agree.
+        """Read all pages until two walks agree.
 
-        Pages shift when an entry goes meanwhile: one walk can miss another entry that is there all the time.
+        Pages shift if an entry is deleted meanwhile, so a single walk can miss an entry that is there all the time.
         """
         before = None
         for _ in range(MAX_WALKS):
@@ -352,10 +344,10 @@ class DatabrainClient:
             if entries == before:
                 return entries
             before = entries
-        raise DatabrainUnexpected(f"{route.path}: the list changes while its pages are read; try again")
+        raise DatabrainUnexpected(f"{route.path}: the list changed while its pages were read; try again")
 
     def _walk(self, route: Route, read: _Reader) -> Iterator[Sequence[Document]]:
-        """Read pages side by side, up to the first that is not full."""
+        """Read pages concurrently, up to the first that is not full."""
         self._telemetry.count(Metric.DATABRAIN_WALKS)
         with ThreadPoolExecutor(max_workers=MAX_CONCURRENCY) as pool:
             for first in range(1, MAX_PAGES, MAX_CONCURRENCY):
@@ -376,46 +368,46 @@ class _AppEmbeds:
 
 
 def _creation_times(apps: Sequence[Document]) -> dict[str, datetime | None]:
-    """When data apps were created, by name; one without a name is left out."""
+    """Return when data apps were created, by name; those without a name are left out."""
     return {name: _time_field(app) for app in apps if (name := optional_text(app, "name"))}
 
 
 def _by_id(route: Route, embeds: Sequence[Document]) -> dict[str, Document]:
-    """Embeds by ID. One that comes twice says the same twice: nothing tells which of two is true."""
+    """Return embeds by ID. Two entries with one ID have to be equal, because it is unknown which one is true."""
     found: dict[str, Document] = {}
     for embed in embeds:
         if found.setdefault(text(route, embed, "embedId"), embed) != embed:
-            raise DatabrainUnexpected(f"{route.method} {route.path}: one embedId comes twice, with different content")
+            raise DatabrainUnexpected(f"{route.method} {route.path}: two different embeds have one embedId")
     return found
 
 
 def _paging(route: Route, page: int | None) -> dict[str, Json]:
-    """Section 1: texts in a query, a boolean and a number in a body."""
+    """Return the fields for paging: texts in a query, a boolean and a number in a body (section 1)."""
     if route.takes_body:
         return {"isPagination": False} if page is None else {"isPagination": True, "pageNumber": page}
     return {"isPagination": "false"} if page is None else {"isPagination": "true", "pageNumber": str(page)}
 
 
 def _created_at(entry: Document) -> datetime | None:
-    """When the datamart was created that is asked about; what is unclear is not the same as not told."""
+    """Return when the datamart was created, or None if Databrain does not say; an unclear time is an error."""
     created_at = _time_field(entry)
     if created_at is None and entry.get("createdAt") is not None:
         raise DatabrainUnexpected(
-            f"Databrain lists the datamart {entry['name']!r} with a createdAt that is no RFC 3339 time with offset, so "
-            "nothing tells which one it is"
+            f"Databrain lists the datamart {entry['name']!r} with a createdAt that is not an RFC 3339 time with "
+            "offset, so it cannot be recognised"
         )
     return created_at
 
 
 def _entry_of(route: Route, name: str, page: Sequence[Document]) -> Document | None:
-    """The expanded entry of this name on a page, if it is there."""
+    """Return the expanded entry of this name on a page, or None."""
     entries = [entry for entry in page if entry.get("name") == name]
     if not entries:
         return None
     if len(entries) > 1:
-        raise DatabrainUnexpected("Databrain shows one name twice, and a name is all that a delete goes by")
+        raise DatabrainUnexpected("Databrain shows one name twice, and a delete names only that: remove one by hand")
     (entry,) = entries
-    # Without its tables an entry is a collapsed one, not one of an empty datamart (section 4).
+    # An entry without tables is a collapsed one, not that of an empty datamart (section 4).
     for table in objects(route, entry.get("datamartTables"), "datamartTables"):
         text(route, table, "tableName")
         objects(route, table.get("datamartTableColumns"), "datamartTableColumns")
@@ -423,14 +415,14 @@ def _entry_of(route: Route, name: str, page: Sequence[Document]) -> Document | N
 
 
 def _query_value(route: Route, name: str) -> str:
-    """What can be a query's value."""
+    """Return the name if it can be the value of a query."""
     if len(name) > MAX_NAME_LENGTH or any("\ud800" <= character <= "\udfff" for character in name):
         raise unexpected(route, f"name: a text of at most {MAX_NAME_LENGTH} characters, without lone surrogates", name)
     return name
 
 
 def _named_datamarts(item: Document) -> list[str]:
-    """The datamarts that an embed's fields name (section 6), the API's, then the caller's; near names are one."""
+    """Return the datamarts that an embed's fields name (section 6); names that `folded` equates are one."""
     settings, older = item.get("accessSettings"), item.get("embedDataAppAccessSetting")
     dashboard = item.get("externalDashboard")
     metadata = dashboard.get("metadata") if isinstance(dashboard, Mapping) else None
@@ -450,7 +442,7 @@ def _named_datamarts(item: Document) -> list[str]:
 
 
 def _time_field(entry: Document, field_name: str = "createdAt") -> datetime | None:
-    """When a list says that a datamart or an embed was created, or updated; None where it does not say so clearly."""
+    """Return a time in an entry, or None if it is missing or not clear."""
     try:
         return parse_timestamp(optional_text(entry, field_name) or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who uses the datamart: three answers for each embed, and *undetermined* is never reported as none."""
+"""Which embeds use the datamart. Each has one of three verdicts; *undetermined* is never reported as no use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from enum import StrEnum
 from retirement.canonical import Document, truncated
 from retirement.globs import folded
 
-# In the lists of a result, whatever names the API tells: the message stays under SNS's 256 KiB.
+# Limits of the lists in a result, so that the message stays under SNS's 256 KiB whatever names the API returns.
 MAX_SHOWN = 100
 EMBED_BYTES = 80 * 1024
 GAP_BYTES = 40 * 1024
@@ -23,23 +23,26 @@ NEVER_CHECKED = (
 
 
 class Verdict(StrEnum):
-    """What is known of one embed."""
+    """What is known about one embed."""
 
     USES = "uses"
     USES_ANOTHER = "uses_another"
     UNDETERMINED = "undetermined"
 
 
-# Told, and it is none: what an owner's map says with null.
+# The datamart name of an embed that is known to use none: null in the owner's map.
 NO_DATAMART = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """One embed. `datamart_name` is what is told of its datamart, None where nothing tells.
+    """One embed.
 
-    `item` is the embed as List Embeds returned it, None where it did not. A time is None where it is not told.
-    `is_contradictory` is an embed whose own fields name several datamarts: no map can tell which one is true.
+    Attributes:
+        datamart_name: the datamart that it uses; `NO_DATAMART` for none, None if unknown.
+        created_at: None if unknown; so is `updated_at`.
+        item: the embed as List Embeds returned it, or None.
+        is_contradictory: whether its fields name several datamarts; then no map decides which one is true.
     """
 
     embed_id: str
@@ -52,7 +55,7 @@ class Embed:
     is_contradictory: bool = False
 
     def verdict(self, datamart_name: str) -> Verdict:
-        """Judge by the name; how Databrain compares names is not documented, so a near match counts as use."""
+        """Return the verdict for a datamart. How Databrain compares names is undocumented, so a near match is a use."""
         if self.datamart_name is None:
             return Verdict.UNDETERMINED
         if self.datamart_name == NO_DATAMART:
@@ -60,15 +63,18 @@ class Embed:
         return Verdict.USES if folded(self.datamart_name) == folded(datamart_name) else Verdict.USES_ANOTHER
 
     def document(self) -> Document:
-        """The embed as results show it."""
+        """Return the embed as results contain it."""
         return {"embedId": self.embed_id, "name": self.name, "dataAppName": self.data_app_name}
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedMap:
-    """What the owner knows: embed ID -> datamart name, `NO_DATAMART` for none. `made_at` is when it was written.
+    """The owner's map of embeds.
 
-    `seen` is the updatedAt that the owner saw, of the entries that name it; None where Databrain did not tell it.
+    Attributes:
+        datamart_names: embed ID -> datamart name, `NO_DATAMART` for none.
+        made_at: when the file was written.
+        seen: embed ID -> the updatedAt that the owner saw, for entries that name it; None if Databrain returned none.
     """
 
     datamart_names: Mapping[str, str]
@@ -76,10 +82,10 @@ class EmbedMap:
     seen: Mapping[str, datetime | None] = field(default_factory=dict)
 
     def datamart_of(self, embed: Embed) -> str | None:
-        """What the map says of the embed as it is now; None also where the embed may have changed since.
+        """Return the datamart that the map gives for the embed, or None if the embed may have changed since.
 
-        An entry without an updatedAt is held against the map's own time. Of an embed that does not tell when it was
-        updated no map speaks: it may use another datamart than the one that was seen.
+        An entry without an updatedAt is compared by the time of the map. An embed without an updatedAt is never in the
+        map's scope, because it may use another datamart by now.
         """
         if embed.updated_at is None:
             return None
@@ -90,7 +96,7 @@ class EmbedMap:
         return self.datamart_names.get(embed.embed_id) if is_current else None
 
     def apply(self, embed: Embed) -> Embed:
-        """Fill in what nothing else tells."""
+        """Return the embed with the datamart that the map gives, unless its own fields name one."""
         if embed.datamart_name is not None or embed.is_contradictory:
             return embed
         return replace(embed, datamart_name=self.datamart_of(embed))
@@ -98,14 +104,14 @@ class EmbedMap:
 
 @dataclass(frozen=True, slots=True)
 class EmbedListing:
-    """The embeds of all data apps. `gaps` says in words what could not be listed; any gap counts as undetermined."""
+    """The embeds of all data apps. `gaps` describes what could not be listed; each gap counts as undetermined."""
 
     embeds: tuple[Embed, ...]
     gaps: tuple[str, ...] = ()
-    data_apps: Mapping[str, datetime | None] = field(default_factory=dict)  # name -> createdAt, None if not told
+    data_apps: Mapping[str, datetime | None] = field(default_factory=dict)  # name -> createdAt, None if unknown
 
     def filled_in(self, embed_map: EmbedMap | None) -> "EmbedListing":
-        """With what the owner's map tells of them, if there is one."""
+        """Return the listing with the map applied to every embed, if there is a map."""
         if embed_map is None:
             return self
         return replace(self, embeds=tuple(embed_map.apply(embed) for embed in self.embeds))
@@ -113,23 +119,23 @@ class EmbedListing:
 
 @dataclass(frozen=True, slots=True)
 class Dependents:
-    """All embeds, judged against one datamart; `reviewed` are the IDs that a person has looked at."""
+    """All embeds and their verdicts for one datamart; `reviewed` are the IDs of those that a person has reviewed."""
 
     datamart_name: str
     listing: EmbedListing
     reviewed: frozenset[str]
 
     def with_verdict(self, verdict: Verdict) -> list[Embed]:
-        """The embeds with this verdict, those that nobody has reviewed first, and by ID."""
+        """Return the embeds with this verdict, sorted by ID, those that nobody has reviewed first."""
         judged = [embed for embed in self.listing.embeds if embed.verdict(self.datamart_name) is verdict]
         return sorted(judged, key=lambda embed: (embed.embed_id in self.reviewed, embed.embed_id))
 
     def unreviewed(self, verdict: Verdict) -> list[Embed]:
-        """The embeds with this verdict that nobody has reviewed."""
+        """Return the embeds with this verdict that nobody has reviewed, sorted by ID."""
         return [embed for embed in self.with_verdict(verdict) if embed.embed_id not in self.reviewed]
 
     def document(self) -> Document:
-        """The dependents as results show them, at most 100 in each list."""
+        """Return the dependents as results contain them, at most `MAX_SHOWN` in each list."""
         found, undetermined = self.with_verdict(Verdict.USES), self.with_verdict(Verdict.UNDETERMINED)
         return {
             "found": truncated([embed.document() for embed in found[:MAX_SHOWN]], EMBED_BYTES),

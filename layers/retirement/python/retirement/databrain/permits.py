@@ -1,4 +1,4 @@
-"""The permits: the only values that let a delete be sent."""
+"""The permits: the client's `delete` takes one of these values and nothing else."""
 
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -12,10 +12,10 @@ from retirement.stored_object import BackupReference, StoredObject
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBackup:
-    """Permits the deletion of `snapshot`: a backup was read back, and equals that snapshot.
+    """Permits the deletion of `snapshot`, because a backup was read back and has the snapshot's configuration.
 
     Raises:
-        BackupFailed: at construction, where it does not.
+        BackupFailed: at construction, if it does not.
     """
 
     snapshot: Snapshot
@@ -25,22 +25,24 @@ class VerifiedBackup:
     def __post_init__(self) -> None:
         where = f"s3://{self.reference.bucket}/{self.reference.key}"
         if sha256_hex(self.read_back.body) != self.reference.sha256:
-            raise BackupFailed(f"{where} is not what was written: expected SHA-256 {self.reference.sha256}")
+            raise BackupFailed(
+                f"{where} is not what was written (expected SHA-256 {self.reference.sha256}), so nothing was deleted"
+            )
         try:
             stored = cast("dict[str, Document]", parse_json(self.read_back.body, exact=True))
             stored_hash = configuration_hash(stored["datamart"], stored["semanticLayer"])
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise BackupFailed(f"{where} is no backup as this project writes it") from None
+            raise BackupFailed(f"{where} is not a backup as this project writes it, so nothing was deleted") from None
         if stored_hash != self.snapshot.configuration_hash:
-            raise BackupFailed(f"{where} holds another configuration than Databrain shows now")
+            raise BackupFailed(f"{where} has another configuration than Databrain shows now, so nothing was deleted")
 
 
 @dataclass(frozen=True, slots=True)
 class NoBackupRequested:
-    """Permits the deletion of `snapshot` without a backup, because the request asks for none.
+    """Permits the deletion of `snapshot` without a backup, because the request says `backup: false`.
 
     Raises:
-        BackupFailed: at construction, where the request asks for one.
+        BackupFailed: at construction, if the request requires one.
     """
 
     snapshot: Snapshot
@@ -48,7 +50,7 @@ class NoBackupRequested:
 
     def __post_init__(self) -> None:
         if self.request.backup:
-            raise BackupFailed("the request asks for a backup, and there is none")
+            raise BackupFailed("The request requires a backup, and there is none, so nothing was deleted")
 
 
 DeletePermit: TypeAlias = VerifiedBackup | NoBackupRequested

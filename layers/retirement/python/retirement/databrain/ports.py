@@ -1,4 +1,4 @@
-"""What the workflows need of Databrain, and what its client needs of them."""
+"""The ports to Databrain that workflows use, and those that its client uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from retirement.globs import DatamartLists
 
 
 class DeleteEffect(Enum):
-    """What one delete request did, as far as its answer tells."""
+    """What one delete request did, according to its answer."""
 
     DONE = auto()
     NONE = auto()
@@ -24,14 +24,14 @@ class DeleteEffect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DeleteAnswer:
-    """The effect, and what went wrong unless it is `DONE`."""
+    """The effect of a delete request, and the error unless it is `DONE`."""
 
     effect: DeleteEffect
     error: DatabrainError | None = None
 
 
 class Metric(StrEnum):
-    """What is counted in each attempt."""
+    """The metrics that are counted in each attempt."""
 
     DATABRAIN_REQUESTS = "DatabrainRequests"
     DATABRAIN_RETRIES = "DatabrainRetries"
@@ -42,87 +42,87 @@ class Databrain(Protocol):
     """The API, for one attempt. Every method but `delete` raises a `DatabrainError` after its own retries."""
 
     def find(self, name: str) -> Snapshot | Absent:
-        """Look for the datamart of exactly this name, and read all of it."""
+        """Find the datamart of exactly this name, and read all of it."""
 
     def list_datamarts(self) -> Listing:
-        """List the names, fresh."""
+        """List all names, with createdAt; nothing is cached."""
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
-        """List the embeds of all data apps, and what failed on the way; each failure leaves a gap in the listing."""
+        """List the embeds of all data apps, and return the failures too; each failure is a gap in the listing."""
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
-        """List the names of all data apps with their createdAt, None where it is no clear time.
+        """List the names of all data apps with their createdAt, None if that is not a clear time.
 
-        Nothing where an old server has no such list.
+        The result is empty if an old server has no such list.
         """
 
     def fingerprint(self, identity: str) -> str:
-        """16 hex digits that stand for the server, the attempt's token, and what it is asked for.
+        """Return 16 hex digits of a hash of the server's URL, the attempt's token and this identity.
 
         Raises:
-            RetirementError: there is no token.
+            RetirementError: the token cannot be read.
         """
 
     def place_of_secret(self, document: Json) -> str | None:
-        """The path of the first text in a document that holds a secret which this attempt has read, None without one.
+        """Return the path of the first text that contains a secret which this attempt has read, or None.
 
-        Such as `datamartTables[0].label`; keys of data apps are known only once the embeds were listed.
+        A path is such as `datamartTables[0].label`. Keys of data apps are known only after the embeds were listed.
         """
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
-        """Send one delete request, never a second one, with the token that all else was read with.
+        """Send one delete request, without retries, with the token that the snapshot was read with.
 
         Raises:
-            RetirementError: it could not even be sent, for want of a token.
+            RetirementError: it was not sent, because the token could not be read.
         """
 
 
 class DatabrainLists(Protocol):
-    """What a sweep reads of the API, and nothing that changes anything there."""
+    """What a sweep reads of the API; it has no method that changes anything there."""
 
     def list_datamarts_with_updates(self) -> Listing:
-        """List the names, fresh, with all times that are told."""
+        """List all names, with createdAt and updatedAt; nothing is cached."""
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
-        """As `Databrain` does."""
+        """Do as in `Databrain`."""
 
     def place_of_secret(self, document: Json) -> str | None:
-        """As `Databrain` does."""
+        """Do as in `Databrain`."""
 
 
 class DatamartListsSource(Protocol):
-    """The lists of protected and of retirable names that the owner keeps."""
+    """The lists of protected and of retirable names that the owner maintains."""
 
     def read(self) -> DatamartLists:
-        """Read the lists as they are now; `NO_LISTS` where the stack has none.
+        """Read the lists as they are now; `NO_LISTS` if the stack has none.
 
         Raises:
-            ConfigurationError: the file is missing, broken or of another shape.
-            AwsCallFailed: it could not be read.
+            ConfigurationError: the file is missing, broken or has another shape.
+            AwsCallFailed: the file could not be read.
         """
 
 
 class EmbedMapSource(Protocol):
-    """The map that the owner keeps."""
+    """The map of embeds that the owner maintains."""
 
     def read(self) -> EmbedMap | None:
-        """Read the map; None where the stack has none.
+        """Read the map as it is now; None if the stack has none.
 
         Raises:
-            ConfigurationError: the map is missing, broken or of another shape.
-            AwsCallFailed: it could not be read.
+            ConfigurationError: the map is missing, broken or has another shape.
+            AwsCallFailed: the map could not be read.
         """
 
 
 class Counter(Protocol):
-    """Where an adapter counts what it does."""
+    """Counts what an adapter does."""
 
     def count(self, metric: Metric) -> None:
-        """Count one; safe from any thread."""
+        """Add one to a metric; any thread may call this."""
 
 
 class DatabrainApi(StrEnum):
-    """Which of Databrain's two route families the server has (docs/databrain-api.md, sections 2 and 3)."""
+    """The route family of the server (docs/databrain-api.md, sections 2 and 3)."""
 
     CURRENT = "current"
     LEGACY = "legacy"

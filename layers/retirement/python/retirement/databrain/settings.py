@@ -1,4 +1,4 @@
-"""What every function that speaks to Databrain has to know of it."""
+"""The settings of the functions that call Databrain."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from retirement.environment import (
 
 @dataclass(frozen=True, kw_only=True)
 class DatabrainSettings:
-    """Where it is, how to be let in, and which of its datamarts may be touched."""
+    """The server, its token, and the datamarts that may be retired."""
 
     databrain_base_url: str = variable(url)
     databrain_api: DatabrainApi = variable(choice(DatabrainApi))

@@ -1,26 +1,26 @@
-"""What can be sent as a bearer token, and where a document holds one."""
+"""Bearer tokens: which texts are valid ones, and where a document contains one."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from retirement.canonical import Json
 
-# Characters. The least that NIST lets a secret have that somebody chose (SP 800-63B, section 5.1.1.1): what is shorter
-# protects nothing, and innocent names would hold it.
+# Characters: NIST's minimum for a chosen secret (SP 800-63B, section 5.1.1.1). A shorter text protects nothing, and
+# harmless names would contain it.
 MIN_SECRET_LENGTH = 8
-# Of the pieces that secrets are looked for by; more would take memory and save little.
+# Characters of the pieces that the search compares; longer ones would take memory and save little time.
 _MAX_PIECE_LENGTH = 8
 
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def is_bearer_token(text: str) -> bool:
-    """RFC 6750's b64token (section 2.1): what is none is no token, but may hold other credentials."""
+    """Return whether a text is a b64token (RFC 6750, section 2.1); any other text may contain other credentials."""
     return _B64TOKEN.fullmatch(text) is not None
 
 
 class ReadSecrets:
-    """The secrets that an attempt has read; they are in no `repr`."""
+    """The secrets that an attempt has read; no `repr` shows them."""
 
     __slots__ = ("_secrets",)
 
@@ -30,12 +30,15 @@ class ReadSecrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Look for this one, too, if it is long enough to be one; a key need not be one that can be sent."""
+        """Add a secret to look for, if it is long enough; it need not be a valid bearer token."""
         if len(secret) >= MIN_SECRET_LENGTH:
             self._secrets.add(secret)
 
     def place_in(self, document: Json) -> str | None:
-        """The path of the first text that holds one of them, such as `tables[0].label`; `*` is a key that does."""
+        """Return the path of the first text that contains a secret, or None.
+
+        A path is such as `tables[0].label`; a `*` in it is a key that contains a secret.
+        """
         secrets = frozenset(self._secrets)
         if not secrets:
             return None
@@ -44,10 +47,10 @@ class ReadSecrets:
 
 
 def _matcher(secrets: frozenset[str]) -> Callable[[str], bool]:
-    """Whether a text holds a secret, in one pass however many there are.
+    """Return a function that says whether a text contains a secret, in one pass for any number of secrets.
 
-    Cut into pieces of equal length a text has a whole one within any secret that is nearly twice as long, and it
-    begins at one of as many places of the secret as a piece has characters.
+    The text is cut into pieces of equal length. A secret that is nearly twice as long as a piece contains at least one
+    complete piece, which begins at one of the first `size` places of the secret.
     """
     shortest = min(map(len, secrets))
     size = min(_MAX_PIECE_LENGTH, (shortest + 1) // 2)
@@ -82,4 +85,4 @@ def _place(node: Json, holds_secret: Callable[[str], bool]) -> str | None:
             if (place := _place(value, holds_secret)) is not None:
                 return f"[{index}]{place}"
         return None
-    return "" if holds_secret(str(node)) else None  # a number: a secret may be made of digits
+    return "" if holds_secret(str(node)) else None  # a number, since a secret may consist of digits

@@ -1,8 +1,8 @@
-"""How a request to Databrain is sent, and what its answer may be, for one attempt.
+"""The HTTP transport of one attempt: how requests to Databrain are sent, and which answers are accepted.
 
-Every request has explicit time-outs, reads have one retry table, what changes something has none. Redirects are never
-followed, cookies never kept, answers bounded, and their shape checked. What a server says in words is never repeated:
-it may echo a token. Sections are those of docs/databrain-api.md.
+Every request has explicit time-outs. Reads are retried; requests that change something are not. Redirects are not
+followed, cookies are not stored, and the size and shape of answers are checked. No error repeats a text of the server,
+because it may echo a token. Sections are those of docs/databrain-api.md.
 """
 
 import logging
@@ -34,48 +34,57 @@ from retirement.errors import (
 )
 from retirement.wording import shortened
 
-# Seconds. `read` is between two chunks; a whole body may take ANSWER_LIMIT. What trickles in before it, 1xx answers
-# too, is bounded by the invocation alone, and headers by httpcore's 100 KiB.
+# Seconds. `read` is the time between two chunks; a complete body may take ANSWER_LIMIT. Only the invocation bounds the
+# time of what arrives slowly before the body, such as 1xx answers; httpcore bounds headers to 100 KiB.
 TIMEOUT = httpx.Timeout(connect=3.0, read=10.0, write=5.0, pool=5.0)
 ANSWER_LIMIT = 15.0
-# Bytes. An unpaginated, expanded list of some thousand datamarts is larger; the pages are walked then, side by side.
+# Bytes of an unpaginated list. An expanded list of some thousand datamarts is larger, and is read by pages.
 BODY_LIMIT = 32 * 1024 * 1024
-PAGE_LIMIT = 8 * 1024 * 1024  # of everything else: ten datamarts of some thousand columns each, or a semantic layer
-# Of all data apps, keys and embeds together, which stay in memory until the decision and take some times as much there.
+# Bytes of any other answer: a page of ten datamarts with some thousand columns each, or a semantic layer.
+PAGE_LIMIT = 8 * 1024 * 1024
+# Bytes of all data apps, keys and embeds together. They stay in memory until the decision, where they are several times
+# larger.
 EMBEDS_LIMIT = 64 * 1024 * 1024
-# Of one answer, and of all that EMBEDS_LIMIT is about. A value of three bytes takes 72 in memory, a pair up to 300: at
-# most some 210 MiB. 100,000 collapsed datamarts are less than half as many.
+# JSON values in one answer, and in all answers that EMBEDS_LIMIT bounds. A value of three bytes takes 72 bytes of
+# memory, a key with its value up to 300: about 210 MiB at most. 100,000 collapsed datamarts have less than half of it.
 MAX_VALUES = 1_500_000
-PAGES_SHARE = 4  # a page, or a semantic layer, may have a quarter of them: pages are read side by side
-MAX_CONCURRENCY = 8  # what one client may ask of a server that documents no rate limit
+PAGES_SHARE = 4  # a page or a semantic layer may have a quarter of MAX_VALUES, because pages are read concurrently
+MAX_CONCURRENCY = 8  # requests at once to a server that documents no rate limit
 
-# The retry table of reads: no answer, 429 and 5xx; how often, how long.
+# Reads are retried after no answer, 429 and 5xx: the number of tries, and the waits in seconds.
 MAX_TRIES = 4
 FIRST_WAIT = 0.5
 MAX_WAIT = 10.0
-# Seconds of the invocation that waiting never uses up: what is left after them is too little to go on.
+# Seconds that have to be left in the invocation after a wait; with less, the retry could not complete.
 MIN_TIME_AFTER_WAIT = 5.0
-# And with less than this no read is begun: it is for saying so.
+# Seconds that have to be left to begin a read; with less, there is only time to report that.
 MIN_TIME_TO_READ = 2.0
 
 _REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
-_ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')  # of ASCII, as JSON may spell it
+_ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')  # JSON's escapes of ASCII characters
 
 
 class TokenSource(Protocol):
-    """Where the service token comes from."""
+    """Provides the service token."""
 
     def value(self) -> str:
-        """The token."""
+        """Return the token.
+
+        Raises:
+            RetirementError: the token cannot be read.
+        """
 
     def drop(self, refused: str) -> None:
-        """Databrain refused this one: read it anew next time."""
+        """Read the token again next time, because Databrain refused this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`is_retained` is what stays in memory until the decision; the entries of one that `holds_keys` have secrets."""
+    """A method and path of the API.
+
+    Answers of a route that `is_retained` stay in memory until the decision; those of one that `holds_keys` have keys.
+    """
 
     method: str
     path: str
@@ -84,19 +93,19 @@ class Route:
 
     @property
     def takes_body(self) -> bool:
-        """Whether fields go into the body, not into the query."""
+        """Whether fields are sent in the body instead of the query."""
         return self.method == "POST"
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    body: bytearray = field(repr=False)  # one list is made of keys
+    body: bytearray = field(repr=False)  # it may contain keys
     retry_after: float | None
     echoes_token: bool
 
     def code(self) -> str:
-        """The error's code where there is one that looks like a code; anything else could echo a token."""
+        """Return the error's code if it looks like a code, else an empty text, since it could echo a token."""
         if self.echoes_token:
             return ""
         try:
@@ -109,14 +118,14 @@ class _Answer:
 
 
 class _PrivateTransport(httpx.BaseTransport):
-    """Connections to a server that an authority of the owner's vouches for, which is read before the first of them."""
+    """Connections to a server with a private certificate authority, which is read before the first connection."""
 
     def __init__(self, authority: Callable[[], ssl.SSLContext]) -> None:
         self._authority = authority
         self._transport: httpx.HTTPTransport | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it."""
+        """Send a request."""
         if self._transport is None:
             self._transport = httpx.HTTPTransport(verify=self._authority())
         return self._transport.handle_request(request)
@@ -128,13 +137,14 @@ class _PrivateTransport(httpx.BaseTransport):
 
 
 def http_client(base_url: str, authority: Callable[[], ssl.SSLContext] | None = None) -> httpx.Client:
-    """The connections to one server: they outlive an attempt, follow no redirect and keep no cookie.
+    """Return a client for one server, for many attempts. It follows no redirect and stores no cookie.
 
     Args:
-        base_url: the server's.
-        authority: reads whom to trust; None for the public authorities. What it raises, the first request does.
+        base_url: the URL of the server.
+        authority: reads the authority to trust; None for the public ones. The first request raises what it raises.
     """
-    # At INFO, Lambda's default, they log the reason phrase of an answer, at DEBUG its headers: a server's words.
+    # At INFO, Lambda's default, these libraries log an answer's reason phrase, and at DEBUG its headers: texts of the
+    # server.
     for library in ("httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(
@@ -148,10 +158,10 @@ def http_client(base_url: str, authority: Callable[[], ssl.SSLContext] | None = 
 
 
 class Transport:
-    """The requests of one attempt, with its one token.
+    """Sends the requests of one attempt with one token.
 
-    Another token may belong to another organisation: before anything was read a refused one is read anew, once; from
-    then on a refusal ends the attempt, and nothing that changes anything goes out with another one.
+    Another token may belong to another organisation. So a refused token is read again once, before anything was read
+    with it; from then on a refusal ends the attempt, and no request is sent with another token.
     """
 
     def __init__(self, http: httpx.Client, *, token: TokenSource, clock: Clock, telemetry: Counter) -> None:
@@ -166,33 +176,31 @@ class Transport:
         self._retained_values = 0
 
     def fingerprint(self, identity: str) -> str:
-        """16 hex digits that stand for the server, the attempt's token, and what it is asked for.
+        """Return 16 hex digits of a hash of the server's URL, the attempt's token and this identity.
 
         Raises:
-            RetirementError: there is no token.
+            RetirementError: the token cannot be read.
         """
         return sha256_hex(canonical_json([str(self._http.base_url), self._token.value(), identity]))[:16]
 
     def place_of_secret(self, document: Json) -> str | None:
-        """Where a document, for example one that is about to be stored, holds a secret that this attempt has read.
+        """Return the path of the first text that contains a secret which this attempt has read, or None.
 
-        That is the service token, or any key of any data app, however the answer spelt it.
-
-        Returns:
-            The path of the first text that holds one, such as `datamartTables[0].label`; None where there is none.
+        Secrets are the service token and every key of a data app. A path is such as `datamartTables[0].label`.
         """
         place = self._secrets.place_in(document)
         return None if place is None else shortened(place)
 
     def change(self, route: Route, fields: Mapping[str, Json], *, key: str | None = None) -> Document:
-        """Send a request that changes something, never a second one, and return its answer of 200.
+        """Send a request that changes something, once, and return the document of its 200 answer.
 
-        A connection that never came about, and a 4xx but 408, had no effect; of anything else nothing is known.
+        A failed connection and a 4xx other than 408 mean that it had no effect. After any other failure the effect is
+        unknown.
 
         Raises:
-            NoEffect: it changed nothing.
-            InDoubt: it may have changed something.
-            RetirementError: there is no token to send it with.
+            NoEffect: the request changed nothing.
+            InDoubt: the request may have changed something.
+            RetirementError: the token cannot be read.
         """
         token = key or self._token.value()
         if key is None:
@@ -225,17 +233,22 @@ class Transport:
         key: str | None = None,
         keep: frozenset[str] | None = None,
     ) -> Document:
-        """Read one answer, again where that can help, within the time that the invocation has left.
+        """Read a document, with retries as far as the invocation's time allows.
 
         Args:
-            route: what to read.
+            route: the method and path.
             fields: the query, or the body.
-            unpaginated: whether it is all of a list, which may be larger than a page.
-            key: a data app's key, instead of the service token.
-            keep: the keys of the answer's objects to keep.
+            unpaginated: whether the answer is a complete list, which may be larger than a page.
+            key: a data app's key, to use instead of the service token.
+            keep: the keys of the answer's objects to keep; None for all.
+
+        Raises:
+            DatabrainError: Databrain refused, did not answer, or answered in another shape.
         """
         if self._clock.remaining() < MIN_TIME_TO_READ:
-            raise DatabrainUnavailable(f"{route.method} {route.path}: no time is left for it; Databrain answers slowly")
+            raise DatabrainUnavailable(
+                f"{route.method} {route.path}: no time is left for this request, because Databrain answers slowly"
+            )
         jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=MAX_WAIT)
 
         def wait(state: RetryCallState) -> float:
@@ -277,8 +290,8 @@ class Transport:
             self._token.settle(token)
         if answer.echoes_token and not route.holds_keys:
             raise DatabrainUnexpected(
-                f"{route.method} {route.path}: the answer holds the very token that it was asked with, and would be "
-                "kept: take the token out of what Databrain stores, and replace it by a new one"
+                f"{route.method} {route.path}: the answer contains the token that the request was sent with, so it was "
+                "not stored: remove the token from what Databrain stores, and replace it with a new one"
             )
         document = _document(route, answer.body, keep)
         if route.holds_keys:
@@ -291,32 +304,32 @@ class Transport:
             return self._exchange(route, fields, token, unpaginated=unpaginated)
         except httpx.TransportError as error:
             failure = _unavailable(route, error)
-        raise failure  # without a cause: it repeats what it could not read
+        raise failure  # without a cause, because httpx's message repeats what it could not parse
 
     def _failure(self, route: Route, answer: "_Answer", key: str | None = None) -> DatabrainError:
-        """The error for a status other than 200 (section 1: its meaning differs between endpoints)."""
+        """Return the error for a status other than 200 (section 1: its meaning differs between endpoints)."""
         code = answer.code()
         summary = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
         if key is not None and (answer.status in _REFUSED_TOKEN or code == "INVALID_DATA_APP_API_KEY"):
-            return KeyRefused(f"{summary}; the data app's key is refused")
+            return KeyRefused(f"{summary}; Databrain refuses the data app's key")
         if answer.status in _REFUSED_TOKEN:
             if self._token.is_settled:
                 return _TokenReplaced(
-                    f"{summary}; the token, good until now, is refused: the next attempt reads it anew"
+                    f"{summary}; Databrain refuses the token that it accepted before: the next attempt reads it again"
                 )
             return DatabrainUnauthorized(
-                f"{summary}; the token is refused, also freshly read: put a valid service token into the secret"
+                f"{summary}; Databrain refuses the token that was just read: put a valid service token into the secret"
             )
         return _failure(answer, summary)
 
     def _exchange(self, route: Route, fields: Mapping[str, Json], token: str, *, unpaginated: bool) -> _Answer:
-        """One request and its bounded answer.
+        """Send one request and read its answer, within the limits.
 
         Raises:
-            httpx.TransportError: no answer, or not all of it.
-            BodyTooLarge: the answer passes `MAX_VALUES`, or `BODY_LIMIT`, or `PAGE_LIMIT` where it is no whole list.
+            httpx.TransportError: there is no answer, or it is incomplete.
+            BodyTooLarge: the answer exceeds `MAX_VALUES`, or `BODY_LIMIT` if `unpaginated`, else `PAGE_LIMIT`.
             DatabrainUnavailable: the answer takes longer than `ANSWER_LIMIT`.
-            DatabrainUnexpected: the answer is compressed, which was not asked for and could be a bomb.
+            DatabrainUnexpected: the answer is compressed, which was not requested and could be a decompression bomb.
         """
         self._telemetry.count(Metric.DATABRAIN_REQUESTS)
         self._secrets.add(token)
@@ -334,9 +347,13 @@ class Transport:
                 if len(body) > limit:
                     raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {limit} bytes")
                 if route.is_retained and self._retain_bytes(len(chunk)) > EMBEDS_LIMIT:
-                    raise BodyTooLarge(f"{route.method} {route.path}: all embeds are larger than {EMBEDS_LIMIT} bytes")
+                    raise BodyTooLarge(
+                        f"{route.method} {route.path}: all embeds together are larger than {EMBEDS_LIMIT} bytes"
+                    )
                 if began - self._clock.remaining() > ANSWER_LIMIT:
-                    raise DatabrainUnavailable(f"{route.method} {route.path}: no whole answer in {ANSWER_LIMIT:.0f} s")
+                    raise DatabrainUnavailable(
+                        f"{route.method} {route.path}: the answer was not complete after {ANSWER_LIMIT:.0f} s"
+                    )
             values = count_values(body, max_values)
             if values > max_values or (route.is_retained and self._retain_values(values) > MAX_VALUES):
                 raise BodyTooLarge(f"{route.method} {route.path}: the answer has more than {max_values} values")
@@ -355,7 +372,7 @@ class Transport:
 
 
 class _AttemptToken:
-    """The one token of an attempt; it is in no `repr`."""
+    """The token of an attempt; no `repr` shows it."""
 
     __slots__ = ("_lock", "_renewed", "_source", "_token", "is_settled")
 
@@ -373,18 +390,18 @@ class _AttemptToken:
             return self._token
 
     def settle(self, token: str) -> None:
-        """Something was read with it, or is deleted with it: from now on it is the attempt's.
+        """Fix the attempt's token, because something was read with it, or is about to be deleted with it.
 
         Raises:
-            DatabrainUnauthorized: requests beside that one were refused, and the attempt has another token by now.
+            DatabrainUnauthorized: a concurrent request was refused, and the attempt has another token by now.
         """
         with self._lock:
             if token != self._token:
-                raise _TokenReplaced("Databrain took two tokens in one attempt: the next attempt reads all anew")
+                raise _TokenReplaced("Databrain accepted two tokens in one attempt: the next attempt starts afresh")
             self.is_settled = True
 
     def renew(self, refused: str) -> bool:
-        """Drop a refused token, for this attempt or for the next one; whether this one has another to try."""
+        """Drop a refused token, and return whether this attempt has another one to try."""
         with self._lock:
             if refused == self._token and self.is_settled:
                 self._source.drop(refused)
@@ -395,12 +412,12 @@ class _AttemptToken:
             return refused != self._token
 
     def drop(self) -> None:
-        """Let the next attempt read it anew."""
+        """Let the next attempt read the token again."""
         self._source.drop(self.value())
 
 
 class NoEffect(Exception):
-    """A request that changes something changed nothing, for this reason."""
+    """A request that was to change something had no effect; `failure` says why."""
 
     def __init__(self, failure: DatabrainError) -> None:
         super().__init__(str(failure))
@@ -408,7 +425,7 @@ class NoEffect(Exception):
 
 
 class InDoubt(Exception):
-    """A request may have changed something; `failure` says what came instead of a clear answer."""
+    """A request may have changed something; `failure` says what was received instead of a clear answer."""
 
     def __init__(self, failure: DatabrainError) -> None:
         super().__init__(str(failure))
@@ -416,24 +433,24 @@ class InDoubt(Exception):
 
 
 class NotFound(DatabrainUnexpected):
-    """404: of a semantic layer, that there is none; of a route, that an old server does not have it."""
+    """The status is 404: there is no semantic layer, or the server is old and does not have the route."""
 
 
 class _TokenReplaced(DatabrainUnauthorized):
-    """The token that the attempt has read with is refused, or no longer the one that its other requests have."""
+    """Databrain refuses the attempt's token after it had accepted it, or requests of the attempt had two tokens."""
 
     retryable = True
 
 
 class KeyRefused(DatabrainUnauthorized):
-    """A data app's key is not, or no longer, good."""
+    """Databrain refuses a data app's key."""
 
 
 # ---- Answers -------------------------------------------------------------------------------------------------------
 
 
 def _echoes(token: str, body: bytearray) -> bool:
-    """Whether an answer holds the token, spelt in any of the ways of JSON in UTF-8."""
+    """Return whether an answer contains the token, however JSON in UTF-8 escapes it."""
     wanted = token.encode()
     if len(token) < MIN_SECRET_LENGTH:
         return False
@@ -462,25 +479,27 @@ def _unavailable(route: Route, error: httpx.TransportError) -> DatabrainUnavaila
 
 def _document(route: Route, body: bytearray, keep: frozenset[str] | None) -> Document:
     document = None
-    with suppress(ValueError):  # which may repeat the body
+    with suppress(ValueError):  # its message may repeat the body
         document = parse_json(body, keep=keep, exact=True)
     if not isinstance(document, Mapping):
-        raise DatabrainUnexpected(f"{route.method} {route.path}: expected a JSON object in these {len(body)} bytes")
+        raise DatabrainUnexpected(
+            f"{route.method} {route.path}: expected a JSON object; the {len(body)} bytes are not one"
+        )
     if document.get("error") is not None:
         raise unexpected(route, "error: null or absent", document["error"])
     return document
 
 
 def entries(route: Route, document: Document) -> Sequence[Document]:
-    """The objects of a list's answer; raises as `objects`."""
+    """Return the entries of a list's answer; raises like `objects`."""
     return objects(route, document.get("data"), "data")
 
 
 def objects(route: Route, value: Json, field: str) -> Sequence[Document]:
-    """A list of objects.
+    """Return the value if it is a list of objects.
 
     Raises:
-        DatabrainUnexpected: it is none.
+        DatabrainUnexpected: it is not.
     """
     if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
         raise unexpected(route, f"{field}: a list of objects", value)
@@ -488,10 +507,10 @@ def objects(route: Route, value: Json, field: str) -> Sequence[Document]:
 
 
 def text(route: Route, document: Document, field: str) -> str:
-    """A field that is a text, and not empty.
+    """Return a field that is a non-empty text.
 
     Raises:
-        DatabrainUnexpected: it is none.
+        DatabrainUnexpected: it is not.
     """
     value = document.get(field)
     if not isinstance(value, str) or not value:
@@ -500,23 +519,23 @@ def text(route: Route, document: Document, field: str) -> str:
 
 
 def optional_text(document: Document, field: str) -> str | None:
-    """A field where it is a text, else None."""
+    """Return a field if it is a text, else None."""
     value = document.get(field)
     return value if isinstance(value, str) else None
 
 
 def unexpected(route: Route, expected: str, received: Json) -> DatabrainUnexpected:
-    """Say what came by its type alone: its content could be a token."""
+    """Return an error that names only the type of what was received, because its content could be a token."""
     return DatabrainUnexpected(f"{route.method} {route.path}: expected {expected}; got {type(received).__name__}")
 
 
 def _is_compressed(codings: str) -> bool:
-    """Names in any case, of which none, empty ones and `identity` say that it is not (RFC 9110, 5.6.1 and 8.4)."""
+    """Return whether any coding other than `identity` is named, in any case (RFC 9110, sections 5.6.1 and 8.4)."""
     return any(coding.strip().lower() not in {"", "identity"} for coding in codings.split(","))
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds, from either form (RFC 9110, section 10.2.3)."""
+    """Return the wait in seconds, from either form of Retry-After (RFC 9110, section 10.2.3)."""
     if value is None:
         return None
     if value.isascii() and value.isdigit():
