@@ -918,7 +918,7 @@ def test_a_receipt_that_is_not_ours(world: SweepWorld, body: str) -> None:
 def test_an_object_that_is_listed_and_gone(world: SweepWorld) -> None:
     """An object that is listed and cannot be read is an error, and never a request that was not made."""
     world.sweep()
-    with pytest.raises(AwsCallFailed, match="and has no such object"):
+    with pytest.raises(AwsCallFailed, match="but has no such object"):
         world.sweep(_without("sweeps/asked/"))
 
 

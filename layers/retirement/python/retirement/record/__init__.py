@@ -1,1 +1,1 @@
-"""What is kept of one retirement."""
+"""What is stored of one retirement, and under which keys."""

@@ -14,7 +14,15 @@ from retirement.timestamps import format_timestamp, parse_timestamp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """Which datamart an attempt set out to delete, and on what grounds; `invocation_id` tells attempts apart."""
+    """Which datamart an attempt is about to delete, and on what grounds.
+
+    Attributes:
+        detail: the request's detail, as it was sent.
+        created_at: the datamart's; None if Databrain does not report it.
+        invocation_id: makes the intents of two attempts differ.
+        content_hash: the request's.
+        organisation: where the datamart was seen.
+    """
 
     detail: Document
     datamart_name: str
@@ -29,11 +37,11 @@ class Intent:
 
     @property
     def grounds(self) -> Grounds:
-        """What a result rests on that follows from this intent."""
+        """The grounds of a result that follows from this intent."""
         return Grounds(self.plan_id, self.dependents, self.backup)
 
     def to_json(self) -> str:
-        """The intent as it is kept."""
+        """Return the intent as it is stored."""
         return canonical_json(
             {
                 "formatVersion": "1",
@@ -54,10 +62,10 @@ class Intent:
 
     @classmethod
     def of(cls, stored: StoredObject) -> "Intent":
-        """Read a kept intent.
+        """Parse a stored intent.
 
         Raises:
-            AwsCallFailed: what is kept is not one of ours.
+            AwsCallFailed: the object is not as this project writes it.
         """
         try:
             document = cast("dict[str, Any]", parse_json(stored.body))

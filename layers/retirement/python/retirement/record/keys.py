@@ -1,4 +1,4 @@
-"""Where the evidence is kept: the S3 keys."""
+"""The S3 keys of the evidence."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from retirement.canonical import sha256_hex
 
-# An S3 key ends at 1,024 bytes (S3 user guide, "Naming Amazon S3 objects").
+# Characters. A key has at most 1,024 bytes (S3 user guide, "Naming Amazon S3 objects").
 _SEGMENT_LIMIT = 600
 _SEGMENT_PREFIX = 560
 
@@ -14,37 +14,37 @@ SWEEP_REQUESTS = "sweeps/asked/"
 
 
 def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> str:
-    """Of `receipt.json`, `intent.json`, `cancelled.json`, a schedule, a failure or a backup."""
+    """Return the key of a file of one retirement, such as `receipt.json`; an empty name gives the prefix of all."""
     return f"retirements/{_segment(datamart_name)}/{retirement_id}/{file_name}"
 
 
 def backup_file_name(sha256: str) -> str:
-    """An equal backup has an equal name."""
+    """Return the name of a backup with this content: equal backups have equal names."""
     return f"backup-{sha256[:16]}.json"
 
 
 def failure_file_name(number: int) -> str:
-    """Of a giving-up, from 1."""
+    """Return the name of the n-th failure, stored when the request is abandoned; numbers begin at 1."""
     return f"failure-{number}.json"
 
 
 def cancellation_failure_file_name(number: int) -> str:
-    """Of the giving-up of a cancellation, from 1."""
+    """Return the name of the n-th failure of a cancellation; numbers begin at 1."""
     return f"cancellation-failure-{number}.json"
 
 
 def schedule_file_name(number: int) -> str:
-    """Of a date that was asked for, from 1; the last one stands."""
+    """Return the name of the n-th requested date; numbers begin at 1, and the highest one is current."""
     return f"schedule-{number}.json"
 
 
 def arrival_file_name(event_id: str, arrived_at: datetime) -> str:
-    """Of an arrival of an event whose own time is not over by then; `arrived_at` in UTC."""
+    """Return the name of an arrival (UTC) of an event whose own time had not passed by then."""
     return f"{_arrival(event_id)}{arrived_at:%Y%m%dT%H%M%S.%f}Z.json"
 
 
 def arrivals_in(file_names: Iterable[str], event_id: str) -> list[datetime]:
-    """The arrivals of this event that these names tell of."""
+    """Return the arrivals of this event that these names record."""
     before = _arrival(event_id)
     times = (name.removeprefix(before).removesuffix(".json") for name in file_names if name.startswith(before))
     return [datetime.fromisoformat(time) for time in times]
@@ -55,34 +55,34 @@ def _arrival(event_id: str) -> str:
 
 
 def reminder_file_name(number: int) -> str:
-    """Of the reminder of such a date."""
+    """Return the name of the reminder of the n-th date."""
     return f"reminder-{number}.json"
 
 
 def plan_key(datamart_name: str, plan_id: str) -> str:
-    """Of a plan."""
+    """Return the key of a plan."""
     return f"plans/{_segment(datamart_name)}/{_segment(plan_id)}.json"
 
 
 def rejected_key(event_id: str) -> str:
-    """Of the receipt of a rejected event."""
+    """Return the key of the receipt of a rejected event."""
     return f"rejected/{_segment(event_id)}/receipt.json"
 
 
 def sweep_request_key(retirement_id: str) -> str:
-    """Of what a sweep asked for, as it asked."""
+    """Return the key of a sweep's request."""
     return f"{SWEEP_REQUESTS}{_segment(retirement_id)}.json"
 
 
 def sweep_report_key(sweep_id: str) -> str:
-    """Of the report of a sweep."""
+    """Return the key of a sweep's report."""
     return f"sweeps/{_segment(sweep_id)}/report.json"
 
 
 def _segment(text: str) -> str:
-    """Percent-encode one path segment, RFC 3986's unreserved characters alone kept, and keep it short."""
+    """Percent-encode all but RFC 3986's unreserved characters, and shorten the result."""
     encoded = "%2E" * len(text) if text in {".", ".."} else quote(text, safe="", errors="replace")
     if len(encoded) <= _SEGMENT_LIMIT:
         return encoded
-    # The encoding leaves no `!`: no other text has this segment.
+    # An encoded text contains no `!`, so no other text has this segment.
     return f"{encoded[:_SEGMENT_PREFIX]}!{sha256_hex(text)[:32]}"

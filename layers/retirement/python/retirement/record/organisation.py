@@ -1,4 +1,4 @@
-"""Which organisation was looked at: nothing that Databrain documents says whom a token belongs to."""
+"""The organisation that was looked at. Databrain does not document how to find out which one a token belongs to."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +16,13 @@ Times = Mapping[str, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """What tells an organisation from another one: who asked whom, and what else was listed there.
+    """What identifies an organisation: the server, the token, and what is listed there.
 
-    `fingerprint` is of base URL and token, for one `identity`; `datamarts` are the oldest others, `data_apps` are all:
-    name -> createdAt, None where it is not told.
+    Attributes:
+        identity: the retirement that the fingerprint is bound to.
+        fingerprint: a hash of base URL, token and `identity`.
+        datamarts: the witnesses: the oldest other datamarts, name -> createdAt, None if unknown.
+        data_apps: all data apps, in the same form.
     """
 
     identity: str
@@ -29,7 +32,7 @@ class Organisation:
 
     @classmethod
     def of(cls, identity: str, fingerprint: str, name: str, listing: Listing, data_apps: Times) -> "Organisation":
-        """Put down the witnesses of a look at the datamart of this name."""
+        """Choose the witnesses from what was listed with the datamart of this name."""
         others = ((other, created_at) for other, created_at in listing.created_at.items() if other != name)
         oldest = sorted(others, key=lambda other: (other[1] is None, other[1] and other[1].timestamp(), other[0]))
         return cls(identity, fingerprint, dict(oldest[:MAX_WITNESSES]), data_apps)
@@ -42,11 +45,16 @@ class Organisation:
         *,
         has_same_creation: bool,
     ) -> bool:
-        """Whether a later look is at the same organisation: by the same token, or one witness is still there.
+        """Return whether a later look is at the same organisation: the token is the same, or a witness is still there.
 
-        A token that was rotated has another fingerprint. A name without a time is no witness: names repeat from one
-        organisation to the next. Where there was nothing else, the datamart itself is the witness, if it was created at
-        the same time.
+        A rotated token has another fingerprint. A name without a time is not a witness, because organisations may use
+        the same names. If nothing else was listed, the datamart itself is the witness.
+
+        Args:
+            fingerprint: returns the present fingerprint for an identity.
+            datamarts: what is listed now.
+            data_apps: lists the data apps, if they are needed.
+            has_same_creation: whether the datamart itself has the same createdAt as before.
         """
         if fingerprint(self.identity) == self.fingerprint:
             return True
@@ -55,7 +63,7 @@ class Organisation:
         return _has_one_of(self.datamarts, datamarts) or _has_one_of(self.data_apps, data_apps())
 
     def document(self) -> Document:
-        """The organisation as plans and intents keep it."""
+        """Return the organisation as plans and intents contain it."""
         return {
             "identity": self.identity,
             "fingerprint": self.fingerprint,
@@ -65,17 +73,17 @@ class Organisation:
 
     @classmethod
     def stored_in(cls, document: Mapping[str, Any]) -> "Organisation":
-        """Read it back.
+        """Parse the organisation of a stored plan or intent.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is not one of ours.
+            ValueError, KeyError, TypeError, AttributeError: the document is not as this project writes it.
         """
         stored = document["organisation"]
         return cls(stored["identity"], stored["fingerprint"], _read(stored["datamarts"]), _read(stored["dataApps"]))
 
 
 def identity_of(datamart_name: str, retirement_id: str) -> str:
-    """What a fingerprint is bound to, so that it tells nothing about another retirement's."""
+    """Return what a fingerprint is bound to, so that fingerprints of two retirements cannot be compared."""
     return canonical_json([datamart_name, retirement_id])
 
 

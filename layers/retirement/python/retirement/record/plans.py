@@ -1,4 +1,4 @@
-"""A plan: what was seen and would be decided on, under a name that is its own hash."""
+"""A plan: what was seen and is decided on. Its ID is its own hash."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +12,15 @@ from retirement.requests import Request
 from retirement.timestamps import format_timestamp
 
 
-@dataclass(frozen=True)  # without slots: the hash is computed once, and thousands of embeds take a while
+@dataclass(frozen=True)  # without slots, because cached_property needs a dictionary: thousands of embeds take time
 class Plan:
-    """`seen` holds neither times of ours nor limits nor the mode: the same state and options give the same plan.
+    """What the decision is based on.
 
-    The others are not part of the hash. `columns`, which follow from the configuration, explain a later drift;
-    `organisation` is where it was seen: a token that is rotated does not make another plan.
+    Attributes:
+        seen: what the hash covers. It has no times of attempts, no limits and no mode, so that the same state and the
+            same options give the same plan.
+        columns: explain a later drift. They follow from the configuration, whose hash is in `seen`.
+        organisation: where it was seen. It is not hashed, so that a rotated token does not make another plan.
     """
 
     seen: Document
@@ -26,7 +29,7 @@ class Plan:
 
     @classmethod
     def of(cls, request: Request, snapshot: Snapshot, dependents: Dependents, organisation: Organisation) -> "Plan":
-        """Put down what this request, this snapshot and these dependents amount to."""
+        """Make the plan for this request, snapshot and dependents."""
         embeds = [
             {**embed.document(), "verdict": embed.verdict(snapshot.name)}
             for embed in sorted(dependents.listing.embeds, key=lambda embed: (embed.embed_id, embed.data_app_name))
@@ -53,11 +56,11 @@ class Plan:
 
     @cached_property
     def plan_id(self) -> str:
-        """The SHA-256, in hex, of what was seen."""
+        """The SHA-256 of `seen`, in hex."""
         return sha256_hex(canonical_json(self.seen))
 
     def document(self) -> Document:
-        """The plan as it is kept."""
+        """Return the plan as it is stored."""
         return {
             "planId": self.plan_id,
             **self.seen,
@@ -67,7 +70,7 @@ class Plan:
 
 
 def _columns(entry: Document) -> Document:
-    """The columns of each table: `{"public.orders": ["id", "total"]}`."""
+    """Return the columns of each table: `{"public.orders": ["id", "total"]}`."""
     tables = cast("list[dict[str, Json]]", entry.get("datamartTables", []))
     return {
         ".".join(str(part) for part in (table.get("schemaName"), table["tableName"]) if part): [

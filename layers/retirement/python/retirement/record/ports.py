@@ -1,4 +1,4 @@
-"""What a record needs of the world."""
+"""The port to the evidence."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -7,25 +7,25 @@ from retirement.stored_object import StoredObject
 
 
 class Evidence(Protocol):
-    """The evidence bucket: nothing in it is ever overwritten."""
+    """The evidence bucket. No object in it is ever overwritten."""
 
     def create(self, key: str, body: str, content_hash: str | None = None) -> StoredObject:
-        """Store the object unless there is one, and return what is there now: this one, or the earlier one.
+        """Store the object unless the key exists, and return the object that is there now: this one or an earlier one.
 
         Raises:
             AwsCallFailed: it could not be stored or read.
         """
 
     def read(self, key: str) -> StoredObject | None:
-        """Read an object; None where there is none.
+        """Read an object; None if the key does not exist.
 
         Raises:
-            AwsCallFailed: it could not be read. A 403 is an error and never "there is none".
+            AwsCallFailed: it could not be read. A 403 is an error, and is not taken for a missing object.
         """
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys that begin so, in their order; those that are created meanwhile may be among them.
+        """Yield the keys with this prefix, sorted; keys that are created meanwhile may be among them.
 
         Raises:
-            AwsCallFailed: in between, too: not all of them could be listed.
+            AwsCallFailed: not all keys could be listed; this can be raised after some were yielded.
         """

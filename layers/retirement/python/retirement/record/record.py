@@ -1,7 +1,7 @@
-"""What is kept of one retirement: its prefix is listed once, and what is there is read when it is asked for.
+"""What is stored of one retirement. Its prefix is listed once, and objects are read when they are needed.
 
-S3 lists are strongly consistent (S3 user guide, "Amazon S3 data consistency model"). Who has to know what others wrote
-before a write of its own looks again after it.
+S3 lists are strongly consistent (S3 user guide, "Amazon S3 data consistency model"). A writer that has to know what
+others wrote before its own write makes a new record after it.
 """
 
 import re
@@ -22,9 +22,10 @@ _SCHEDULE = re.compile(r"schedule-([1-9][0-9]*)\.json")
 
 
 class Record:
-    """Of one retirement, as it was when this was made.
+    """The record of one retirement, as it was when it was constructed.
 
-    Every look raises `AwsCallFailed` where S3 does not answer, or keeps what is not ours.
+    Raises:
+        AwsCallFailed: by every method and property; S3 did not answer, or an object is not as this project writes it.
     """
 
     def __init__(self, evidence: Evidence, datamart_name: str, retirement_id: str) -> None:
@@ -36,33 +37,33 @@ class Record:
 
     @property
     def receipt(self) -> StoredObject | None:
-        """What ended it."""
+        """The receipt, which ended the retirement."""
         return self._read("receipt.json")
 
     @property
     def cancelled(self) -> StoredObject | None:
-        """Its cancellation."""
+        """The cancellation of the retirement."""
         return self._read("cancelled.json")
 
     @property
     def intent(self) -> Intent | None:
-        """That an attempt set out to delete."""
+        """The intent, after which a delete may have been sent."""
         stored = self._read("intent.json")
         return None if stored is None else Intent.of(stored)
 
     @property
     def first_date(self) -> Schedule | None:
-        """The first date that was asked for."""
+        """The first date that was requested."""
         return self._schedule(self._numbers[0]) if self._numbers else None
 
     @property
     def current_date(self) -> Schedule | None:
-        """The date that is current: the last one."""
+        """The current date, which is the last one that was stored."""
         return self._schedule(self._numbers[-1]) if self._numbers else None
 
     @property
     def has_failed(self) -> bool:
-        """Whether its request was given up, once or more."""
+        """Whether its request was abandoned at least once."""
         return failure_file_name(1) in self._file_names
 
     @property
@@ -71,7 +72,7 @@ class Record:
         return "intent.json" in self._file_names
 
     def has_date_of(self, request: Request) -> bool:
-        """Whether this very event has set a date; what was asked for before it is not read."""
+        """Return whether this event has set a date; dates that were requested before it are not read."""
         for date in self._latest_dates():
             if date.event_id == request.event_id:
                 return True
@@ -80,10 +81,11 @@ class Record:
         return False
 
     def as_first_arrived(self, request: Request, delivery: Delivery, *, comes_again: bool) -> Request:
-        """The request as the first arrival of its event dates it; after a redrive it arrives anew.
+        """Return the request dated by the first arrival of its event, if that was stored.
 
-        Nobody has asked at a time that is ahead, so then the arrival counts. It is kept where the event's time, to its
-        own precision, is not over by then: at once where all of it is ahead, or else where the event `comes_again`.
+        A request cannot have been sent in the future: if the event's time is later than its arrival, that counts,
+        and is stored at once, because after a redrive the event arrives anew. If the arrival is within the precision of
+        the event's time, for example in the same second, it is stored only if the event `comes_again`.
         """
         first, arrived_at = self._first_arrival(request.event_id), delivery.arrived_at
         counts = arrived_at < request.event_time or (comes_again and arrived_at == request.cutoff)
@@ -96,7 +98,7 @@ class Record:
         return request if first is None else request.no_later_than(first, first)
 
     def as_first_requested(self, request: Request) -> Request:
-        """A datamart that was re-created after its retirement was first asked for is another one."""
+        """Return the request dated by the first one of this retirement: a datamart created since is another one."""
         first = self.first_date
         if first is None:
             return request
@@ -105,7 +107,7 @@ class Record:
         return request if arrived_at is None else request.no_later_than(arrived_at, arrived_at)
 
     def _first_arrival(self, event_id: str) -> datetime | None:
-        """Of those that are kept: EventBridge may deliver an event twice, and the earlier one may get here later."""
+        """Return the earliest stored arrival: EventBridge may deliver an event twice, and not in order."""
         return min(arrivals_in(self._file_names, event_id), default=None)
 
     def _latest_dates(self) -> Iterator[Schedule]:
@@ -124,6 +126,6 @@ class Record:
         if file_name not in self._cache:
             stored = self._evidence.read(self._prefix + file_name)
             if stored is None:
-                raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
+                raise AwsCallFailed(f"S3 lists {self._prefix}{file_name}, but has no such object; try again")
             self._cache[file_name] = stored
         return self._cache[file_name]

@@ -1,4 +1,4 @@
-"""The result of a request: one JSON document, the same in the receipt, on the topic and as the return value."""
+"""The result of a request: one JSON document, which is the receipt, the message on the topic and the return value."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ SCHEMA_VERSION = "1"
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What a result rests on, as far as it was read or written."""
+    """What a result is based on; a field is None if it was not read or written."""
 
     plan_id: str | None = None
     dependents: Document | None = None
@@ -25,7 +25,7 @@ NOTHING_READ = Grounds()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The result of one request; the wording and the types are the published schema's."""
+    """The result of one request (`events/schemas/datamart-retirement-result.json`)."""
 
     retirement_id: str | None
     datamart_name: str | None
@@ -40,10 +40,10 @@ class Result:
     finished_at: datetime
     grounds: Grounds = NOTHING_READ
     confirmed_by: ConfirmedBy | None = None
-    retire_at: datetime | None = None  # of `scheduled` alone
+    retire_at: datetime | None = None  # with `scheduled` only
 
     def document(self) -> Document:
-        """The result as JSON."""
+        """Return the result as JSON."""
         scheduled = {} if self.retire_at is None else {"retireAt": format_timestamp(self.retire_at)}
         return {
             "schemaVersion": SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-"""The dates that were asked for a retirement, in the order in which they took effect; the last one stands."""
+"""The requested dates of a retirement, in the order in which they took effect. The last one is current."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,16 @@ from retirement.timestamps import latest_instant, parse_timestamp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """One date, as `schedule-{number}.json` keeps it: the result `scheduled`, and `event`, which asked for it."""
+    """One date, as stored in `schedule-{number}.json`: the result `scheduled`, with the event that requested it.
+
+    Attributes:
+        number: from 1.
+        event: the event's text, as it was received.
+        requested_at: the earlier of the event's time and its arrival.
+        cutoff: the latest time that the event's time can mean.
+        scheduled_at: when the date was stored.
+        stored: the object.
+    """
 
     number: int
     event: str
@@ -24,10 +33,10 @@ class Schedule:
 
     @classmethod
     def of(cls, number: int, stored: StoredObject) -> "Schedule":
-        """Read a kept one.
+        """Parse a stored date.
 
         Raises:
-            AwsCallFailed: what is kept is not one of ours.
+            AwsCallFailed: the object is not as this project writes it.
         """
         try:
             result = cast("dict[str, Any]", parse_json(stored.body))

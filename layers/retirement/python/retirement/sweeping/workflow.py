@@ -332,7 +332,7 @@ def _publish(this: _Sweep, report: SweepReport) -> Document:
 def _stored_request(this: _Sweep, requested: _Requested) -> Document:
     stored = this.ports.evidence.read(sweep_request_key(requested.retirement_id))
     if stored is None:
-        raise AwsCallFailed(f"S3 lists {sweep_request_key(requested.retirement_id)}, and has no such object; try again")
+        raise AwsCallFailed(f"S3 lists {sweep_request_key(requested.retirement_id)}, but has no such object; try again")
     return _request_in(stored, requested.datamart_name, requested.retirement_id)
 
 
