@@ -11,6 +11,7 @@ from typing import Any, cast
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
+from retirement.delivery.events import CancellationEvent, RequestDetail, RequestEvent, WebhookMessage
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.requests import Cancellation, Delivery, DependentsPolicy, Message, RawRequest, Request
 from retirement.timestamps import latest_instant, parse_timestamp
@@ -82,27 +83,29 @@ def parse_request(delivery: Delivery, *, backup_by_default: bool) -> Request:
     return _request(_parsed(delivery.body), delivery, backup_by_default=backup_by_default)
 
 
-def _request(sent: Json, delivery: Delivery, *, backup_by_default: bool) -> Request:
-    event, detail = _validated(sent, REQUESTED)
-    as_sent = {key: value for key, value in detail.items() if key != "retireAt"}
+def _request(body: Json, delivery: Delivery, *, backup_by_default: bool) -> Request:
+    valid = _validated(body, REQUESTED, root="the event")
+    event, sent_detail = cast("RequestEvent", valid), cast("Document", valid["detail"])
+    detail = event["detail"]
+    as_sent = {key: value for key, value in sent_detail.items() if key != "retireAt"}
     return Request(
-        datamart_name=cast("str", detail["datamartName"]),
-        retirement_id=cast("str", detail.get("retirementId") or _default_id(cast("str", event["id"]))),
-        environment=cast("str", detail["environment"]),
-        requested_by=cast("str", detail["requestedBy"]),
-        reason=cast("str", detail["reason"]),
-        backup=cast("bool", detail.get("backup", backup_by_default)),
-        dry_run=cast("bool", detail.get("dryRun", False)),
-        dependents=DependentsPolicy(cast("str", detail.get("dependents", DependentsPolicy.BLOCK))),
-        reviewed_embeds=frozenset(cast("list[str]", detail.get("reviewedEmbeds", []))),
-        plan_id=cast("str | None", detail.get("planId")),
-        retire_at=_retire_at(detail, delivery.arrived_at),
+        datamart_name=detail["datamartName"],
+        retirement_id=detail.get("retirementId") or _default_id(event["id"]),
+        environment=detail["environment"],
+        requested_by=detail["requestedBy"],
+        reason=detail["reason"],
+        backup=detail.get("backup", backup_by_default),
+        dry_run=detail.get("dryRun", False),
+        dependents=DependentsPolicy(detail.get("dependents", DependentsPolicy.BLOCK)),
+        reviewed_embeds=frozenset(detail.get("reviewedEmbeds", ())),
+        plan_id=detail.get("planId"),
+        retire_at=_retire_at(detail.get("retireAt"), delivery.arrived_at),
         event_time=_timestamp("time", event["time"]),
-        requested_at=_requested_at(event, delivery),
-        cutoff=min(latest_instant(cast("str", event["time"])), delivery.arrived_at),
-        event_id=cast("str", event["id"]),
+        requested_at=_requested_at(event["time"], delivery),
+        cutoff=min(latest_instant(event["time"]), delivery.arrived_at),
+        event_id=event["id"],
         content_hash=sha256_hex(canonical_json(as_sent)),
-        detail=detail,
+        detail=sent_detail,
     )
 
 
@@ -112,44 +115,40 @@ def parse_message(body: str, *, environment: str, arrived_at: datetime) -> Messa
     Raises:
         InvalidRequest: the message names the field, the rule and what came.
     """
-    message = _parsed(body)
-    _validate(message, "Datamart Retirement Webhook", root="the body")
-    valid = cast("Mapping[str, Json]", message)
-    detail_type = DETAIL_TYPES[cast("str", valid["type"])]
-    data = cast("Document", valid["data"])
-    _validate(data, detail_type, "detail", root="data")
-    require_environment(cast("str", data["environment"]), environment, "data")
-    _retire_at(data, arrived_at, "data")
-    return Message(detail_type=detail_type, time=_timestamp("timestamp", valid["timestamp"]), detail=data)
+    message = cast("WebhookMessage", _validated(_parsed(body), "Datamart Retirement Webhook", root="the body"))
+    detail_type, data = DETAIL_TYPES[message["type"]], message["data"]
+    # a cancellation has no field that a request does not have
+    detail = cast("RequestDetail", _validated(data, detail_type, "detail", root="data"))
+    require_environment(detail["environment"], environment, "data")
+    _retire_at(detail.get("retireAt"), arrived_at, "data")
+    return Message(detail_type=detail_type, time=_timestamp("timestamp", message["timestamp"]), detail=data)
 
 
-def _retire_at(detail: Document, arrived_at: datetime, root: str = "detail") -> datetime | None:
-    if "retireAt" not in detail:
+def _retire_at(text: str | None, arrived_at: datetime, root: str = "detail") -> datetime | None:
+    if text is None:
         return None
-    field = f"{root}.retireAt"
-    retire_at = _timestamp(field, detail["retireAt"])
-    # by the arrival, not by the clock: delivered again later, it is rejected again
+    retire_at = _timestamp(f"{root}.retireAt", text)
+    # relative to the arrival instead of the clock, so that a later delivery is rejected as well
     if retire_at > arrived_at + MAX_TIME_AHEAD:
-        raise InvalidRequest(
-            f"{field} must be at most {MAX_TIME_AHEAD.days} days ahead; it is {_brief(detail['retireAt'])}"
-        )
+        raise InvalidRequest(f"{root}.retireAt must be at most {MAX_TIME_AHEAD.days} days ahead; it is {_brief(text)}")
     return retire_at
 
 
-def _cancellation(sent: Json, delivery: Delivery) -> Cancellation:
-    event, detail = _validated(sent, CANCELLED)
+def _cancellation(body: Json, delivery: Delivery) -> Cancellation:
+    event = cast("CancellationEvent", _validated(body, CANCELLED, root="the event"))
+    detail = event["detail"]
     return Cancellation(
-        datamart_name=cast("str", detail["datamartName"]),
-        retirement_id=cast("str", detail["retirementId"]),
-        environment=cast("str", detail["environment"]),
-        requested_by=cast("str", detail["requestedBy"]),
-        reason=cast("str", detail["reason"]),
-        requested_at=_requested_at(event, delivery),
+        datamart_name=detail["datamartName"],
+        retirement_id=detail["retirementId"],
+        environment=detail["environment"],
+        requested_by=detail["requestedBy"],
+        reason=detail["reason"],
+        requested_at=_requested_at(event["time"], delivery),
     )
 
 
-def _requested_at(event: Document, delivery: Delivery) -> datetime:
-    return min(_timestamp("time", event["time"]), delivery.arrived_at)
+def _requested_at(time: str, delivery: Delivery) -> datetime:
+    return min(_timestamp("time", time), delivery.arrived_at)
 
 
 def raw_request(delivery: Delivery) -> RawRequest:
@@ -219,13 +218,6 @@ def schema(title: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
 
 
-def _validated(event: Json, detail_type: str) -> tuple[Document, Document]:
-    """Return the event and its detail."""
-    _validate(event, detail_type, root="the event")
-    valid = cast("Mapping[str, Document]", event)
-    return valid, valid["detail"]
-
-
 def _parsed(body: str) -> Json:
     try:
         return parse_json(body)
@@ -233,13 +225,15 @@ def _parsed(body: str) -> Json:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
 
-def _validate(document: Json, title: str, part: str | None = None, *, root: str) -> None:
-    """Validate against a schema, or against what it says of one of its properties; `root` is how a sender calls it."""
+def _validated(document: Json, title: str, part: str | None = None, *, root: str) -> Document:
+    """Validate an object against a schema, or against that of one of its properties; `root` names it in messages."""
     rules = schema(title) if part is None else schema(title)["properties"][part]
+    valid = cast("dict[str, Any]", document)
     try:
-        validate(event=cast("dict[str, Any]", document), schema=rules)
+        validate(event=valid, schema=rules)
     except SchemaValidationError as error:
         raise InvalidRequest(explain(error, root, f"{root}." if part else "")) from None
+    return valid
 
 
 def require_environment(requested: str, environment: str, root: str = "detail") -> None:
@@ -284,11 +278,11 @@ def _with_suggestion(name: str, known: Iterable[str]) -> str:
     return f"{_brief(name)} (did you mean {close[0]}?)" if close else _brief(name)
 
 
-def _timestamp(field: str, value: Json) -> datetime:
+def _timestamp(field: str, text: str) -> datetime:
     try:
-        return parse_timestamp(cast("str", value))
+        return parse_timestamp(text)
     except ValueError:
-        raise InvalidRequest(f"{field} must be an RFC 3339 time with offset; it is {_brief(value)}") from None
+        raise InvalidRequest(f"{field} must be an RFC 3339 time with offset; it is {_brief(text)}") from None
 
 
 def is_retirement_id(text: str) -> bool:
