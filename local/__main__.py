@@ -50,9 +50,7 @@ def main() -> int:
     webhook_secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
     try:
         EmbeddedStack.refuse_another()
-        console.print(
-            "Starting a local Databrain server and MiniStack, and deploying template.yaml with the SAM CLI ..."
-        )
+        console.print("Starting a local Databrain server and MiniStack, and deploying template.yaml there ...")
         with (
             serve(seed) as databrain,
             EmbeddedStack.start(

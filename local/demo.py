@@ -241,9 +241,7 @@ def main(arguments: list[str]) -> int:
     seed = read_seed(SAMPLE)
     try:
         with ExitStack() as running:
-            with teller.waiting(
-                "Starting a local Databrain server and MiniStack, and deploying template.yaml with the SAM CLI"
-            ):
+            with teller.waiting("Starting a local Databrain server and MiniStack, and deploying template.yaml there"):
                 databrain = running.enter_context(serve(seed))
                 stack = running.enter_context(
                     EmbeddedStack.start(

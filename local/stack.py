@@ -2,13 +2,15 @@
 
 import contextlib
 import heapq
+import io
 import json
+import re
 import shutil
 import socket
 import ssl
-import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from botocore.session import get_session
 
 from local.emulator import ACCESS_KEY_ID, CHECKOUT, REGION, SECRET_ACCESS_KEY, Emulator, run_emulator
@@ -160,7 +162,7 @@ class EmbeddedStack:
                 always["WebhookSecretArn"] = stack._keep_secret(WEBHOOK_SECRET_NAME, webhook_secret)
             if sweep_policy is not None:
                 always["SweepPolicyUri"] = stack._keep_policy(sweep_policy)
-            stack._deploy({**always, **(parameters or {})}, folder)
+            stack._deploy({**always, **(parameters or {})})
             stack._repair_event_source_mappings()
             stack._repair_schedule_permissions()
             stack._subscribe_to_results()
@@ -520,35 +522,37 @@ class EmbeddedStack:
         self.s3.put_object(Bucket=place.netloc, Key=place.path.removeprefix("/"), Body=policy)
         return SWEEP_POLICY_URI
 
-    def _deploy(self, parameters: Mapping[str, str], folder: Path) -> None:
+    def _deploy(self, parameters: Mapping[str, str]) -> None:
+        """Create the stack; not with the SAM CLI, which takes seconds: tests/stack/test_deploy_page.py has that."""
         self.s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        parameter_file, log = folder / "parameters.yaml", folder / "deploy.log"
-        parameter_file.write_text(json.dumps(parameters))  # JSON is YAML
-        settings = folder / "home" / ".aws-sam" / "metadata.json"
-        settings.parent.mkdir()
-        settings.write_text(json.dumps({"lastVersionCheck": time.time()}))  # no look at a package index
-        command: list[str | Path] = [
-            *(SAM, "deploy", "--stack-name", STACK_NAME, "--capabilities", "CAPABILITY_IAM"),
-            *("--template-file", BUILT_TEMPLATE, "--s3-bucket", ARTIFACTS_BUCKET),
-            *("--parameter-overrides", f"file://{parameter_file}"),
-            *("--no-confirm-changeset", "--no-progressbar"),
-        ]
-        environment = self._emulator.environment | {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.2"}
+        template = re.sub(
+            r"\b((?:Code|Content)Uri): (\w+)$",
+            lambda uri: f"{uri[1]}: {self._upload(BUILT_TEMPLATE.parent / uri[2])}",
+            BUILT_TEMPLATE.read_text(),
+            flags=re.MULTILINE,
+        )
+        self.s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=BUILT_TEMPLATE.name, Body=template.encode())
         try:
-            with log.open("wb") as output:
-                subprocess.run(  # noqa: S603 -- our own command line
-                    command,
-                    cwd=folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    timeout=DEPLOY_SECONDS,
-                    check=True,
-                )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            reasons = self._failed_resources() or [log.read_text().rpartition("Error: ")[2].strip() or str(error)]
-            raise StackError(f"the deployment failed: {'; '.join(reasons)}") from error
+            self.cloudformation.create_stack(
+                StackName=STACK_NAME,
+                TemplateURL=f"{self._emulator.endpoint}/{ARTIFACTS_BUCKET}/{BUILT_TEMPLATE.name}",
+                Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+                Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            )
+            self.cloudformation.get_waiter("stack_create_complete").wait(
+                StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": DEPLOY_SECONDS}
+            )
+        except (ClientError, WaiterError) as error:
+            raise StackError(f"the deployment failed: {'; '.join(self._failed_resources() or [str(error)])}") from error
+
+    def _upload(self, folder: Path) -> str:
+        """Upload what is in a folder as an archive, and return where it is."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as files:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                files.write(file, file.relative_to(folder))
+        self.s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=folder.name, Body=archive.getvalue())
+        return f"s3://{ARTIFACTS_BUCKET}/{folder.name}"
 
     def _failed_resources(self) -> list[str]:
         try:
