@@ -11,12 +11,14 @@ import pytest
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import REGION, run_emulator
+from local.forking import forked
 from local.stack import SAM, STACK_NAME, EmbeddedStack
 from tests.docs.pages import Page
 from tests.stack.checkout import MAKE, check_out
 from tests.stack.scene import DATA_APP_KEY, DEADLINE, SEED, SERVICE_TOKEN, JsonObject
 from tests.stack.shell import PREAMBLE, Shell
 
+SAM_MODULES = ("deploy.command", "deploy.deploy_context", "deploy.guided_context", "package.package_context")
 DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
 GUIDED_SECONDS = 180
 EMBED, DATAMART = "b1946ac9", "sales-analytics"  # as on the page
@@ -109,7 +111,16 @@ class Account:
 
 
 @pytest.fixture
-def account(aws: Path, tmp_path: Path) -> Iterator[Account]:
+def sam(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the SAM CLI, for a `PATH`: it is started six times."""
+    folder, modules = tmp_path / "sam", ["samcli.cli.main", *(f"samcli.commands.{name}" for name in SAM_MODULES)]
+    folder.mkdir()
+    with forked(folder / "sam", SAM.with_name("python"), modules, program=SAM):
+        yield folder
+
+
+@pytest.fixture
+def account(aws: Path, sam: Path, tmp_path: Path) -> Iterator[Account]:
     """The account."""
     checkout, emulated = check_out(tmp_path / "checkout"), tmp_path / "emulator"
     emulated.mkdir()
@@ -121,7 +132,7 @@ def account(aws: Path, tmp_path: Path) -> Iterator[Account]:
         settings.write_text(json.dumps({"lastVersionCheck": time.time()}))  # no look at a package index
         environment = {
             **emulator.environment,
-            "PATH": f"{aws}:{SAM.parent}:{emulator.environment['PATH']}",
+            "PATH": f"{aws}:{sam}:{emulator.environment['PATH']}",
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.2",
             "BASE_URL": databrain.url,  # of `make embed-map`
@@ -161,9 +172,9 @@ def first_retirement(account: Account) -> None:
     list_embeds, upload, ask_again, read_again = DEPLOY.commands("Day one with embeds")
     switch_on, carry_out, read_end = DEPLOY.commands("Switch on")
 
-    account.run(secret)
+    *_, arn = account.run(f'{secret}echo "$ARN"').splitlines()
     assert not (account.folder / "token.txt").exists()
-    account.knows(secret.splitlines()[-1])
+    account.knows(f"ARN={arn}")
     samconfig = account.folder / "samconfig.toml"
     before = samconfig.read_text()
     shown = account.guide(
