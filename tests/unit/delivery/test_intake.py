@@ -104,7 +104,7 @@ def test_anything_else_is_an_event_as_such(event: object) -> None:
 
 def test_batch_of_two() -> None:
     """A batch of more than one message is a fault of the event source mapping, not of the request."""
-    with pytest.raises(ConfigurationError, match="BatchSize must be 1, and 2"):
+    with pytest.raises(ConfigurationError, match="BatchSize must be 1; the batch has 2"):
         receive({"Records": [record_of("{}")] * 2}, "invocation-1", START)
 
 

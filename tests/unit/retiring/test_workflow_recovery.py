@@ -373,7 +373,7 @@ def test_duplicate_that_crashes_amid_the_first(world: World, outer: int, inner: 
 
 def test_intent_of_a_concurrent_attempt(world: World) -> None:
     """An attempt that finds another one's intent where it wanted to write its own stops, and deletes nothing."""
-    with pytest.raises(RetirementError, match="under way"):
+    with pytest.raises(RetirementError, match="in progress"):
         world.deliver(
             requested(),
             Meanwhile("evidence.create", lambda: world.evidence.create(INTENT, "{}", "other"), nth=3),

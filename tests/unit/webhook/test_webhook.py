@@ -660,7 +660,7 @@ INVALID: dict[str, tuple[object, str]] = {
     ),
     "another environment": (
         message(data={**DATA, "environment": "staging"}),
-        "data.environment is \"staging\", and this stack's is 'prod': send the request to the stack that is meant",
+        "data.environment is \"staging\", and this stack's is 'prod': send it to the stack of that environment",
     ),
     "a date too far ahead": (
         message(data={**DATA, "retireAt": "2027-03-02T12:00:01Z"}),

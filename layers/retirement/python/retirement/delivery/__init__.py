@@ -1,1 +1,1 @@
-"""What the functions share that take events from a queue: validating an event, and answering it."""
+"""What the functions share that take events from a queue: validating an event, answering it, and ending a request."""

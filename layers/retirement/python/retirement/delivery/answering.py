@@ -1,4 +1,4 @@
-"""The answer to one delivery of an event: a stored and published result, or the event goes back to its queue."""
+"""Answers one delivery of an event: a result is stored and published, or the event goes back to its queue."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +17,11 @@ from retirement.record.keys import rejected_key
 from retirement.record.results import Result
 from retirement.requests import Delivery
 
-# Seconds. The last receive tries again while there is time for one more call that is slow, and tried again by the SDK.
+# Seconds. The last receive retries while there is time for one more call that is slow and that the SDK retries.
 TIME_TO_CONCLUDE = 25.0
 CONCLUDE_WAIT = 1.0
 
-# Of a rejected event: enough for any request, and nobody can fill the bucket with much more than a request costs.
+# Bytes of a rejected event that are stored: enough for any valid request, and too few to fill the bucket cheaply.
 MAX_EVENT_BYTES = 64 * 1024
 
 SettingsT = TypeVar("SettingsT", bound=AnsweringSettings)
@@ -34,16 +34,22 @@ def answer(
     settings: SettingsT,
     ports: PortsT,
 ) -> Document:
-    """Answer one delivery by a workflow, which takes the time at which this attempt began.
+    """Answer one delivery of an event with a workflow.
 
-    An event that is no valid request is answered with `rejected`. Nobody tries again after the last receive, so that
-    one goes on while there is time.
+    An event that is not a valid request is answered with `rejected`. No delivery follows the last receive, so failed
+    AWS calls are retried there while there is time.
+
+    Args:
+        delivery: the event.
+        workflow: takes the time at which this attempt began as its last argument.
+        settings: the function's.
+        ports: those of this invocation.
 
     Returns:
-        The result as it was published; what the workflow returns where it publishes none.
+        The result as it was published, or what the workflow returns if it publishes none.
 
     Raises:
-        RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
+        RetirementError: the event goes back to its queue, or moves to `Failures` after the last receive.
     """
     with ports.telemetry.attempt(delivery), _redelivery_delayed(delivery, settings, ports):
         started_at = ports.clock.now()
@@ -71,14 +77,14 @@ def _answer_once(
 
 @contextmanager
 def _redelivery_delayed(delivery: Delivery, settings: AnsweringSettings, ports: AnsweringPorts) -> Iterator[None]:
-    """Have what failed delivered again after a wait that grows; after the last receive at once, for SQS to move it."""
+    """Delay the redelivery of a failed event as `RetryDelays` says; after the last receive, let SQS move it at once."""
     try:
         yield
     except Exception as error:
         seconds = 0 if delivery.is_last else settings.retry_delays[delivery.receive_count - 1]
         if isinstance(error, NotYetDue):
             seconds = ceil(error.seconds)
-        with suppress(AwsCallFailed):  # the queue's own visibility time-out does it too
+        with suppress(AwsCallFailed):  # the queue's visibility time-out then decides the delay
             ports.inbox.redeliver_after(delivery, seconds)
         raise
 
@@ -90,7 +96,7 @@ def _reject(
     ports: AnsweringPorts,
     started_at: datetime,
 ) -> Document:
-    """Answer an event that is no valid request; its receipt is filed under the event's id, its name being no name."""
+    """Answer an event that is not a valid request, with a receipt under the event's ID: its name may be invalid."""
     raw = raw_request(delivery)
     result = Result(
         retirement_id=raw.retirement_id,
@@ -109,6 +115,6 @@ def _reject(
     receipt = ordered_json({**result.document(), "event": stored_event})
     content_hash = sha256_hex(delivery.body)
     stored = ports.evidence.create(rejected_key(raw.event_id or delivery.id), receipt, content_hash)
-    if stored.content_hash != content_hash:  # another event came under the same id
+    if stored.content_hash != content_hash:  # another event has the same ID
         stored = ports.evidence.create(rejected_key(delivery.id), receipt, content_hash)
     return publish(stored.body, ports, again=stored.body != receipt)

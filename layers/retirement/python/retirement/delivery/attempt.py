@@ -1,4 +1,4 @@
-"""One attempt at what one valid event asks for."""
+"""One attempt to carry out one valid event."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ CommandT_co = TypeVar("CommandT_co", bound=Command, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Generic[CommandT_co]):
-    """What came, what it asks for, and what this function has to answer it with."""
+    """A valid request or cancellation, its delivery, and what this function answers it with."""
 
     request: CommandT_co
     delivery: Delivery
@@ -29,19 +29,19 @@ class Attempt(Generic[CommandT_co]):
     started_at: datetime
 
     def record(self) -> Record:
-        """List what is kept of this retirement now."""
+        """List what is stored of this retirement now."""
         return Record(self.ports.evidence, self.request.datamart_name, self.request.retirement_id)
 
     def key(self, file_name: str) -> str:
-        """Of an object of this retirement in the evidence bucket."""
+        """Return the key of an object of this retirement."""
         return retirement_key(self.request.datamart_name, self.request.retirement_id, file_name)
 
     def read(self, file_name: str) -> StoredObject | None:
-        """Read an object of this retirement."""
+        """Read an object of this retirement; None if there is none."""
         return self.ports.evidence.read(self.key(file_name))
 
     def intent(self) -> Intent | None:
-        """Read the intent of this retirement."""
+        """Read the intent of this retirement; None if there is none."""
         stored = self.read("intent.json")
         return None if stored is None else Intent.of(stored)
 
@@ -56,7 +56,7 @@ class Attempt(Generic[CommandT_co]):
         confirmed_by: ConfirmedBy | None = None,
         retire_at: datetime | None = None,
     ) -> Document:
-        """What is said of this request."""
+        """Return the result of this attempt."""
         return Result(
             retirement_id=self.request.retirement_id,
             datamart_name=self.request.datamart_name,
@@ -75,5 +75,5 @@ class Attempt(Generic[CommandT_co]):
         ).document()
 
     def with_event(self, result: Document) -> str:
-        """A result as it is kept together with the event that it answers."""
+        """Return a result as it is stored together with the event that it answers."""
         return ordered_json({**result, "event": self.delivery.body})

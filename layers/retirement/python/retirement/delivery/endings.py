@@ -1,4 +1,4 @@
-"""How an attempt ends: its result is stored first, and published then."""
+"""Ends an attempt: the result is stored first, and then published."""
 
 from collections.abc import Callable
 from itertools import count
@@ -17,18 +17,21 @@ from retirement.requests import MAX_RECEIVES, Command, Request
 from retirement.stored_object import StoredObject
 from retirement.wording import shortened
 
-ANOTHER_ATTEMPT = "Another attempt at this retirement is under way: the next delivery goes on from what it leaves."
+ANOTHER_ATTEMPT = (
+    "Another attempt at this retirement is in progress. The queue delivers the event again, and that delivery goes on "
+    "from there."
+)
 
-# What somebody who reads `failed` has to know and do.
+# The cause and the next step that the result `failed` names; "redrive the queue Failures" follows.
 NEXT_STEPS = {
-    Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token: put a valid one into the secret, then",
-    Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors: when it works again,",
-    Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented: check DatabrainBaseUrl and DatabrainApi, "
+    Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token. Put a valid token into the secret, then",
+    Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors. When it works again,",
+    Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented. Check DatabrainBaseUrl and DatabrainApi, "
     "then",
-    Reason.BACKUP_FAILED: "No verified backup could be made: mend what the function's log names, then",
-    Reason.UNCONFIRMED: "A delete may have been sent, and nothing tells what became of it: look in Databrain; if the "
-    "datamart is there and is to go, ask under a new retirementId; if it is gone,",
-    Reason.INTERNAL_ERROR: "The attempts failed, crashed or ran out of time: mend what the function's log names, then",
+    Reason.BACKUP_FAILED: "No verified backup could be made. Fix what the function's log names, then",
+    Reason.UNCONFIRMED: "A delete may have been sent, and its effect cannot be determined. Check in Databrain whether "
+    "the datamart exists: if it does and has to go, send a request with a new retirementId; if it is gone,",
+    Reason.INTERNAL_ERROR: "The attempts failed, crashed or timed out. Fix what the function's log names, then",
 }
 
 
@@ -42,10 +45,20 @@ def finish(
     grounds: Grounds = NOTHING_READ,
     confirmed_by: ConfirmedBy | None = None,
 ) -> Document:
-    """End a retirement: write its receipt, then publish it.
+    """End a retirement: store its receipt, then publish it.
+
+    Args:
+        attempt: the attempt that ends it.
+        outcome: the outcome of the result.
+        message: the message of the result.
+        intent: the intent that this attempt read or wrote.
+        reason: the reason of the result.
+        grounds: what the result is based on.
+        confirmed_by: how a deletion was confirmed.
 
     Raises:
-        AttemptInterrupted: this attempt knows of no intent, and one alongside it has written one meanwhile.
+        AttemptInterrupted: `intent` is None, but a concurrent attempt has written one.
+        InvalidRequest: a request with other content has ended the retirement meanwhile.
     """
     ports = attempt.ports
     if intent is None and attempt.read("intent.json") is not None:
@@ -60,9 +73,12 @@ def finish(
 
 
 def publish_receipt(attempt: Attempt[Request], receipt: StoredObject, *, again: bool = False) -> Document:
-    """Publish the receipt that is stored, which another attempt may have written first, or who has cancelled.
+    """Publish the stored receipt, which another attempt or a cancellation may have written.
 
-    What was cancelled before its intent was cancelled for a request of whatever content.
+    A receipt that was cancelled before an intent has no content hash: it applies to a request with any content.
+
+    Raises:
+        InvalidRequest: the receipt is that of a request with other content.
     """
     if receipt.content_hash is not None:
         require_same_request(attempt.request, receipt.content_hash)
@@ -70,20 +86,21 @@ def publish_receipt(attempt: Attempt[Request], receipt: StoredObject, *, again: 
 
 
 def end_as_cancelled(attempt: Attempt[Request], cancelled: StoredObject, *, intent: Intent | None) -> Document:
-    """End a retirement that a person or a sweep has cancelled before a delete was sent."""
+    """End a retirement that a person or a sweep cancelled before it was carried out."""
     cancellation = cast("dict[str, str]", parse_json(cancelled.body))
     return finish(
         attempt,
         Outcome.CANCELLED,
-        f"Not carried out: {shortened(cancellation['requestedBy'])} cancelled it at {cancellation['requestedAt']} "
-        f"({shortened(cancellation['requestReason'])}). If it is to go after all, ask under a new retirementId.",
+        f"The retirement was not carried out: {shortened(cancellation['requestedBy'])} cancelled it at "
+        f"{cancellation['requestedAt']} ({shortened(cancellation['requestReason'])}). If the datamart has to go after "
+        "all, send a request with a new retirementId.",
         intent=intent,
         grounds=NOTHING_READ if intent is None else intent.grounds,
     )
 
 
 def publish_if_ended(attempt: Attempt[Request], record: Record) -> Document | None:
-    """Publish what has ended a retirement before the last receive of its request: its receipt, or a cancellation."""
+    """Publish the receipt, or end the retirement if it is cancelled and has no intent; else return None."""
     if record.receipt is not None:
         return publish_receipt(attempt, record.receipt, again=True)
     if record.cancelled is None or record.intent is not None:
@@ -92,15 +109,15 @@ def publish_if_ended(attempt: Attempt[Request], record: Record) -> Document | No
 
 
 def require_same_request(request: Request, content_hash: str | None) -> None:
-    """An identity is spent on the request that used it first.
+    """Check that the identity belongs to this request, and not to an earlier one with other content.
 
     Raises:
-        InvalidRequest: it was another one.
+        InvalidRequest: it belongs to another request.
     """
     if content_hash != request.content_hash:
         raise InvalidRequest(
             f"The retirementId {request.retirement_id} was already used for this datamart by a request with other "
-            "content: use a new one.",
+            "content: send this request with a new retirementId.",
             Reason.RETIREMENT_ID_REUSED,
         )
 
@@ -111,32 +128,38 @@ def abandon(
     reason: Reason | None,
     file_name: Callable[[int], str] = failure_file_name,
 ) -> Abandoned:
-    """Keep the failure, publish it, and return what is to be raised.
+    """Store the failure of an event that has no attempt left, publish it, and return the error to raise.
 
-    Without a reason, every attempt crashed, or nothing has kept why it failed.
+    Args:
+        attempt: the last receive.
+        intent: the intent of the retirement, if there is one.
+        reason: why the last attempt failed; None if every attempt crashed, or the reason was not recorded.
+        file_name: returns the name of the n-th failure.
     """
     if reason is None:
         reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
     result = attempt.result(
         Outcome.FAILED,
-        f"Given up after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} send the request again from the queue "
-        "Failures, which keeps it (docs/runbooks/failures.md).",
-        attempt.started_at,  # tried again, it is the same failure
+        f"The event was abandoned after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} redrive the queue Failures, "
+        "which retains the event (docs/runbooks/failures.md).",
+        attempt.started_at,  # so that a retry stores the same failure
         reason=reason,
         grounds=NOTHING_READ if intent is None else intent.grounds,
     )
     failure = attempt.with_event(result)
     numbers = count(1)
     while attempt.ports.evidence.create(attempt.key(file_name(next(numbers))), failure).body != failure:
-        pass  # an earlier one
+        pass  # an earlier failure
     publish(failure, attempt.ports)
     return Abandoned(
-        f"Given up after {MAX_RECEIVES} receives, the last attempt: {reason}. The failure is published.", reason
+        f"The event was abandoned after {MAX_RECEIVES} receives, with the reason {reason}. The failure is published, "
+        "and SQS moves the event to Failures: fix the cause, then redrive it.",
+        reason,
     )
 
 
 def publish(stored: str, ports: AnsweringPorts, *, again: bool = False) -> Document:
-    """Publish what a receipt, a failure or a schedule says."""
+    """Publish the result in a receipt, a failure or a schedule."""
     result = without_event(stored)
     ports.results_topic.publish(result)
     ports.telemetry.ended(result, again=again)
@@ -144,5 +167,5 @@ def publish(stored: str, ports: AnsweringPorts, *, again: bool = False) -> Docum
 
 
 def without_event(stored: str) -> Document:
-    """A kept result as it is published: the event that some are kept with is theirs alone."""
+    """Return a stored result as it is published, without the event that some are stored with."""
     return {key: value for key, value in cast("Document", parse_json(stored)).items() if key != "event"}

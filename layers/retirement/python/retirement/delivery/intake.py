@@ -1,4 +1,4 @@
-"""From the Lambda's event to a valid request, or to a refusal that names the field and the rule."""
+"""Turns Lambda's event into a valid request, or into an error that names the field and the rule."""
 
 import json
 import re
@@ -21,35 +21,37 @@ SCHEMAS = Path(__file__).with_name("schemas")
 REQUESTED = "Datamart Retirement Requested"
 CANCELLED = "Datamart Retirement Cancelled"
 
-# The types of webhooks, and those of the events that they become.
+# The types of webhook messages, and the detail-types of the events that they become.
 DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
 
-# A year, and a leap day: who asks now for later than that will not remember it.
+# A leap year. Nobody would remember a request for a later date.
 MAX_TIME_AHEAD = timedelta(days=366)
 
-# The limits of the result's fields, for what a rejected event carried (characters).
+# The limits of the result's fields, to which the fields of a rejected event are cut (characters).
 NAME_LIMIT = 256
 REASON_LIMIT = 1_000
 RETIREMENT_ID_LIMIT = 128
 EVENT_ID_LIMIT = 1_024
 MAX_SHOWN_FIELDS = 5
 
-# The numbers of a message's attributes, as SQS writes them.
+# The numbers in a message's attributes, as SQS writes them.
 _MILLISECONDS = re.compile("[0-9]{1,13}", re.ASCII)  # until the year 2286
 _RECEIVES = re.compile("[1-9][0-9]{0,8}", re.ASCII)
 
 
 def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
-    """Take the Lambda's event: an SQS batch of one, or an EventBridge event as such.
+    """Return the delivery in Lambda's event: an SQS batch of one, or an EventBridge event itself.
 
     Raises:
-        ConfigurationError: the batch holds another number of messages than one.
+        ConfigurationError: the batch does not have exactly one message.
     """
     records = event.get("Records") if isinstance(event, dict) else None
     if not (isinstance(records, list) and all(_is_sqs(record) for record in records) and records):
         return Delivery(_text_of(event), now, 1, invocation_id)
     if len(records) != 1:
-        raise ConfigurationError(f"the event source mapping's BatchSize must be 1, and {len(records)} messages came")
+        raise ConfigurationError(
+            f"The event source mapping's BatchSize must be 1; the batch has {len(records)} messages"
+        )
     attributes = records[0]["attributes"]
     arrived_at = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, tz=now.tzinfo)
     return Delivery(
@@ -63,10 +65,10 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
 
 
 def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation:
-    """Validate an event that asks for a retirement, or for its cancellation; its environment is not looked at yet.
+    """Validate an event that requests a retirement or cancels one. Its environment is not compared yet.
 
     Raises:
-        InvalidRequest: the message names the field, the rule and what came.
+        InvalidRequest: the message names the field, the rule and what was received.
     """
     event = _parsed(delivery.body)
     if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
@@ -75,10 +77,10 @@ def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | C
 
 
 def parse_request(delivery: Delivery, *, backup_by_default: bool) -> Request:
-    """Validate the event against its schema and fill in the defaults; its environment is not looked at yet.
+    """Validate an event that requests a retirement, and fill in the defaults. Its environment is not compared yet.
 
     Raises:
-        InvalidRequest: the message names the field, the rule and what came.
+        InvalidRequest: the message names the field, the rule and what was received.
     """
     return _request(_parsed(delivery.body), delivery, backup_by_default=backup_by_default)
 
@@ -110,10 +112,10 @@ def _request(body: Json, delivery: Delivery, *, backup_by_default: bool) -> Requ
 
 
 def parse_message(body: str, *, environment: str, arrived_at: datetime) -> Message:
-    """Validate a webhook's body, and its `data` as the detail of the event that it becomes.
+    """Validate the body of a webhook, and its `data` as the detail of the event that it becomes.
 
     Raises:
-        InvalidRequest: the message names the field, the rule and what came.
+        InvalidRequest: the message names the field, the rule and what was received.
     """
     message = cast("WebhookMessage", _validated(_parsed(body), "Datamart Retirement Webhook", root="the body"))
     detail_type, data = DETAIL_TYPES[message["type"]], message["data"]
@@ -152,7 +154,7 @@ def _requested_at(time: str, delivery: Delivery) -> datetime:
 
 
 def raw_request(delivery: Delivery) -> RawRequest:
-    """Read what a rejected event carried, as far as it can be told."""
+    """Return the fields of an event that is not a valid request, as far as they can be read."""
     try:
         event = parse_json(delivery.body)
     except ValueError:
@@ -175,9 +177,9 @@ def raw_request(delivery: Delivery) -> RawRequest:
 
 
 def _unpacked(body: str) -> str:
-    """What a timer could not deliver is in `Failures` as the request that it made of SQS, with the event in it.
+    """Return the event in a message; one that a timer could not deliver is wrapped in the timer's call to SQS.
 
-    (EventBridge Scheduler user guide, "Retrieve the dead-letter event")
+    See the EventBridge Scheduler user guide, "Retrieve the dead-letter event".
     """
     try:
         sent = parse_json(body)
@@ -188,15 +190,15 @@ def _unpacked(body: str) -> str:
 
 
 def _text_of(event: object) -> str:
-    """Write the event down as the queue would have brought it."""
+    """Return the event as the text that a queue would have delivered."""
     try:
         return json.dumps(event)
     except RecursionError:
-        return "nested too deeply to be written down"  # no JSON, and so rejected
+        return "an event that is nested too deeply"  # not JSON, so it is rejected
 
 
 def _is_sqs(record: object) -> bool:
-    """Whether SQS could have made it: whoever may invoke the function can send anything."""
+    """Return whether a record has the form of SQS's: whoever may invoke the function can send anything."""
     if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
         return False
     attributes = record.get("attributes")
@@ -213,7 +215,7 @@ def _is_sqs(record: object) -> bool:
 
 @cache
 def schema(title: str) -> dict[str, Any]:
-    """The published schema of that title."""
+    """Return the published schema with this title."""
     file_name = f"{title.lower().replace(' ', '-')}.json"
     return cast("dict[str, Any]", json.loads((SCHEMAS / file_name).read_bytes()))
 
@@ -237,20 +239,26 @@ def _validated(document: Json, title: str, part: str | None = None, *, root: str
 
 
 def require_environment(requested: str, environment: str, root: str = "detail") -> None:
-    """Refuse what is for another stack.
+    """Check that the event is meant for this stack.
 
     Raises:
-        InvalidRequest: another environment is meant.
+        InvalidRequest: it is meant for another environment.
     """
     if requested != environment:
         raise InvalidRequest(
             f"{root}.environment is {_brief(requested)}, and this stack's is {environment!r}: "
-            "send the request to the stack that is meant"
+            "send it to the stack of that environment"
         )
 
 
 def explain(error: SchemaValidationError, root: str = "the event", prefix: str = "") -> str:
-    """One sentence with the field, the rule and what came, from the validator's finding."""
+    """Return one sentence with the field, the rule and what was received.
+
+    Args:
+        error: the validator's.
+        root: names the document itself.
+        prefix: precedes the path of a field in it.
+    """
     path = (error.path or [])[1:]
     field = prefix + ".".join(path) if path else root
     value, definition = error.value, error.definition or {}
@@ -286,7 +294,7 @@ def _timestamp(field: str, text: str) -> datetime:
 
 
 def is_retirement_id(text: str) -> bool:
-    """Whether a text can be a retirementId."""
+    """Return whether a text can be a retirementId."""
     allowed: str = schema(REQUESTED)["properties"]["detail"]["properties"]["retirementId"]["pattern"]
     return re.fullmatch(allowed, text) is not None
 
@@ -302,7 +310,7 @@ def _cut(value: Json, limit: int) -> str | None:
 
 
 def _brief(value: object) -> str:
-    """What came, for a message: short, and printable whatever it holds."""
+    """Return a short text that shows a value in a message and is always printable."""
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
     shown = json.dumps(value)

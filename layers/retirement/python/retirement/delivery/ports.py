@@ -1,4 +1,4 @@
-"""What answering an event needs of the world."""
+"""The ports of every function that answers events."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from retirement.requests import Command, Delivery
 
 
 class Inbox(Protocol):
-    """The queue that a function's events come from, and go back to."""
+    """The queue that a function's events come from and go back to."""
 
     def redeliver_after(self, delivery: Delivery, seconds: int) -> None:
-        """Deliver it again after this time, or at once; nothing where it came from no queue.
+        """Have the event delivered again after this time; do nothing if it did not come from a queue.
 
         Raises:
-            AwsCallFailed: it comes again after the queue's visibility time-out.
+            AwsCallFailed: it is delivered again after the queue's visibility time-out.
         """
 
 
@@ -27,43 +27,43 @@ class EventBus(Protocol):
     """The bus that requests arrive on."""
 
     def put(self, *, source: str, detail_type: str, detail: Document, time: datetime | None = None) -> str:
-        """Put an event on it and return its id; without a time of its own it is of now.
+        """Put an event on the bus and return its ID; `time` is now by default.
 
         Raises:
-            AwsCallFailed: the bus did not take it, or it is not known.
+            AwsCallFailed: the bus did not accept it, or the answer was lost.
         """
 
 
 class ResultsTopic(Protocol):
-    """Where results, and the reports of sweeps, are published."""
+    """The topic on which results and the reports of sweeps are published."""
 
     def publish(self, result: Document) -> None:
-        """Publish; a repeated publication of one result is the same to the byte.
+        """Publish a result; each publication of one result has the same bytes.
 
         Raises:
-            AwsCallFailed: it was not taken.
+            AwsCallFailed: the topic did not accept it, or the answer was lost.
         """
 
 
 class Telemetry(Counter, Protocol):
-    """What an operator sees."""
+    """Logs and metrics of an attempt."""
 
     def attempt(self, delivery: Delivery) -> AbstractContextManager[None]:
-        """Measure one attempt, whatever its end, and report the error that it ends in."""
+        """Measure one attempt, and report the error that it ends in, if any."""
 
     def about(self, command: Command) -> None:
-        """From here on, every line is about this request."""
+        """Add this request or cancellation to every line from here on."""
 
     def step(self, step: str, **fields: object) -> None:
         """Log one line."""
 
     def ended(self, result: Document, *, again: bool) -> None:
-        """The request has its result, which is published `again` for a delivery that came again."""
+        """Log a published result, and count it unless it was published `again`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweringPorts:
-    """What every function needs that answers events, wired for one invocation."""
+    """The ports of one invocation."""
 
     evidence: Evidence
     inbox: Inbox

@@ -7,7 +7,7 @@ from retirement.environment import FunctionSettings, arn, boolean, delays, text,
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweringSettings(FunctionSettings):
-    """Where events come from, and where their answers go."""
+    """The queue, the bucket and the topic, and the defaults of a request."""
 
     backup_by_default: bool = variable(boolean)
     retry_delays: tuple[int, ...] = variable(delays)  # seconds before receives 2 to 6
