@@ -107,9 +107,9 @@ class Demo:
         )
         deleted = self._ask({**ASKED, "retirementId": "retirement", "planId": plan_id}, in_full=True)
         self._check("the datamart was deleted", (deleted["outcome"], deleted["confirmedBy"]), ("deleted", "response"))
-        prefix = f"retirements/{TRIAL}/retirement/"
-        evidence = self._stack.evidence(prefix)
-        files = {key.removeprefix(prefix).split("-")[0] for key in evidence}
+        prefix, folder = f"retirements/{TRIAL}/retirement/", f"backups/{TRIAL}/retirement/"
+        evidence = self._stack.evidence(folder) | self._stack.evidence(prefix)
+        files = {key.rpartition("/")[2].split("-")[0] for key in evidence}
         self._check("backup, intent and receipt are stored", files, {"backup", "intent.json", "receipt.json"})
         self._check("the receipt is equal to the result", evidence[f"{prefix}receipt.json"].document, deleted)
         backup = evidence[deleted["backup"]["key"]]

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from retirement.record.keys import plan_key, rejected_key, retirement_key
+from retirement.record.keys import backup_key, plan_key, rejected_key, retirement_key
 from retirement.timestamps import format_timestamp
 from tools.reporting.estate import Listed, Unreadable
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 BUCKET_NAME = "evidence-of-prod"
 PLAN_ID = "5f2a" * 16
-BACKUP_FILE = "backup-0123456789abcdef.json"
+BACKUP_SHA256 = "0123456789abcdef" * 4
 
 Parsed = dict[str, Any]
 
@@ -26,6 +26,7 @@ class KeptEvidence:
         self.bodies: dict[str, bytes] = {}
         self.reads: list[str] = []
         self.locked: set[str] = set()
+        self.backup_retention: timedelta | None = None
 
     def objects(self) -> Iterator[Listed]:
         """List every object."""
@@ -59,7 +60,7 @@ class KeptEvidence:
             "embeds": [],
             "notRestored": ["createdAt and updatedAt"],
         }
-        key = self.put(retirement_key(name, retirement_id, BACKUP_FILE), backup)
+        key = self.put(backup_key(name, retirement_id, BACKUP_SHA256), backup)
         plan = {
             "planId": PLAN_ID,
             "formatVersion": "1",
@@ -74,7 +75,7 @@ class KeptEvidence:
             "bucket": BUCKET_NAME,
             "key": key,
             "versionId": "v-1",
-            "sha256": "9c" * 32,
+            "sha256": BACKUP_SHA256,
             "bytes": len(self.bodies[key]),
         }
         message = f"Databrain deleted the datamart and no longer lists it. Its backup is s3://{BUCKET_NAME}/{key}."

@@ -1,6 +1,7 @@
 """Write one self-contained HTML file about an evidence bucket: what was retired, blocked, abandoned or scheduled.
 
-This only reads, and needs no permission except `s3:ListBucket` on the bucket and `s3:GetObject` on its objects.
+This only reads, and needs no permission except `s3:ListBucket` on the bucket (and `s3:GetLifecycleConfiguration`, if
+backups expire) and `s3:GetObject` on its objects.
 """
 
 import argparse

@@ -335,7 +335,11 @@ ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DE
         (["embed-map.json", "--base-url", ""], "", "BASE_URL must be an https URL"),
         (["broken.json"], "", "broken.json is not valid JSON: "),
         (["list.json"], "", "list.json must be a JSON object of embed ID"),
-        (["twice.json"], "", "twice.json is not valid JSON: an object has a duplicate key; correct it, or name another FILE"),
+        (
+            ["twice.json"],
+            "",
+            "twice.json is not valid JSON: an object has a duplicate key; correct it, or name another FILE",
+        ),
         (["number.json"], "", "number.json: the entry of 'e' must be a datamart's name, or null for none"),
         (["latin-1.json"], "", "latin-1.json is not valid JSON: "),
         (["missing/embed-map.json"], "", "the folder missing does not exist: create it first"),

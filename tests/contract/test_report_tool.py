@@ -1,5 +1,6 @@
 """`make report`, against the S3 of MiniStack."""
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -7,9 +8,9 @@ import pytest
 
 from local.emulator import REGION
 from local.stack import EmbeddedStack, StackError
-from retirement.record.keys import retirement_key
+from retirement.record.keys import backup_key
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.estates import BACKUP_FILE, NOW, KeptEvidence
+from tests.estates import BACKUP_SHA256, NOW, KeptEvidence
 from tools.report import main, write_report
 from tools.reporting.bucket import BucketRefused, S3Bucket
 from tools.reporting.estate import Listed, Unreadable, read_estate
@@ -52,6 +53,25 @@ def test_the_bucket_is_read_as_it_is(aws: EmbeddedStack, bucket: str) -> None:
     assert found.objects == len(evidence.bodies)
 
 
+def test_how_long_backups_are_kept(aws: EmbeddedStack, bucket: str) -> None:
+    """The bucket's lifecycle says for how long, where it has a rule for backups that is in force."""
+    assert S3Bucket(aws.s3, bucket).backup_retention is None
+    for status, retention in (("Disabled", None), ("Enabled", timedelta(days=30))):
+        rule = {"ID": "backups", "Status": status, "Filter": {"Prefix": "backups/"}, "Expiration": {"Days": 30}}
+        other = {"ID": "plans", "Status": "Enabled", "Filter": {"Prefix": "plans/"}, "Expiration": {"Days": 1}}
+        markers = {
+            "ID": "markers",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "backups/"},
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
+        }
+        aws.s3.put_bucket_lifecycle_configuration(
+            Bucket=bucket,
+            LifecycleConfiguration={"Rules": [rule, other, markers]},  # type: ignore[list-item]  # as S3 has it
+        )
+        assert S3Bucket(aws.s3, bucket).backup_retention == retention
+
+
 def test_every_page_of_the_list_is_read(aws: EmbeddedStack, bucket: str) -> None:
     """More objects than S3 lists at once are all found."""
     for number in range(1_001):
@@ -78,7 +98,7 @@ def test_a_page_is_written(aws: EmbeddedStack, bucket: str, file: Path) -> None:
     """The page holds what the bucket holds, in the file that was named, and the bucket is as it was."""
     evidence = KeptEvidence()
     evidence.deletion("Größe 数据 🙂")
-    evidence.put(retirement_key("sales", "r1", BACKUP_FILE), b'{"note":"' + b"n" * 300_000 + b'"}')
+    evidence.put(backup_key("sales", "r1", BACKUP_SHA256), b'{"note":"' + b"n" * 300_000 + b'"}')
     keep(aws, bucket, evidence)
     estate = write_report(aws.s3, bucket, file)
     html = file.read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
-from retirement.record.keys import retirement_key
+from retirement.record.keys import backup_key, retirement_key
 from retirement.requests import MAX_RECEIVES, Delivery
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import RetireSettings
@@ -414,7 +414,7 @@ class Stage:
         dated = options.lists_created_at and self.settings.databrain_api is DatabrainApi.CURRENT
         entry = datamart_item(datamart, expanded=True, dated=dated)
         layer = None if datamart.semantic_layer is None else {"datamartName": name, **datamart.semantic_layer}
-        prefix = retirement_key(name, retirement_id, "backup-")
+        prefix = backup_key(name, retirement_id, "").removesuffix(".json")
         backups: list[Parsed] = [
             parse_json(kept.body) for key, kept in self.evidence.objects.items() if key.startswith(prefix)
         ]

@@ -17,9 +17,8 @@ from tests.soak.traffic import APP_KEYS, SERVICE_TOKEN, Asked, Deletion, JsonObj
 NAME = "a datamart"
 CREATED_AT, DELETED_AT, RECREATED_AT = (f"2026-01-02T03:04:{second}.000Z" for second in ("00", "20", "10"))
 KEPT = "retirements/a%20datamart/retirement-1"
-RECEIPT, INTENT, BACKUP, FAILURE = (
-    f"{KEPT}/{file}.json" for file in ("receipt", "intent", "backup-0123456789abcdef", "failure-1")
-)
+RECEIPT, INTENT, FAILURE = (f"{KEPT}/{file}.json" for file in ("receipt", "intent", "failure-1"))
+BACKUP = "backups/a%20datamart/retirement-1/backup-0123456789abcdef.json"
 REJECTION = "rejected/event-2/receipt.json"
 DATED = "retirements/a%20datamart/retirement-3"
 SCHEDULE, CANCELLATION, END = (f"{DATED}/{file}.json" for file in ("schedule-1", "cancelled", "receipt"))

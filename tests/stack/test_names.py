@@ -27,8 +27,8 @@ def test_a_hostile_name(scene: Scene, name: str) -> None:
     assert list(scene.databrain.organisation.datamarts) == others
     kept = f"retirements/{in_key}/{retirement_id}"
     assert scene.new_objects() == [
+        f"backups/{in_key}/{retirement_id}/backup-{result['backup']['sha256'][:16]}.json",
         f"plans/{in_key}/{result['planId']}.json",
-        f"{kept}/backup-{result['backup']['sha256'][:16]}.json",
         f"{kept}/intent.json",
         f"{kept}/receipt.json",
     ]

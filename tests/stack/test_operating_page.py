@@ -11,7 +11,7 @@ from local.emulator import REGION
 from local.stack import STACK_NAME
 from tests.docs.pages import Page
 from tests.stack.checkout import MAKE, check_out
-from tests.stack.scene import SERVICE_TOKEN, Scene
+from tests.stack.scene import SERVICE_TOKEN, JsonObject, Scene
 from tests.stack.shell import Shell
 
 PAGE = Page("docs/operating.md")
@@ -84,6 +84,18 @@ def test_alarm_states(shell: Shell, scene: Scene) -> None:
     assert shown
 
 
+def test_erase_a_backup(shell: Shell, scene: Scene) -> None:
+    """One backup is erased with all its versions, and nothing else is."""
+    (erase,) = PAGE.commands("Who reads backups, and how to erase one")
+    result = scene.result(scene.ask(scene.datamart())).document
+    key, bucket = result["backup"]["key"], scene.stack.outputs["EvidenceBucketName"]
+    scene.stack.s3.delete_object(Bucket=bucket, Key=key)  # leaves a marker, as a lifecycle does
+    others = [each for each in versions(scene, bucket) if each["Key"] != key]
+    assert len(versions(scene, bucket)) == len(others) + 2
+    shell.run(TOOLS, erase.replace("backups/sales-analytics/offboard-acme/backup-0123456789abcdef.json", key))
+    assert versions(scene, bucket) == others
+
+
 def test_what_waits(shell: Shell, scene: Scene) -> None:
     """What waits in each queue is counted before a stack is removed."""
     waiting, *_ = PAGE.commands("Remove the stack")
@@ -101,10 +113,10 @@ REFUSING = """aws() {
 }"""
 
 
-def versions(scene: Scene, bucket: str) -> list[object]:
+def versions(scene: Scene, bucket: str) -> list[JsonObject]:
     """All that a bucket holds, delete markers too."""
     pages = scene.stack.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    return [each for page in pages for each in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
+    return [{**each} for page in pages for each in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
 
 
 @pytest.fixture

@@ -36,12 +36,12 @@ def test_deleted(scene: Scene) -> None:
 
     kept, backup = f"retirements/{name}/{retirement_id}", result["backup"]
     assert scene.new_objects() == [
+        f"backups/{name}/{retirement_id}/backup-{backup['sha256'][:16]}.json",
         f"plans/{name}/{result['planId']}.json",
-        f"{kept}/backup-{backup['sha256'][:16]}.json",
         f"{kept}/intent.json",
         f"{kept}/receipt.json",
     ]
-    assert backup["key"] == f"{kept}/backup-{backup['sha256'][:16]}.json"
+    assert backup["key"] == f"backups/{name}/{retirement_id}/backup-{backup['sha256'][:16]}.json"
     kept_backup = scene.stack.s3.get_object(Bucket=backup["bucket"], Key=backup["key"])
     assert kept_backup["VersionId"] == backup["versionId"]
     body = kept_backup["Body"].read()
@@ -75,8 +75,8 @@ def test_deleted_and_the_answer_lost(scene: Scene) -> None:
     assert scene.deletions() == [name]
     kept = f"retirements/{name}/{retirement_id}"
     assert scene.new_objects() == [
-        f"plans/{name}/{result['planId']}.json",
         result["backup"]["key"],
+        f"plans/{name}/{result['planId']}.json",
         f"{kept}/intent.json",
         f"{kept}/receipt.json",
     ]
@@ -168,8 +168,8 @@ def test_blocked_changed(scene: Scene) -> None:
     assert name in scene.databrain.organisation.datamarts
     kept = f"retirements/{name}/{retirement_id}"
     assert scene.new_objects() == [
-        f"plans/{name}/{result['planId']}.json",
         result["backup"]["key"],
+        f"plans/{name}/{result['planId']}.json",
         f"{kept}/intent.json",
         f"{kept}/receipt.json",
     ]

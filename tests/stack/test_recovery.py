@@ -67,8 +67,8 @@ def test_a_crash_during_the_delete(scene: Scene) -> None:
     assert scene.deletions() == [name]
     kept = f"retirements/{name}/{retirement_id}"
     assert scene.new_objects() == [
-        f"plans/{name}/{result['planId']}.json",
         result["backup"]["key"],
+        f"plans/{name}/{result['planId']}.json",
         f"{kept}/intent.json",
         f"{kept}/receipt.json",
     ]

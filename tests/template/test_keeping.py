@@ -37,7 +37,33 @@ def test_evidence_can_be_locked(properties: Properties) -> None:
     bucket = properties("EvidenceBucket")
     assert bucket["ObjectLockEnabled"] is True
     assert "ObjectLockConfiguration" not in bucket
-    assert "LifecycleConfiguration" not in bucket
+
+
+def test_backups_alone_expire(properties: Properties) -> None:
+    """With a retention, a backup goes for good when it is over, whatever is left of it; nothing else ever expires."""
+    assert properties("EvidenceBucket")["LifecycleConfiguration"] == {
+        "Fn::If": [
+            "HasBackupRetention",
+            {
+                "Rules": [
+                    {
+                        "Id": "ExpireBackups",
+                        "Status": "Enabled",
+                        "Prefix": "backups/",
+                        "ExpirationInDays": {"Ref": "BackupRetentionDays"},
+                        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+                    },
+                    {
+                        "Id": "DropMarkersOfExpiredBackups",
+                        "Status": "Enabled",
+                        "Prefix": "backups/",
+                        "ExpiredObjectDeleteMarker": True,
+                    },
+                ]
+            },
+            {"Ref": "AWS::NoValue"},
+        ]
+    }
 
 
 def test_evidence_is_written_once(properties: Properties) -> None:

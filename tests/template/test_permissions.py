@@ -23,8 +23,16 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "kms:Decrypt": ["ServiceTokenKeyArn", "EncryptionKeyArn"],
         "kms:GenerateDataKey": ["EncryptionKeyArn"],
         "s3:ListBucket": ["EvidenceBucket"],
-        "s3:PutObject": ["retirements/*", "plans/*", "rejected/*"],
-        "s3:GetObject": ["retirements/*", "plans/*", "rejected/*", "DatabrainCaUri", "EmbedMapUri", "DatamartListsUri"],
+        "s3:PutObject": ["retirements/*", "backups/*", "plans/*", "rejected/*"],
+        "s3:GetObject": [
+            "retirements/*",
+            "backups/*",
+            "plans/*",
+            "rejected/*",
+            "DatabrainCaUri",
+            "EmbedMapUri",
+            "DatamartListsUri",
+        ],
         "dynamodb:PutItem": ["CoordinationTable"],
         "dynamodb:DeleteItem": ["CoordinationTable"],
         "dynamodb:GetItem": ["CoordinationTable"],
@@ -162,6 +170,12 @@ def granted(role: Node) -> dict[str, list[str]]:
 def test_each_role_may_do_exactly_this(of_type: OfType) -> None:
     """Each role grants each action that is needed on the one thing that it is needed for."""
     assert {name: granted(role) for name, role in of_type("AWS::IAM::Role").items()} == ACTIONS
+
+
+def test_who_reads_backups() -> None:
+    """Backups hold customers' SQL: no role but the retire function's reads or writes them."""
+    readers = {role for role, actions in ACTIONS.items() if any("backups/*" in parts for parts in actions.values())}
+    assert readers == {"RetireFunctionRole"}
 
 
 def test_what_is_called_is_what_is_allowed() -> None:

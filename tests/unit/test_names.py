@@ -18,8 +18,8 @@ def test_a_hostile_name(world: World, name: str) -> None:
     assert [*world.databrain.datamarts] == [other for other in HOSTILE_NAMES if other != name]
     kept = f"retirements/{in_key}/offboard-1"
     assert sorted(world.evidence.objects) == [
+        f"backups/{in_key}/offboard-1/backup-{result['backup']['sha256'][:16]}.json",
         f"plans/{in_key}/{result['planId']}.json",
-        f"{kept}/backup-{result['backup']['sha256'][:16]}.json",
         f"{kept}/intent.json",
         f"{kept}/receipt.json",
     ]

@@ -1,12 +1,14 @@
 """What the report reads out of an evidence bucket."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from retirement.record.keys import (
     arrival_file_name,
+    backup_key,
     cancellation_failure_file_name,
     failure_file_name,
     plan_key,
@@ -15,7 +17,7 @@ from retirement.record.keys import (
     schedule_file_name,
 )
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.estates import BACKUP_FILE, NOW, PLAN_ID, KeptEvidence, result
+from tests.estates import BACKUP_SHA256, NOW, PLAN_ID, KeptEvidence, result
 from tools.reporting.estate import MAX_STATEMENT_BYTES, Estate, Kind, Retirement, read_estate
 
 
@@ -180,7 +182,7 @@ def test_under_way(evidence: KeptEvidence) -> None:
 
 def test_a_backup_alone(evidence: KeptEvidence) -> None:
     """A backup alone is a retirement that has not set out to delete, under the name in its key."""
-    evidence.put(retirement_key("Größe 数据", "r1", BACKUP_FILE), {})
+    evidence.put(backup_key("Größe 数据", "r1", BACKUP_SHA256), {})
     retirement = only(evidence)
     assert (retirement.state, retirement.datamart_name, retirement.set_out) == ("no_result", "Größe 数据", False)
 
@@ -312,6 +314,8 @@ def test_what_s3_does_not_give_out(evidence: KeptEvidence) -> None:
         "retirements/sales/r1/failure-0.json",
         "retirements/sales/r1/schedule-01.json",
         "retirements/sales/r1/backup-XYZ.json",
+        "backups/sales/backup-0123456789abcdef.json",
+        "backups/sales/r1/backup-XYZ.json",
         "retirements/sales/r1/more/receipt.json",
         "plans/p1.json",
         "rejected/receipt.json",
@@ -340,17 +344,38 @@ def test_what_is_no_retirement(evidence: KeptEvidence, key: str) -> None:
 def test_a_missing_backup(evidence: KeptEvidence) -> None:
     """A receipt that names a backup is taken by its word only where that backup is there."""
     evidence.deletion("sales")
-    key = retirement_key("sales", "offboard-acme", BACKUP_FILE)
+    key = backup_key("sales", "offboard-acme", BACKUP_SHA256)
     del evidence.bodies[key]
     (trouble,) = read(evidence).troubles
     assert trouble.key == key
     assert "names this backup" in trouble.what
 
 
+@pytest.mark.parametrize(("days", "is_missed"), [(None, True), (8, True), (7, False)])
+def test_a_backup_that_has_expired(evidence: KeptEvidence, days: int | None, is_missed: bool) -> None:  # noqa: FBT001  # parameters of the test
+    """A backup that the bucket's lifecycle has deleted is not missed."""
+    evidence.deletion("sales", ago=7)
+    del evidence.bodies[backup_key("sales", "offboard-acme", BACKUP_SHA256)]
+    evidence.backup_retention = None if days is None else timedelta(days=days)
+    assert bool(read(evidence).troubles) is is_missed
+
+
+def test_a_backup_at_its_former_place(evidence: KeptEvidence) -> None:
+    """A backup that was written beside its receipt, as it once was, is found there."""
+    evidence.deletion("sales")
+    key = backup_key("sales", "offboard-acme", BACKUP_SHA256)
+    beside = retirement_key("sales", "offboard-acme", key.rpartition("/")[2])
+    evidence.put(beside, evidence.bodies.pop(key))
+    receipt = json.loads(evidence.bodies[retirement_key("sales", "offboard-acme", "receipt.json")])
+    evidence.deletion("sales", backup=receipt["backup"] | {"key": beside})
+    del evidence.bodies[key]
+    assert [paper.listed.key for paper in only(evidence).papers if paper.kind is Kind.BACKUP] == [beside]
+
+
 def test_a_backup_of_another_size(evidence: KeptEvidence) -> None:
     """A backup that is not as large as its receipt says is named."""
     evidence.deletion("sales")
-    evidence.put(retirement_key("sales", "offboard-acme", BACKUP_FILE), b"{}")
+    evidence.put(backup_key("sales", "offboard-acme", BACKUP_SHA256), b"{}")
     (trouble,) = read(evidence).troubles
     assert trouble.what.startswith("This backup has 2 bytes, but its receipt says ")
 

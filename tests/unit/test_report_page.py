@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 
 from retirement.outcomes import Outcome, Reason
-from retirement.record.keys import retirement_key
+from retirement.record.keys import backup_key, retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.estates import BACKUP_FILE, BUCKET_NAME, NOW, KeptEvidence
+from tests.estates import BACKUP_SHA256, BUCKET_NAME, NOW, KeptEvidence
 from tests.unit.test_report_spelling import ANY_TEXT
 from tools.reporting import page
 from tools.reporting.estate import read_estate
@@ -224,7 +224,7 @@ def test_documents_are_a_click_away(evidence: KeptEvidence) -> None:
                 evidence.bodies[retirement_key("sales 2026", "offboard-acme", "receipt.json")],
                 evidence.bodies[retirement_key("sales 2026", "offboard-acme", "intent.json")],
                 next(body for key, body in evidence.bodies.items() if key.startswith("plans/")),
-                evidence.bodies[retirement_key("sales 2026", "offboard-acme", BACKUP_FILE)],
+                evidence.bodies[backup_key("sales 2026", "offboard-acme", BACKUP_SHA256)],
             ),
             strict=True,
         )
@@ -332,7 +332,7 @@ def test_a_long_document(evidence: KeptEvidence) -> None:
 
 def test_a_large_document(evidence: KeptEvidence) -> None:
     """Of a document of many megabytes only the beginning is read and shown."""
-    evidence.put(retirement_key("sales", "r1", BACKUP_FILE), b'{"datamart":"' + b"d" * 5_000_000 + b'"}')
+    evidence.put(backup_key("sales", "r1", BACKUP_SHA256), b'{"datamart":"' + b"d" * 5_000_000 + b'"}')
     html = page_of(evidence)
     (text,) = parsed(html).texts["pre"]
     assert text.startswith('{"datamart":"ddd')
@@ -343,7 +343,7 @@ def test_a_large_document(evidence: KeptEvidence) -> None:
 def test_a_document_that_is_not_given_out(evidence: KeptEvidence) -> None:
     """A backup that was archived has its address on the page, and why it is not there."""
     evidence.deletion("sales")
-    evidence.locked = {retirement_key("sales", "offboard-acme", BACKUP_FILE)}
+    evidence.locked = {backup_key("sales", "offboard-acme", BACKUP_SHA256)}
     found = parsed(page_of(evidence))
     assert len(found.texts["pre"]) == 3
     assert "S3 did not return it: InvalidObjectState." in found.texts["p"]
@@ -404,7 +404,7 @@ def test_thousands_of_retirements(evidence: KeptEvidence) -> None:
     """The page of thousands of retirements with large backups stays within its limits, and reads only what it shows."""
     for number in range(1_500):
         evidence.deletion(f"sales-{number}", ago=number)
-        evidence.put(retirement_key(f"sales-{number}", "offboard-acme", BACKUP_FILE), b'"' + b"<" * 50_000 + b'"')
+        evidence.put(backup_key(f"sales-{number}", "offboard-acme", BACKUP_SHA256), b'"' + b"<" * 50_000 + b'"')
     limits = Limits(documents=1_000_000, records=1_000_000)
     html = page_of(evidence, limits)
     assert len(html.encode()) < limits.documents + limits.records + 500_000

@@ -1,6 +1,8 @@
 """The evidence bucket on S3, for reading: only listed and read, never written."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,11 +18,29 @@ class BucketRefused(Exception):
 
 
 class S3Bucket:
-    """Needs `s3:ListBucket` on the bucket and `s3:GetObject` on its objects. Can be used from any thread."""
+    """Needs `s3:ListBucket` on the bucket and `s3:GetObject` on its objects. Can be used from any thread.
+
+    With `s3:GetLifecycleConfiguration` it knows how long backups are stored.
+    """
 
     def __init__(self, s3: "S3Client", name: str) -> None:
         self._s3 = s3
         self.name = name
+
+    @cached_property
+    def backup_retention(self) -> timedelta | None:
+        """How long backups are stored; None where they are not deleted, or where that cannot be read."""
+        try:
+            rules = self._s3.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"]
+        except (ClientError, BotoCoreError):
+            return None
+        days = [
+            rule["Expiration"]["Days"]
+            for rule in rules
+            if rule["Status"] == "Enabled" and rule.get("Filter", {}).get("Prefix") == "backups/"
+            if "Days" in rule.get("Expiration", {})
+        ]
+        return timedelta(days=min(days)) if days else None
 
     def objects(self) -> Iterator[Listed]:
         """List every object that is there now, whatever older versions there are.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter
 from typing import Protocol
@@ -61,6 +61,10 @@ class Bucket(Protocol):
     @property
     def name(self) -> str:
         """The bucket's name."""
+
+    @property
+    def backup_retention(self) -> timedelta | None:
+        """How long backups are stored; None where they are not deleted, or where that cannot be read."""
 
     def objects(self) -> Iterator[Listed]:
         """List every object."""
@@ -183,12 +187,13 @@ class Estate:
 
 # The layout of the bucket (docs/reference.md, "What is stored").
 _OF_A_RETIREMENT = re.compile(
-    r"(?P<folder>retirements/[^/]+/[^/]+)/"
+    r"retirements/(?P<folder>[^/]+/[^/]+)/"
     r"(?:(?P<one>receipt|cancelled|intent)"
     r"|(?P<many>failure|cancellation-failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
-    r"|(?P<hashed>backup)-[0-9a-f]{16}"
+    r"|(?P<hashed>backup)-[0-9a-f]{16}"  # of deletions that were begun before backups had a place of their own
     r"|(?P<dated>arrival)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)\.json"
 )
+_BACKUP = re.compile(r"backups/(?P<folder>[^/]+/[^/]+)/backup-[0-9a-f]{16}\.json")
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
 _REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
 _SWEEP = re.compile(r"sweeps/(?:asked/[^/]+|[^/]+/report)\.json")
@@ -208,6 +213,8 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
         objects += 1
         if match := _OF_A_RETIREMENT.fullmatch(listed.key):
             folders.setdefault(match["folder"], []).append(_paper(match, listed))
+        elif match := _BACKUP.fullmatch(listed.key):
+            folders.setdefault(match["folder"], []).append(Paper(Kind.BACKUP, 0, listed))
         elif _PLAN.fullmatch(listed.key):
             plans[listed.key] = listed
         elif _REJECTED.fullmatch(listed.key):
@@ -215,7 +222,7 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
         elif not _SWEEP.fullmatch(listed.key):
             troubles.append(Trouble(listed.key, "This project writes no object with such a name."))
     with ThreadPoolExecutor(READERS) as pool:
-        retirements = list(pool.map(lambda folder: _Folder(bucket, plans, *folder).read(), folders.items()))
+        retirements = list(pool.map(lambda folder: _Folder(bucket, plans, read_at, *folder).read(), folders.items()))
         rejections = list(pool.map(lambda listed: _rejection(bucket, listed), rejected))
     for _, found in (*retirements, *rejections):
         troubles.extend(found)
@@ -232,10 +239,13 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
 class _Folder:
     """The papers of one retirement, while they are read."""
 
-    def __init__(self, bucket: Bucket, plans: Mapping[str, Listed], key: str, papers: list[Paper]) -> None:
+    def __init__(
+        self, bucket: Bucket, plans: Mapping[str, Listed], read_at: datetime, folder: str, papers: list[Paper]
+    ) -> None:
         self._bucket = bucket
         self._plans = plans
-        self._key = key
+        self._read_at = read_at
+        self._key = f"retirements/{folder}"
         self._papers = papers
         self._troubles: list[Trouble] = []
 
@@ -256,7 +266,7 @@ class _Folder:
             papers=tuple(sorted([*self._papers, *self._plan(stands)], key=_reading_order)),
         )
         if stands and stands.backup:
-            self._look_for(stands.backup)
+            self._look_for(stands.backup, stands.finished_at)
         if state == SCHEDULED:
             self._warn_of_failed_cancellations()
         return retirement, self._troubles
@@ -320,8 +330,11 @@ class _Folder:
                 )
             )
 
-    def _look_for(self, backup: Backup) -> None:
+    def _look_for(self, backup: Backup, made_by: datetime) -> None:
         sizes = {paper.listed.key: paper.listed.size for paper in self._of(Kind.BACKUP)}
+        retention = self._bucket.backup_retention
+        if backup.key not in sizes and retention is not None and self._read_at - made_by >= retention:
+            return
         if backup.key not in sizes:
             self._troubles.append(Trouble(backup.key, f"{self._key} names this backup, which is not in the bucket."))
         elif sizes[backup.key] != backup.size:

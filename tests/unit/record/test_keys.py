@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retirement.record.keys import backup_file_name, plan_key, rejected_key, retirement_key
+from retirement.record.keys import backup_key, plan_key, rejected_key, retirement_key
 
 SEGMENT = re.compile(r"[A-Za-z0-9._~%-]+(![0-9a-f]{32})?")
 
@@ -43,7 +43,7 @@ def test_long_segment() -> None:
 @given(st.text(min_size=1, max_size=256))
 def test_key_fits(name: str) -> None:
     """Whatever the name, the longest key has at most 1,024 bytes and a name's own folder."""
-    key = retirement_key(name, "i" * 128, backup_file_name("f" * 64))
+    key = backup_key(name, "i" * 128, "f" * 64)
 
     assert len(key.encode()) <= 1024
     segment = key.split("/")[1]
@@ -71,6 +71,6 @@ def test_hostile_event_id() -> None:
     assert rejected_key("\ud800") == "rejected/%3F/receipt.json"
 
 
-def test_backup_file_name() -> None:
-    """A backup is named by the first 16 hex digits of its SHA-256."""
-    assert backup_file_name("0123456789abcdef" * 4) == "backup-0123456789abcdef.json"
+def test_backup_key() -> None:
+    """A backup is named by the first 16 hex digits of its SHA-256, and is no object of the record."""
+    assert backup_key("a b", "r-1", "0123456789abcdef" * 4) == "backups/a%20b/r-1/backup-0123456789abcdef.json"

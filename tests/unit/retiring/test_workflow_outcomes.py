@@ -69,8 +69,8 @@ def kinds(world: World) -> list[str]:
 
 def _kind(key: str) -> str:
     folder, file_name = key.split("/", maxsplit=1)[0], key.rsplit("/", maxsplit=1)[1]
-    if folder == "plans":
-        return PLAN
+    if folder in {"plans", "backups"}:
+        return folder.removesuffix("s")
     kind = file_name.removesuffix(".json").split("-")[0]
     return kind if folder == "retirements" else f"{folder} {kind}"
 
@@ -113,7 +113,7 @@ def test_deleted(world: World) -> None:
         "sha256": sha256_hex(stored.body),
         "bytes": len(stored.body.encode()),
     }
-    assert backup_key == f"retirements/sales/offboard-1/backup-{backup['sha256'][:16]}.json"
+    assert backup_key == f"backups/sales/offboard-1/backup-{backup['sha256'][:16]}.json"
     assert backup_key in result["message"]
     assert intent == {
         "formatVersion": "1",

@@ -18,9 +18,12 @@ def retirement_key(datamart_name: str, retirement_id: str, file_name: str) -> st
     return f"retirements/{_segment(datamart_name)}/{retirement_id}/{file_name}"
 
 
-def backup_file_name(sha256: str) -> str:
-    """Return the name of a backup with this content: equal backups have equal names."""
-    return f"backup-{sha256[:16]}.json"
+def backup_key(datamart_name: str, retirement_id: str, sha256: str) -> str:
+    """Return the key of a backup, which is apart from the record: other roles read it, and it may expire.
+
+    Equal backups have equal keys.
+    """
+    return f"backups/{_segment(datamart_name)}/{retirement_id}/backup-{sha256[:16]}.json"
 
 
 def failure_file_name(number: int) -> str:

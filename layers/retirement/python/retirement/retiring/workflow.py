@@ -43,7 +43,7 @@ from retirement.errors import (
 from retirement.outcomes import ConfirmedBy, Outcome, Reason
 from retirement.record.backup import backup_of
 from retirement.record.intents import Intent
-from retirement.record.keys import backup_file_name, plan_key
+from retirement.record.keys import backup_key, plan_key
 from retirement.record.organisation import Organisation, identity_of
 from retirement.record.plans import Plan
 from retirement.record.record import Record
@@ -448,7 +448,7 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
     _require_no_secret("The backup", backup, attempt)
     text = canonical_json(backup)
     sha256 = sha256_hex(text)
-    key = attempt.key(backup_file_name(sha256))
+    key = backup_key(attempt.request.datamart_name, attempt.request.retirement_id, sha256)
     try:
         attempt.ports.evidence.create(key, text)
         read_back = attempt.ports.evidence.read(key)
