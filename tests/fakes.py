@@ -53,6 +53,7 @@ SETTINGS = RetireSettings(
     databrain_ca_uri=None,
     service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
     backup_by_default=True,
+    require_restorable=False,
     undetermined_embeds=UndeterminedEmbeds.BLOCK,
     embed_map_uri=None,
     retirable_datamarts=("*",),

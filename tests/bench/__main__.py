@@ -53,6 +53,7 @@ FUNCTION_ENVIRONMENT = {
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:results",
     "RETIRABLE_DATAMARTS": "*",
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:databrain",
+    "REQUIRE_RESTORABLE": "false",
     "UNDETERMINED_EMBEDS": "block",
 }
 TIMED_IMPORT = """

@@ -16,6 +16,7 @@ def request_for(name: str, retirement_id: str = "retirement-1") -> Request:
         requested_by="the contract tests",
         reason="to see what happens",
         backup=False,
+        require_restorable=False,
         dry_run=False,
         dependents=DependentsPolicy.BLOCK,
         reviewed_embeds=frozenset(),

@@ -27,6 +27,7 @@ DEFAULTS = {
     "EventSources": "datamart.lifecycle",
     "QueueSenderArns": "",
     "BackupByDefault": "true",
+    "RequireRestorable": "false",
     "BackupRetentionDays": "",
     "RetirableDatamarts": "*",
     "ProtectedDatamarts": "",
@@ -70,6 +71,7 @@ VARIABLES: Variables = {
     "DATABRAIN_CA_URI": {"Ref": "DatabrainCaUri"},
     "SERVICE_TOKEN_SECRET_ARN": {"Ref": "ServiceTokenSecretArn"},
     "BACKUP_BY_DEFAULT": {"Ref": "BackupByDefault"},
+    "REQUIRE_RESTORABLE": {"Ref": "RequireRestorable"},
     "UNDETERMINED_EMBEDS": {"Ref": "UndeterminedEmbeds"},
     "EMBED_MAP_URI": {"Ref": "EmbedMapUri"},
     "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},
@@ -181,6 +183,7 @@ def test_every_parameter_has_its_group(written: Node) -> None:
         ("Mode", ["plan", "retire"]),
         ("DatabrainApi", ["current", "legacy"]),
         ("BackupByDefault", ["true", "false"]),
+        ("RequireRestorable", ["true", "false"]),
         ("UndeterminedEmbeds", ["block", "report"]),
     ],
 )
@@ -430,6 +433,7 @@ def test_defaults_are_settings(written: Node) -> None:
     settings = read_settings(RetireSettings, environment)
     assert settings.mode == "plan"
     assert settings.backup_by_default
+    assert not settings.require_restorable
     assert (settings.embed_map_uri, settings.datamart_lists_uri) == (None, None)
     assert (settings.retirable_datamarts, settings.protected_datamarts) == (("*",), ())
     assert settings.max_retirements_per_day == 25

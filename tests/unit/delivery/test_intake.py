@@ -17,6 +17,7 @@ EVERYTHING = {
     **MINIMAL,
     "retirementId": "offboard-1",
     "backup": False,
+    "requireRestorable": True,
     "dryRun": True,
     "dependents": "ignore",
     "reviewedEmbeds": ["b", "a", "a"],
@@ -31,11 +32,11 @@ def event_of(detail: object, **envelope: object) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not ...}
 
 
-def parsed(event: object, *, arrived_at: datetime = START) -> Request:
+def parsed(event: object, *, arrived_at: datetime = START, require_restorable: bool = False) -> Request:
     """The request of an event, or of a body that is text."""
     body = event if isinstance(event, str) else json.dumps(event)
     delivery = Delivery(body, arrived_at, 1, "invocation-1")
-    return parse_request(delivery, backup_by_default=True)
+    return parse_request(delivery, backup_by_default=True, require_restorable=require_restorable)
 
 
 def complaint(event: object) -> str:
@@ -122,6 +123,7 @@ def test_defaults() -> None:
         requested_by="ops",
         reason="done",
         backup=True,
+        require_restorable=False,
         dry_run=False,
         dependents=DependentsPolicy.BLOCK,
         reviewed_embeds=frozenset(),
@@ -141,9 +143,19 @@ def test_everything() -> None:
     request = parsed(event_of(EVERYTHING))
 
     assert (request.retirement_id, request.backup, request.dry_run) == ("offboard-1", False, True)
+    assert request.require_restorable
     assert (request.dependents, request.plan_id) == (DependentsPolicy.IGNORE, "p" * 64)
     assert request.reviewed_embeds == {"a", "b"}
     assert request.detail == EVERYTHING
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_default_of_require_restorable(default: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Without `requireRestorable` in the request the stack's default decides, and else the request."""
+    said = event_of(MINIMAL | {"requireRestorable": not default})
+
+    assert parsed(event_of(MINIMAL), require_restorable=default).require_restorable is default
+    assert parsed(said, require_restorable=default).require_restorable is not default
 
 
 @pytest.mark.parametrize("event_id", ["-x", "a b", "x" * 129, "é", "a\n"])
@@ -211,7 +223,12 @@ def test_names(name: str) -> None:
 # ---- Invalid requests ----------------------------------------------------------------------------------------------
 
 WRONG_TYPES: list[object] = [None, True, 1, 1.5, "", [], {}]
-VALID_TYPES: dict[str, list[object]] = {"backup": [True], "dryRun": [True], "reviewedEmbeds": [[]]}
+VALID_TYPES: dict[str, list[object]] = {
+    "backup": [True],
+    "requireRestorable": [True],
+    "dryRun": [True],
+    "reviewedEmbeds": [[]],
+}
 
 
 @pytest.mark.parametrize(

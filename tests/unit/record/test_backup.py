@@ -95,6 +95,7 @@ def test_everything_is_kept() -> None:
         "createRequest",
         "createSemanticLayerRequest",
         "notRestored",
+        "notRestorable",
     }
 
 
@@ -211,37 +212,6 @@ def test_create_request_of_the_semantic_layer() -> None:
         },
     }
     assert backup(entry_of())["createSemanticLayerRequest"] is None
-
-
-TABLE = entry_of()["datamartTables"][0]
-
-
-@pytest.mark.parametrize(
-    ("changes", "layer", "told"),
-    [
-        ({"companyIntegration": None}, None, "the datasource"),
-        ({"datamartTables": []}, None, "no tables"),
-        ({"datamartTables": [TABLE | {"datamartTableColumns": [{}]}]}, None, "without a name"),
-        ({"datamartOrganization": {"tenancyLevel": "ROW"}}, None, "the tenancy"),
-        ({"datamartRelationships": [{"join": "LEFT JOIN"}]}, None, "relationships"),
-        ({}, LAYER, "completionScore"),
-    ],
-)
-def test_not_restored(changes: Parsed, layer: Parsed, told: str) -> None:
-    """What a restore cannot bring back is told, beside what it never can."""
-    always = backup(entry_of())["notRestored"]
-    [added] = [line for line in backup(entry_of() | changes, layer)["notRestored"] if line not in always]
-
-    assert told in added
-    assert len(always) == 5
-
-
-@pytest.mark.parametrize("level", ["TABLE", "DATABASE"])
-def test_tenancy_that_is_restored(level: str) -> None:
-    """The tenancy levels that Create Datamart documents need no remark."""
-    entry = entry_of() | {"datamartOrganization": {"tenancyLevel": level}}
-
-    assert backup(entry)["notRestored"] == backup(entry_of())["notRestored"]
 
 
 def test_equal_snapshots_have_equal_backups() -> None:

@@ -30,6 +30,13 @@ def test_round_trip(intent: Intent) -> None:
     assert read(intent.to_json()) == intent
 
 
+def test_of_an_earlier_version() -> None:
+    """An intent that was written before anything was said of what can be restored is read."""
+    kept = {name: value for name, value in KEPT.items() if name != "notRestorable"}
+
+    assert read(json.dumps(kept)) == replace(INTENT, not_restorable=None)
+
+
 @pytest.mark.parametrize(
     "kept",
     [
@@ -40,7 +47,7 @@ def test_round_trip(intent: Intent) -> None:
         *(
             {name: value for name, value in KEPT.items() if name != missing}
             for missing in KEPT
-            if missing != "formatVersion"
+            if missing not in {"formatVersion", "notRestorable"}
         ),
         KEPT | {"datamart": None},
         KEPT | {"datamart": KEPT["datamart"] | {"createdAt": "yesterday"}},

@@ -35,6 +35,7 @@ def test_document() -> None:
         ],
         "options": {"backup": True, "dependents": "block", "reviewedEmbeds": []},
         "columns": {"orders": ["id"]},
+        "notRestorable": [],
         "organisation": ORGANISATION.document(),
     }
 
@@ -56,6 +57,13 @@ def test_the_id_itself() -> None:
     )
 
 
+def test_not_restorable() -> None:
+    """A plan says what keeps the datamart from being restored."""
+    lines = plan_of(snapshot=replace(SNAPSHOT, entry=entry_of() | {"datamartTables": []})).not_restorable
+
+    assert lines == ["datamart.datamartTables: Create Datamart needs at least one table"]
+
+
 def test_columns() -> None:
     """A plan names the columns of each table, with the table's schema where it has one."""
     tables = [
@@ -72,6 +80,7 @@ def test_columns() -> None:
     "changes",
     [
         {"request": replace(REQUEST, dry_run=True, retirement_id="x", reason="x", requested_at=CREATED_AT)},
+        {"request": replace(REQUEST, require_restorable=True)},
         {"listing": listing_of(*reversed(LISTING.embeds))},
         {"snapshot": replace(SNAPSHOT, entry=entry_of() | {"updatedAt": "x"})},
     ],

@@ -331,6 +331,45 @@ def test_dependents(reviewed: list[str], policy: str, undetermined: str, reason:
     assert (refusal and refusal.reason) == reason
 
 
+NOT_RESTORABLE = replace(SNAPSHOT, entry=entry_of() | {"datamartTables": [], "companyIntegration": None})
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "backup", "required", "is_refused"),
+    [
+        (SNAPSHOT, True, True, False),
+        (SNAPSHOT, False, True, True),
+        (SNAPSHOT, False, False, False),
+        (NOT_RESTORABLE, True, True, True),
+        (NOT_RESTORABLE, True, False, False),
+        (NOT_RESTORABLE, False, True, True),
+    ],
+)
+def test_restorable(snapshot: Snapshot, *, backup: bool, required: bool, is_refused: bool) -> None:
+    """Where a restorable one is required, it takes a backup, and a datamart that Create Datamart takes again."""
+    refusal = decided(replace(REQUEST, backup=backup, require_restorable=required), snapshot)
+
+    assert (refusal and refusal.reason) == (Reason.NOT_RESTORABLE if is_refused else None)
+
+
+def test_message_of_what_is_not_restorable() -> None:
+    """The message names what stands in the way by its path, the first three, and counts the rest."""
+    request = replace(REQUEST, require_restorable=True)
+    refusal = decided(request, NOT_RESTORABLE)
+    tables = [{"tableName": "empty", "datamartTableColumns": []}] * 7
+    many = decided(request, replace(SNAPSHOT, entry=entry_of() | {"datamartTables": tables}))
+    bare = decided(replace(request, backup=False))
+
+    assert refusal is not None
+    assert "datamart.companyIntegration.name: " in refusal.message
+    assert "datamart.datamartTables: " in refusal.message
+    assert many is not None
+    assert "datamart.datamartTables[2].datamartTableColumns: " in many.message
+    assert "; and 4 more in notRestorable)" in many.message
+    assert bare is not None
+    assert "without a backup" in bare.message
+
+
 @pytest.mark.parametrize(
     ("created_at", "label", "recognition"),
     [

@@ -101,6 +101,7 @@ def test_deleted(world: World) -> None:
         "planId": plan_key.removeprefix("plans/sales/").removesuffix(".json"),
         "backup": backup,
         "dependents": result["dependents"],
+        "notRestorable": [],
         "confirmedBy": "response",
     }
     assert kinds(world) == [PLAN, BACKUP, INTENT, RECEIPT]
@@ -126,6 +127,7 @@ def test_deleted(world: World) -> None:
         },
         "planId": result["planId"],
         "dependents": result["dependents"],
+        "notRestorable": [],
         "backup": backup,
         "invocationId": "invocation-1",
         "organisation": {
@@ -249,6 +251,40 @@ def test_planned(world: World, mode: Mode, dry_run: bool, reason: str, why: str,
 def test_dry_run_of_an_absent_one(world: World) -> None:
     """A dry run says `already_absent` too."""
     assert world.deliver(requested("gone", dryRun=True))["outcome"] == "already_absent"
+
+
+TABLELESS = entry_of() | {"datamartTables": []}
+NEEDS_A_TABLE = "datamart.datamartTables: Create Datamart needs at least one table"
+
+
+def test_what_cannot_be_restored_is_said_beforehand(world: World) -> None:
+    """A dry run says what keeps the datamart from being restored, in plan and result; so does the backup."""
+    world.databrain.datamarts["sales"] = TABLELESS
+
+    dry = world.deliver(requested(retirementId="dry", dryRun=True))
+    real = world.deliver(requested(retirementId="real", planId=dry["planId"]))
+
+    assert dry["notRestorable"] == real["notRestorable"] == [NEEDS_A_TABLE]
+    assert "which could not be restored (notRestorable)" in dry["message"]
+    assert world.kept(f"plans/sales/{dry['planId']}.json")["notRestorable"] == [NEEDS_A_TABLE]
+    assert world.kept(real["backup"]["key"])["notRestorable"] == [NEEDS_A_TABLE]
+
+
+@pytest.mark.parametrize("asked", [{"requireRestorable": True}, {}])
+def test_restorable_or_not_at_all(world: World, asked: dict[str, Any]) -> None:
+    """Where it has to be restorable, by the request or the stack, another datamart is blocked; alike in a dry run."""
+    world.databrain.datamarts["sales"] = TABLELESS
+    world.settings = replace(world.settings, require_restorable=not asked)
+
+    dry = world.deliver(requested(retirementId="dry", dryRun=True, **asked))
+    real = world.deliver(requested(retirementId="real", **asked))
+
+    for result in (dry, real):
+        assert (result["outcome"], result["reason"]) == ("blocked", "not_restorable")
+        assert (result["notRestorable"], result["backup"]) == ([NEEDS_A_TABLE], None)
+    assert world.databrain.permits == []
+    lifted = world.deliver(requested(retirementId="lifted", requireRestorable=False))
+    assert lifted["outcome"] == "deleted"
 
 
 STATES: dict[str, tuple[dict[str, Any], str]] = {
@@ -677,10 +713,13 @@ def test_result_stays_small(world: World) -> None:
         replace(embed_of(f"{long}{number}", name), name=long) for number in range(150) for name in ("sales", None)
     ]
     world.databrain.embeds = listing_of(*embeds, gaps=["📈" * 130] * 150)
+    tables = [{"tableName": "t", "datamartTableColumns": [{"columnName": "c", "isCustomColumn": True}]}] * 10_000
+    world.databrain.datamarts["sales"] = entry_of() | {"datamartTables": tables}
 
     result = world.deliver(requested())
 
     assert result["dependents"]["foundCount"] == result["dependents"]["undeterminedCount"] == 150
+    assert len(result["notRestorable"]) == 100
     assert len(world.results_topic.messages[0].encode()) < 256 * 1024
 
 

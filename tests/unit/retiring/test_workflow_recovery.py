@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from retirement.canonical import canonical_json, sha256_hex
 from retirement.databrain.permits import VerifiedBackup
 from retirement.databrain.ports import DeleteAnswer, DeleteEffect
 from retirement.errors import (
@@ -221,6 +222,23 @@ def test_default_changed_after_the_intent(world: World) -> None:
         world.deliver(requested())
 
     assert world.databrain.permits == []
+
+
+def test_intent_and_backup_of_an_earlier_version(world: World) -> None:
+    """An open intent goes on by the backup that it names, of whatever format and wherever that is."""
+    interrupted(world)
+    kept, key = world.kept(INTENT), retirement_key("sales", "offboard-1", "backup-0123456789abcdef.json")
+    fields = ("datamart", "semanticLayer", "createRequest", "createSemanticLayerRequest", "notRestored")
+    backup = world.kept(kept["backup"]["key"])
+    body = canonical_json({"formatVersion": "1", "embeds": [], **{field: backup[field] for field in fields}})
+    del world.evidence.objects[kept["backup"]["key"]], world.evidence.objects[INTENT], kept["notRestorable"]
+    world.evidence.create(key, body)
+    reference = {"key": key, "sha256": sha256_hex(body), "bytes": len(body.encode())}
+    world.evidence.create(INTENT, canonical_json({**kept, "backup": kept["backup"] | reference}))
+
+    result = world.deliver(requested())
+
+    assert (result["outcome"], result["backup"]["key"], result["notRestorable"]) == ("deleted", key, None)
 
 
 # ---- A crash between any two calls ---------------------------------------------------------------------------------

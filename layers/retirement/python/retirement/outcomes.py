@@ -33,6 +33,7 @@ class Reason(StrEnum):
     PLAN_DRIFTED = "plan_drifted"
     DEPENDENTS_FOUND = "dependents_found"
     DEPENDENTS_UNDETERMINED = "dependents_undetermined"
+    NOT_RESTORABLE = "not_restorable"
 
     INVALID_REQUEST = "invalid_request"
     RETIREMENT_ID_REUSED = "retirement_id_reused"

@@ -90,6 +90,7 @@ class Request:
     requested_by: str
     reason: str
     backup: bool
+    require_restorable: bool
     dry_run: bool
     dependents: DependentsPolicy
     reviewed_embeds: frozenset[str]

@@ -19,6 +19,7 @@ class RequestDetail(CommandDetail):
 
     retirementId: NotRequired[str]
     backup: NotRequired[bool]
+    requireRestorable: NotRequired[bool]
     dryRun: NotRequired[bool]
     dependents: NotRequired[str]
     reviewedEmbeds: NotRequired[list[str]]

@@ -73,19 +73,21 @@ def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | C
     event = _parsed(delivery.body)
     if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
         return _cancellation(event, delivery)
-    return _request(event, delivery, backup_by_default=backup_by_default)
+    # Whether it has to be restorable is not decided before it is carried out.
+    return _request(event, delivery, backup_by_default=backup_by_default, require_restorable=False)
 
 
-def parse_request(delivery: Delivery, *, backup_by_default: bool) -> Request:
+def parse_request(delivery: Delivery, *, backup_by_default: bool, require_restorable: bool) -> Request:
     """Validate an event that requests a retirement, and fill in the defaults. Its environment is not compared yet.
 
     Raises:
         InvalidRequest: the message names the field, the rule and what was received.
     """
-    return _request(_parsed(delivery.body), delivery, backup_by_default=backup_by_default)
+    sent = _parsed(delivery.body)
+    return _request(sent, delivery, backup_by_default=backup_by_default, require_restorable=require_restorable)
 
 
-def _request(body: Json, delivery: Delivery, *, backup_by_default: bool) -> Request:
+def _request(body: Json, delivery: Delivery, *, backup_by_default: bool, require_restorable: bool) -> Request:
     valid = _validated(body, REQUESTED, root="the event")
     event, sent_detail = cast("RequestEvent", valid), cast("Document", valid["detail"])
     detail = event["detail"]
@@ -97,6 +99,7 @@ def _request(body: Json, delivery: Delivery, *, backup_by_default: bool) -> Requ
         requested_by=detail["requestedBy"],
         reason=detail["reason"],
         backup=detail.get("backup", backup_by_default),
+        require_restorable=detail.get("requireRestorable", require_restorable),
         dry_run=detail.get("dryRun", False),
         dependents=DependentsPolicy(detail.get("dependents", DependentsPolicy.BLOCK)),
         reviewed_embeds=frozenset(detail.get("reviewedEmbeds", ())),

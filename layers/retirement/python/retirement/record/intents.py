@@ -1,6 +1,6 @@
 """The intent to delete: written before the delete and never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -31,6 +31,7 @@ class Intent:
     plan_id: str
     dependents: Document
     backup: BackupReference | None
+    not_restorable: Sequence[str] | None
     invocation_id: str
     content_hash: str
     organisation: Organisation
@@ -38,7 +39,7 @@ class Intent:
     @property
     def grounds(self) -> Grounds:
         """The grounds of a result that follows from this intent."""
-        return Grounds(self.plan_id, self.dependents, self.backup)
+        return Grounds(self.plan_id, self.dependents, self.backup, self.not_restorable)
 
     def to_json(self) -> str:
         """Return the intent as it is stored."""
@@ -55,6 +56,7 @@ class Intent:
                 "planId": self.plan_id,
                 "dependents": self.dependents,
                 "backup": None if self.backup is None else self.backup.document(),
+                "notRestorable": self.not_restorable,
                 "invocationId": self.invocation_id,
                 "organisation": self.organisation.document(),
             }
@@ -79,6 +81,7 @@ class Intent:
                 plan_id=document["planId"],
                 dependents=document["dependents"],
                 backup=None if backup is None else _backup(backup),
+                not_restorable=document.get("notRestorable"),  # missing in intents of earlier versions
                 invocation_id=document["invocationId"],
                 organisation=Organisation.stored_in(document),
             )

@@ -1,5 +1,6 @@
 """A plan: what was seen and is decided on. Its ID is its own hash."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -7,6 +8,7 @@ from typing import cast
 from retirement.canonical import Document, Json, canonical_json, sha256_hex
 from retirement.databrain.dependents import Dependents
 from retirement.databrain.snapshot import Snapshot
+from retirement.record.losses import not_restorable
 from retirement.record.organisation import Organisation
 from retirement.requests import Request
 from retirement.timestamps import format_timestamp
@@ -20,11 +22,13 @@ class Plan:
         seen: what the hash covers. It has no times of attempts, no limits and no mode, so that the same state and the
             same options give the same plan.
         columns: explain a later drift. They follow from the configuration, whose hash is in `seen`.
+        not_restorable: what keeps the datamart from being restored. It follows from the configuration, too.
         organisation: where it was seen. It is not hashed, so that a rotated token does not make another plan.
     """
 
     seen: Document
     columns: Document
+    not_restorable: Sequence[str]
     organisation: Organisation
 
     @classmethod
@@ -37,6 +41,7 @@ class Plan:
         gaps = {"notListed": list(dependents.listing.gaps)} if dependents.listing.gaps else {}
         return cls(
             columns=_columns(snapshot.entry),
+            not_restorable=not_restorable(snapshot.entry),
             organisation=organisation,
             seen={
                 "formatVersion": "1",
@@ -65,6 +70,7 @@ class Plan:
             "planId": self.plan_id,
             **self.seen,
             "columns": self.columns,
+            "notRestorable": self.not_restorable,
             "organisation": self.organisation.document(),
         }
 

@@ -1,5 +1,6 @@
 """The result of a request: one JSON document, which is the receipt, the message on the topic and the return value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +19,7 @@ class Grounds:
     plan_id: str | None = None
     dependents: Document | None = None
     backup: BackupReference | None = None
+    not_restorable: Sequence[str] | None = None
 
 
 NOTHING_READ = Grounds()
@@ -62,5 +64,6 @@ class Result:
             "planId": self.grounds.plan_id,
             "backup": None if self.grounds.backup is None else self.grounds.backup.document(),
             "dependents": self.grounds.dependents,
+            "notRestorable": self.grounds.not_restorable,
             "confirmedBy": self.confirmed_by,
         }

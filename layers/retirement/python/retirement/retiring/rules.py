@@ -19,6 +19,7 @@ from retirement.wording import in_words, quoted
 
 UNDER_NEW_ID = "then ask again under a new retirementId"
 MAX_SHOWN_GAPS = 5
+MAX_SHOWN_OBSTACLES = 3
 MAX_SIMILAR_NAMES = 3
 # Characters: what it costs to tell how alike two names are grows with the cube of them.
 MAX_COMPARED_LENGTH = 48
@@ -112,6 +113,7 @@ def decide(
         or _plan_drifted(request, plan, named_plan)
         or _dependents_found(request, dependents)
         or _dependents_undetermined(request, dependents, settings)
+        or _not_restorable(request, plan)
     )
 
 
@@ -186,6 +188,24 @@ def _plan_drifted(request: Request, plan: Plan, named_plan: Document | None) -> 
     return Refusal(
         Reason.PLAN_DRIFTED,
         f"This is not what was planned: {changes}. Read plan {plan.plan_id} of what is there now, {UNDER_NEW_ID}.",
+    )
+
+
+def _not_restorable(request: Request, plan: Plan) -> Refusal | None:
+    if not request.require_restorable:
+        return None
+    if not request.backup:
+        why = "it would be deleted without a backup"
+    elif plan.not_restorable:
+        why = "; ".join(plan.not_restorable[:MAX_SHOWN_OBSTACLES])
+        more = len(plan.not_restorable) - MAX_SHOWN_OBSTACLES
+        why += f"; and {more} more in notRestorable" if more > 0 else ""
+    else:
+        return None
+    return Refusal(
+        Reason.NOT_RESTORABLE,
+        f"The datamart could not be restored afterwards ({why}), and a restorable one is required. Change that, or set "
+        f"requireRestorable to false, {UNDER_NEW_ID}.",
     )
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from retirement.databrain.settings import DatabrainSettings
 from retirement.delivery.settings import AnsweringSettings
-from retirement.environment import choice, count, text, variable
+from retirement.environment import boolean, choice, count, text, variable
 
 
 class Mode(StrEnum):
@@ -27,6 +27,7 @@ class RetireSettings(AnsweringSettings, DatabrainSettings):
     """All of them."""
 
     mode: Mode = variable(choice(Mode))
+    require_restorable: bool = variable(boolean)  # the default of requests
     undetermined_embeds: UndeterminedEmbeds = variable(choice(UndeterminedEmbeds))
     max_retirements_per_day: int = variable(count)
     coordination_table_name: str = variable(text)

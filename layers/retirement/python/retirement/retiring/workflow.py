@@ -113,7 +113,9 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         InvalidRequest: it is to be rejected.
         RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
     """
-    request = parse_request(delivery, backup_by_default=settings.backup_by_default)  # 1. validate
+    request = parse_request(  # 1. validate
+        delivery, backup_by_default=settings.backup_by_default, require_restorable=settings.require_restorable
+    )
     ports.telemetry.about(request)
     ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
     attempt = _Attempt(request, delivery, settings, ports, started_at)
@@ -149,7 +151,7 @@ def _carry_out(attempt: _Attempt) -> Document:
 
     # 7. dependents, 8. decide
     plan, dependents, refusal = _decide(sighting, attempt)
-    grounds = Grounds(plan.plan_id, dependents.document())
+    grounds = _grounds(plan, dependents)
     if refusal is not None:
         return _refuse(attempt, refusal, intent=None, grounds=grounds)
     if _is_dry_run(attempt):
@@ -183,7 +185,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     if _is_dry_run(attempt):
         plan, dependents, refusal = _decide(sighting, attempt)
-        grounds = Grounds(plan.plan_id, dependents.document())
+        grounds = _grounds(plan, dependents)
         if refusal is not None:
             return _refuse(attempt, refusal, intent=intent, grounds=grounds)
         return _end_as_planned(attempt, grounds, intent=intent)
@@ -391,6 +393,10 @@ def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Re
     return plan, dependents, refusal
 
 
+def _grounds(plan: Plan, dependents: Dependents) -> Grounds:
+    return Grounds(plan.plan_id, dependents.document(), not_restorable=plan.not_restorable)
+
+
 def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> Organisation:
     identity = identity_of(attempt.request.datamart_name, attempt.request.retirement_id)
     return Organisation.of(
@@ -504,6 +510,7 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
         plan_id=plan.plan_id,
         dependents=cast("Document", grounds.dependents),
         backup=permit.reference if isinstance(permit, VerifiedBackup) else None,
+        not_restorable=grounds.not_restorable,
         invocation_id=attempt.delivery.invocation_id,
         organisation=plan.organisation,
     )
@@ -631,11 +638,12 @@ def _absence_message(name: str, sighting: Absent) -> str:
 def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | None) -> Document:
     request = attempt.request
     why = "as asked (dryRun)" if request.dry_run else "since this stack's Mode is plan"
+    lasting = ", which could not be restored (notRestorable)" if grounds.not_restorable else ""
     return finish(
         attempt,
         Outcome.PLANNED,
-        f"Nothing was changed, {why}; a real run would delete the datamart. To have exactly this carried out, ask "
-        f"under a new retirementId with planId {grounds.plan_id}"
+        f"Nothing was changed, {why}; a real run would delete the datamart{lasting}. To have exactly this carried "
+        f"out, ask under a new retirementId with planId {grounds.plan_id}"
         f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}.",
         intent=intent,
         reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
