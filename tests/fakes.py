@@ -7,7 +7,7 @@ Each fake has the semantics of its adapter: the contract suite runs on both.
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json, sha256_hex
 from retirement.databrain.dependents import Embed, EmbedListing, EmbedMap
 from retirement.databrain.permits import DeletePermit
-from retirement.databrain.ports import DatabrainApi, DeleteAnswer, DeleteEffect, Metric
+from retirement.databrain.ports import DatabrainApi, DeleteAnswer, DeleteEffect, Metric, Unread
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.databrain.tokens import ReadSecrets
 from retirement.delivery.answering import answer
@@ -86,6 +86,9 @@ SWEEP_SETTINGS = SweepSettings(
 )
 
 
+NO_EXPORT = Unread("GET /api/v2/data-app/embeds/export: HTTP 404")
+
+
 class LogicalClock:
     """Time moves by `sleep` and `advance` alone."""
 
@@ -132,6 +135,8 @@ class FakeDatabrain:
         self.semantic_layers: dict[str, Document] = {}
         self.embeds = EmbedListing(())
         self.embed_failures: tuple[DatabrainError, ...] = ()
+        self.exports: dict[str, Document | Unread] = {}  # by the embed's ID
+        self.workspaces: Mapping[str, Sequence[str]] | Unread = {}  # that have a dashboard, by its ID
         self.scripted: deque[ScriptedDeletion] = deque()
         self.permits: list[DeletePermit] = []  # one for each delete request that was sent
         self.deleted: list[Document] = []  # the entries that are gone by one
@@ -151,6 +156,17 @@ class FakeDatabrain:
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
         return replace(self.embeds, data_apps=dict(self.data_apps)), self.embed_failures
+
+    def export_embeds(
+        self,
+        embeds: Sequence[Embed],
+        *,
+        leave: float,  # noqa: ARG002  # time does not pass here
+    ) -> Sequence[Document | Unread]:
+        return [self.exports.get(embed.embed_id, NO_EXPORT) for embed in embeds]
+
+    def find_workspaces(self, *, leave: float) -> Mapping[str, Sequence[str]] | Unread:  # noqa: ARG002  # the same
+        return self.workspaces
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
         return dict(self.data_apps)
@@ -781,6 +797,23 @@ def embed_of(embed_id: str, datamart_name: str | None, *, listed: bool = True) -
     """An embed of the data app `Portal`."""
     item: Document | None = {"embedId": embed_id, "accessSettings": {"datamartName": datamart_name}} if listed else None
     return Embed(embed_id, f"Embed {embed_id}", "Portal", datamart_name, START, START, item)
+
+
+def showing(embed: Embed, dashboard_id: str) -> Embed:
+    """The same embed, which is listed with the dashboard that it shows."""
+    shown: Document = {"externalDashboardId": dashboard_id, "name": "A dashboard", "metadata": {}}
+    return replace(embed, item={**(embed.item or {}), "externalDashboard": shown})
+
+
+def export_of(embed_id: str, dashboard_id: str | None = None, /, **settings: Json) -> Parsed:
+    """What Export Embed returns; `settings` are the access settings in it."""
+    meta = {
+        "exportedAt": format_timestamp(START),
+        "embedId": embed_id,
+        "dashboardId": dashboard_id,
+        "embedDataAppAccessSetting": settings,
+    }
+    return {"_meta": meta, "data": {"layout": [], "filters": [], "metrics": [{"metricId": "m", "query": "select 1"}]}}
 
 
 def listing_of(*embeds: Embed, gaps: Iterable[str] = ()) -> EmbedListing:

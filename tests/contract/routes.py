@@ -7,21 +7,24 @@ from local.databrain.state import Databrain
 from retirement.databrain.ports import DatabrainApi
 from tests.contract.seeds import JsonObject
 
-_SERVICE_ROUTES = {
+_ROUTES_OF_ONE_FORM = {
     RouteId.LIST_DATA_APPS: ("GET", "/api/v2/data-app"),
     RouteId.LIST_API_TOKENS: ("GET", "/api/v2/data-app/api-tokens"),
+    RouteId.EXPORT_EMBED: ("GET", "/api/v2/data-app/embeds/export"),
+    RouteId.LIST_WORKSPACES: ("GET", "/api/v2/workspace"),
+    RouteId.LIST_WORKSPACE_DASHBOARDS: ("POST", "/api/v2/workspace/dashboards"),
 }
 
 ROUTES: Mapping[DatabrainApi, Mapping[RouteId, tuple[str, str]]] = {
     DatabrainApi.CURRENT: {
-        **_SERVICE_ROUTES,
+        **_ROUTES_OF_ONE_FORM,
         RouteId.LIST_DATAMARTS: ("GET", "/api/v2/data-app/datamarts"),
         RouteId.DELETE_DATAMART: ("DELETE", "/api/v2/data-app/datamart"),
         RouteId.GET_SEMANTIC_LAYER: ("GET", "/api/v2/data-app/datamarts/semantic-layer"),
         RouteId.LIST_EMBEDS: ("GET", "/api/v2/data-app/embeds"),
     },
     DatabrainApi.LEGACY: {
-        **_SERVICE_ROUTES,
+        **_ROUTES_OF_ONE_FORM,
         RouteId.LIST_DATAMARTS: ("POST", "/api/v2/dataApp/datamart/list"),
         RouteId.DELETE_DATAMART: ("POST", "/api/v2/dataApp/datamart/delete"),
         RouteId.GET_SEMANTIC_LAYER: ("GET", "/api/v2/dataApp/datamarts/semantic-layer"),

@@ -1,20 +1,20 @@
 """The port `Databrain`: one suite for the fake and for the client on the local server."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 import httpx
 import pytest
 
-from local.databrain.listing import datamart_item
-from local.databrain.organisation import Datamart
+from local.databrain.listing import datamart_item, embed_export, embed_item
+from local.databrain.organisation import Datamart, EmbedsTell
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain as Server
 from retirement.databrain.client import DatabrainClient
-from retirement.databrain.dependents import EmbedListing
-from retirement.databrain.ports import Databrain, DatabrainApi, DatabrainLists, DeleteEffect
+from retirement.databrain.dependents import Embed, EmbedListing
+from retirement.databrain.ports import Databrain, DatabrainApi, DatabrainLists, DeleteEffect, Unread
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainUnexpected
 from retirement.timestamps import parse_timestamp
@@ -44,11 +44,12 @@ class Port(Databrain, DatabrainLists, Protocol):
 
 @dataclass(frozen=True)
 class Subject:
-    """A port, and how somebody else creates a datamart or a data app behind it, from a seed's entry, at the end."""
+    """A port, and how somebody else creates a datamart, a data app or a workspace behind it, from a seed's entry."""
 
     port: Port
     create: Callable[[JsonObject], None]
     create_app: Callable[[JsonObject], None]
+    create_workspace: Callable[[JsonObject], None]
 
 
 def parsed(given: JsonObject) -> Datamart:
@@ -70,8 +71,24 @@ def fake() -> Subject:
         (app,) = organisation_of(seed(apps=(given,))).data_apps.values()
         databrain.data_apps[app.name] = parse_timestamp(app.created_at)
         databrain.secrets |= {token.key for token in app.tokens}
+        has_key = any(not token.expired for token in app.tokens)
+        for embed in app.embeds:
+            item = embed_item(embed, app, embed.name, EmbedsTell.NONE, legacy=False) if has_key else None
+            listed = Embed(embed.embed_id, embed.name, app.name, None, None, None, item)
+            databrain.embeds = replace(databrain.embeds, embeds=(*databrain.embeds.embeds, listed))
+            databrain.exports[embed.embed_id] = (
+                embed_export(embed, {"layout": [], "filters": [], "metrics": []}, CREATED_AT)
+                if has_key
+                else Unread("no key of its data app is accepted")
+            )
 
-    return Subject(databrain, create, create_app)
+    def create_workspace(given: JsonObject) -> None:
+        known = dict(cast("dict[str, list[str]]", databrain.workspaces))
+        for dashboard in given["dashboards"]:
+            known[dashboard["dashboardId"]] = [*known.get(dashboard["dashboardId"], []), given["name"]]
+        databrain.workspaces = known
+
+    return Subject(databrain, create, create_app, create_workspace)
 
 
 def served(server: Server, http: httpx.Client) -> Subject:
@@ -85,7 +102,13 @@ def served(server: Server, http: httpx.Client) -> Subject:
     def create_app(given: JsonObject) -> None:
         server.organisation.data_apps |= organisation_of(seed(apps=(given,))).data_apps
 
-    return Subject(client, lambda given: server.organisation.put_datamart(parsed(given)), create_app)
+    def create_workspace(given: JsonObject) -> None:
+        server.organisation.workspaces |= organisation_of({**seed(), "workspaces": [given]}).workspaces
+
+    def create(given: JsonObject) -> None:
+        server.organisation.put_datamart(parsed(given))
+
+    return Subject(client, create, create_app, create_workspace)
 
 
 @pytest.fixture(params=["fake", "client"])
@@ -110,6 +133,32 @@ def test_data_apps(subject: Subject) -> None:
         subject.create_app(data_app(name) | {"createdAt": CREATED_AT})
     assert subject.port.list_data_apps() == {"Portal": CREATED, "Board": CREATED}
     assert subject.port.list_embeds()[0].data_apps == {"Portal": CREATED, "Board": CREATED}
+
+
+def test_exports(subject: Subject) -> None:
+    """Embeds are exported in the order that is asked for; what cannot be is told, and may be final."""
+    subject.create_app(data_app("Portal", *({"embedId": each, "datamart": None} for each in ("board", "other"))))
+    subject.create_app(data_app("Keyless", {"embedId": "locked", "datamart": None}, keys=()))
+    listed = {embed.embed_id: embed for embed in subject.port.list_embeds()[0].embeds}
+    wanted = [listed[embed_id] for embed_id in ("other", "locked", "board")]
+
+    other, locked, board = subject.port.export_embeds(wanted, leave=5.0)
+
+    for export, embed_id in ((other, "other"), (board, "board")):
+        assert isinstance(export, Mapping)
+        assert cast("JsonObject", export)["_meta"].items() >= {"embedId": embed_id}.items()
+        assert export["data"] == {"layout": [], "filters": [], "metrics": []}
+    assert locked == Unread("no key of its data app is accepted")
+    assert subject.port.export_embeds([], leave=5.0) == []
+
+
+def test_workspaces(subject: Subject) -> None:
+    """For each dashboard it is told which workspaces have it."""
+    assert subject.port.find_workspaces(leave=5.0) == {}
+    subject.create_workspace({"name": "Sales", "dashboards": [{"dashboardId": "board"}, {"dashboardId": "both"}]})
+    subject.create_workspace({"name": "HR", "dashboards": [{"dashboardId": "both"}]})
+    subject.create_workspace({"name": "Empty", "dashboards": []})
+    assert subject.port.find_workspaces(leave=5.0) == {"board": ["Sales"], "both": ["Sales", "HR"]}
 
 
 def test_place_of_a_secret(subject: Subject) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -16,7 +17,7 @@ from local.databrain.state import Databrain
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import Verdict
 from retirement.databrain.permits import NoBackupRequested
-from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric
+from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric, Unread
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainUnexpected
 from tests.contract.hostile_names import HOSTILE_NAMES
@@ -417,6 +418,131 @@ class TestListEmbeds:
         listing, failures = client.list_embeds()
         assert [(embed.data_app_name, embed.item is None) for embed in listing.embeds] == [(name, False)]
         assert failures == ()
+
+
+def with_embeds(
+    databrain: Databrain, *embeds: JsonObject, workspaces: tuple[JsonObject, ...] = (), **server: object
+) -> None:
+    """One data app with these embeds, whose key is known."""
+    app = data_app("Portal", *({"datamart": None, **embed} for embed in embeds), keys=(PORTAL_KEY,))
+    databrain.organisation = organisation_of({**seed("sales", apps=(app,), **server), "workspaces": list(workspaces)})
+
+
+def exported_by(client: DatabrainClient) -> list[JsonObject | Unread]:
+    """What comes of exporting all embeds."""
+    return [*client.export_embeds(client.list_embeds()[0].embeds, leave=5.0)]  # type: ignore[list-item]  # parsed JSON
+
+
+class TestExports:
+    """`export_embeds`: what creates an embed anew, whole."""
+
+    def test_an_export_comes_whole(self, databrain: Databrain, client: DatabrainClient, api: DatabrainApi) -> None:
+        """Everything that the API exports is there, asked for with the data app's key, once for each embed."""
+        data = {
+            "layout": [{"x": 1}],
+            "filters": [],
+            "metrics": [{"metricId": "m", "name": "M", "query": "select 1.50"}],
+        }
+        workspace = {"name": "Sales", "dashboards": [{"dashboardId": "dash", "data": data | {"unheardOf": [None]}}]}
+        settings = {"isAllowManageMetrics": True, "metricCreationMode": "CHAT"}
+        with_embeds(
+            databrain,
+            {"embedId": "board", "dashboardId": "dash", "accessSettings": settings},
+            {"embedId": "metric", "embedType": "metric", "metricId": "m"},
+            workspaces=(workspace,),
+        )
+        board, metric = exported_by(client)
+        assert not isinstance(board, Unread)
+        assert not isinstance(metric, Unread)
+        assert board["data"] == data | {"unheardOf": [None]}
+        assert board["_meta"]["embedDataAppAccessSetting"].items() >= settings.items()
+        assert (board["_meta"]["dashboardId"], metric["_meta"]["dashboardId"]) == ("dash", None)
+        asked = requests_to(databrain, api, RouteId.EXPORT_EMBED)
+        assert sorted(request["query"]["embedId"] for request in asked) == ["board", "metric"]
+        assert {request["token"] for request in asked} == {"data-app"}
+
+    @pytest.mark.parametrize("embed_id", HOSTILE_NAMES)
+    def test_hostile_ids(self, databrain: Databrain, client: DatabrainClient, embed_id: str) -> None:
+        """An embed of any ID is exported."""
+        with_embeds(databrain, {"embedId": embed_id})
+        (export,) = exported_by(client)
+        assert not isinstance(export, Unread)
+        assert export["_meta"]["embedId"] == embed_id
+
+    def test_an_old_server(
+        self, databrain: Databrain, client: DatabrainClient, api: DatabrainApi, telemetry: RecordingTelemetry
+    ) -> None:
+        """A server without Export Embed says so, once for each embed, and nothing has failed."""
+        with_embeds(databrain, {"embedId": "board"}, {"embedId": "other"}, hasExportEmbed=False)
+        assert exported_by(client) == [Unread("GET /api/v2/data-app/embeds/export: HTTP 404")] * 2
+        assert len(requests_to(databrain, api, RouteId.EXPORT_EMBED)) == 2
+        assert telemetry.counts[Metric.DATABRAIN_RETRIES] == 0
+
+    def test_an_embed_that_is_gone(self, databrain: Databrain, client: DatabrainClient) -> None:
+        """An embed that was removed since it was listed is told by the API's code."""
+        with_embeds(databrain, {"embedId": "board"})
+        listed = client.list_embeds()[0].embeds
+        databrain.organisation.data_apps["Portal"] = replace(databrain.organisation.data_apps["Portal"], embeds=())
+        assert client.export_embeds(listed, leave=5.0) == [
+            Unread("GET /api/v2/data-app/embeds/export: HTTP 400 INVALID_EMBED_ID")
+        ]
+
+
+class TestFindWorkspaces:
+    """`find_workspaces`: which workspaces have a dashboard."""
+
+    def test_all_are_read(self, databrain: Databrain, client: DatabrainClient, api: DatabrainApi) -> None:
+        """One request for the list, one for each workspace, and one more where a list may have been capped."""
+        dashboards = [{"dashboardId": f"dash-{number}"} for number in range(20)]
+        with_embeds(
+            databrain,
+            workspaces=(
+                {"name": "Sales", "dashboards": dashboards},
+                *({"name": f"Workspace {number}", "dashboards": dashboards[:1]} for number in range(11)),
+            ),
+        )
+        found = client.find_workspaces(leave=5.0)
+        assert not isinstance(found, Unread)
+        assert found["dash-0"] == ["Sales", *(f"Workspace {number}" for number in range(11))]
+        assert {found[f"dash-{number}"][0] for number in range(1, 20)} == {"Sales"}
+        assert [request["token"] for request in requests_to(databrain, api, RouteId.LIST_WORKSPACES)] == ["service"]
+        bodies = [request["body"] for request in requests_to(databrain, api, RouteId.LIST_WORKSPACE_DASHBOARDS)]
+        assert len(bodies) == 12 + 1
+        assert {"workspaceName": "Workspace 10"} in bodies
+        assert {"workspaceName": "Sales", "isPagination": True, "pageNumber": 3} in bodies
+
+    @pytest.mark.parametrize(("count", "is_too_many"), [(100, False), (101, True)])
+    def test_very_many(
+        self, databrain: Databrain, client: DatabrainClient, api: DatabrainApi, *, count: int, is_too_many: bool
+    ) -> None:
+        """A hundred workspaces are read; of more, none is: which have a dashboard could not be known."""
+        with_embeds(
+            databrain, workspaces=tuple({"name": f"Workspace {number}", "dashboards": []} for number in range(count))
+        )
+        found = client.find_workspaces(leave=5.0)
+        assert found == (Unread("there are more than 100 workspaces") if is_too_many else {})
+        assert len(requests_to(databrain, api, RouteId.LIST_WORKSPACE_DASHBOARDS)) == (0 if is_too_many else count)
+
+    def test_an_old_server(self, databrain: Databrain, client: DatabrainClient) -> None:
+        """A server without workspaces says so, and nothing has failed."""
+        with_embeds(databrain, hasWorkspaces=False)
+        assert client.find_workspaces(leave=5.0) == Unread("GET /api/v2/workspace: HTTP 404")
+
+    @pytest.mark.parametrize("route", ["list_workspaces", "list_workspace_dashboards"])
+    @pytest.mark.parametrize("status", [400, 401, 403])
+    def test_an_old_server_that_wants_another_token(
+        self, databrain: Databrain, client: DatabrainClient, secret: RotatedSecret, route: str, status: int
+    ) -> None:
+        """Where another token is wanted for workspaces than it is today, the service token is none the worse for it."""
+        with_embeds(databrain, workspaces=({"name": "Sales", "dashboards": []},))
+        assert isinstance(client.find("sales"), Snapshot)
+        code = "INVALID_DATA_APP_API_KEY"
+        databrain.faults.replace([{"route": route, "fault": "status", "status": status, "code": code}])
+        found = client.find_workspaces(leave=5.0)
+        assert isinstance(found, Unread)
+        assert (found.why.endswith(f"HTTP {status} {code}"), found.failure) == (True, None)
+        assert "sales" in client.list_datamarts()
+        assert secret.reads == 1
 
 
 class TestDelete:

@@ -818,7 +818,8 @@ def test_a_missing_route(databrain: Databrain, client: DatabrainClient, api: Dat
 
 def test_no_secret_is_shown(client: DatabrainClient) -> None:
     """Neither the client and what it holds nor what it finds shows the token or a key."""
-    found = client.find("sales"), client.list_embeds()
+    listing, _ = embeds = client.list_embeds()
+    found = client.find("sales"), embeds, client.export_embeds(listing.embeds, leave=5.0)
     shown = repr(found) + repr(vars(client))
     assert "board" in shown
     assert not [secret for secret in SECRETS if secret in shown]

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from local.databrain import api
+from local.databrain import api, embedding, workspaces
 from local.databrain.faults import RouteId
 from local.databrain.organisation import Organisation, TokenKind
 from local.databrain.refusals import ApiError
@@ -89,12 +89,21 @@ _ACTIONS: Mapping[tuple[str, str], tuple[RouteId, api.Action]] = {
     ("GET", "/api/v2/data-app/datamarts"): (RouteId.LIST_DATAMARTS, api.list_datamarts),
     ("GET", "/api/v2/data-app/datamarts/semantic-layer"): (RouteId.GET_SEMANTIC_LAYER, api.get_semantic_layer),
     ("GET", "/api/v2/data-app/embeds"): (RouteId.LIST_EMBEDS, api.list_embeds),
+    ("GET", "/api/v2/data-app/embeds/export"): (RouteId.EXPORT_EMBED, embedding.export_embed),
+    ("GET", "/api/v2/workspace"): (RouteId.LIST_WORKSPACES, workspaces.list_workspaces),
+    ("POST", "/api/v2/workspace/dashboards"): (
+        RouteId.LIST_WORKSPACE_DASHBOARDS,
+        workspaces.list_workspace_dashboards,
+    ),
     ("DELETE", "/api/v2/data-app/datamart"): (RouteId.DELETE_DATAMART, api.delete_datamart),
     ("POST", "/api/v2/dataApp/datamart/list"): (RouteId.LIST_DATAMARTS, api.list_datamarts_legacy),
     ("GET", "/api/v2/dataApp/datamarts/semantic-layer"): (RouteId.GET_SEMANTIC_LAYER, api.get_semantic_layer),
     ("POST", "/api/v2/dataApp/embed/list"): (RouteId.LIST_EMBEDS, api.list_embeds_legacy),
     ("POST", "/api/v2/dataApp/datamart/delete"): (RouteId.DELETE_DATAMART, api.delete_datamart_legacy),
 }
+
+
+_OF_DATA_APPS = {RouteId.LIST_EMBEDS, RouteId.EXPORT_EMBED}
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ class Answer:
 def answer_of(organisation: Organisation, sent: Sent) -> Answer:
     """What the local Databrain server answers, with its effect on the organisation."""
     _, action = _ACTIONS[sent.method, sent.path]
-    if sent.route is not RouteId.LIST_EMBEDS and organisation.token_kind(sent.token) is not TokenKind.SERVICE:
+    if sent.route not in _OF_DATA_APPS and organisation.token_kind(sent.token) is not TokenKind.SERVICE:
         return _json(401, ApiError(401, "AUTHENTICATION_ERROR", "Invalid or expired token").envelope())
     try:
         return _json(200, action(api.Call(organisation, sent.token, sent.query, sent.body)))

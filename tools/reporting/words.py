@@ -50,6 +50,7 @@ REASONS: Mapping[str, str] = {
     "databrain_unauthorized": "Databrain refused the service token",
     "databrain_unavailable": "Databrain did not respond, or responded with errors",
     "databrain_unexpected": "Databrain's responses were not as documented",
+    "backup_incomplete": "more embeds use it than a backup can hold",
     "not_restorable": "it could not have been restored from its backup",
     "backup_failed": "no verified backup could be created",
     "unconfirmed": "a delete may have been sent, and its effect is unknown",

@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from itertools import combinations
 from threading import Barrier, Event, Lock
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
 
+from retirement.canonical import canonical_json, parse_json
 from retirement.databrain import client, transport
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.dependents import Embed
 from retirement.databrain.permits import NoBackupRequested
-from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric
+from retirement.databrain.ports import DatabrainApi, DeleteEffect, Metric, Unread
 from retirement.databrain.snapshot import Absent, Snapshot
 from retirement.errors import (
     BodyTooLarge,
@@ -1400,3 +1401,164 @@ def test_a_blank_name_tells_no_datamart(api: Api) -> None:
     listing, _ = api.client().list_embeds()
 
     assert [embed.datamart_name for embed in listing.embeds] == [None]
+
+
+# ---- What is read for a backup alone -------------------------------------------------------------------------------
+
+EXPORT = "GET /api/v2/data-app/embeds/export"
+WORKSPACES = "GET /api/v2/workspace"
+DASHBOARDS = "POST /api/v2/workspace/dashboards"
+FOR_BACKUP = [EXPORT, WORKSPACES, DASHBOARDS]
+
+
+@pytest.fixture
+def undoable(api: Api) -> Api:
+    """The same, with an export of the embed, and a workspace that has its dashboard."""
+    api.answers |= {
+        EXPORT: [answer({"_meta": {"embedId": "e"}, "data": {"layout": []}})],
+        WORKSPACES: [data({"name": "Sales"})],
+        DASHBOARDS: [data({"name": "Board", "externalDashboardId": "board"}, {"name": "No ID"})],
+    }
+    return api
+
+
+def read_for_backup(api: Api, route: str, *, leave: float = 5.0, embeds: int = 1) -> Any:  # noqa: ANN401  # of either
+    """What is read by this route, of an embed that was listed before: the export, or the workspaces."""
+    client = api.client()
+    (listed,) = client.list_embeds()[0].embeds
+    if route == EXPORT:
+        return client.export_embeds([listed] * embeds, leave=leave)[-1]
+    return client.find_workspaces(leave=leave)
+
+
+def test_read_for_a_backup(undoable: Api) -> None:
+    """An export comes as it is; dashboards without an ID are nobody's."""
+    assert read_for_backup(undoable, EXPORT) == {"_meta": {"embedId": "e"}, "data": {"layout": []}}
+    assert read_for_backup(undoable, WORKSPACES) == {"board": ["Sales"]}
+    sent = {f"{request.method} {request.url.path}": request for request in undoable.requests}
+    assert (sent[EXPORT].headers["Authorization"], sent[EXPORT].url.params["embedId"]) == (f"Bearer {KEY}", "e")
+    assert sent[WORKSPACES].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert json.loads(sent[DASHBOARDS].content) == {"workspaceName": "Sales"}
+
+
+@pytest.mark.parametrize("route", FOR_BACKUP)
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 422])
+def test_what_a_server_refuses_for_good(undoable: Api, route: str, status: int) -> None:
+    """A 4xx to what is read for a backup is final, and says nothing of the token, which goes on."""
+    undoable.answers[route] = [answer({"error": {"code": "NOT_FOR_YOU", "message": "x"}}, status)]
+
+    assert read_for_backup(undoable, route) == Unread(f"{route}: HTTP {status} NOT_FOR_YOU")
+    assert undoable.asked(route) == 1
+    assert undoable.secret.dropped == []
+
+
+TROUBLES: dict[str, tuple[Answer, type[DatabrainError], int]] = {
+    "429": (body("", 429), DatabrainUnavailable, 4),
+    "503": (body("", 503), DatabrainUnavailable, 4),
+    "no answer": (failing(httpx.ReadTimeout("x")), DatabrainUnavailable, 4),
+    "408": (body("", 408), DatabrainUnexpected, 1),
+    "a redirect": (body("", 302, Location="https://elsewhere.test"), DatabrainUnexpected, 1),
+    "HTML": (body("<html>"), DatabrainUnexpected, 1),
+    "half of it": (body('{"data": ['), DatabrainUnexpected, 1),
+    "a list": (answer([]), DatabrainUnexpected, 1),
+    "an error": (answer({"error": {"code": "X"}}), DatabrainUnexpected, 1),
+}
+
+
+@pytest.mark.parametrize("route", FOR_BACKUP)
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_another_attempt_may_read(undoable: Api, route: str, trouble: str) -> None:
+    """Anything else that goes wrong is a failure, tried again in this attempt where that can help."""
+    respond, kind, tries = TROUBLES[trouble]
+    undoable.answers[route] = [respond]
+
+    unread = read_for_backup(undoable, route)
+
+    assert isinstance(unread.failure, kind)
+    assert unread.why == str(unread.failure)
+    assert undoable.asked(route) == tries
+
+
+@pytest.mark.parametrize("route", FOR_BACKUP)
+def test_time_that_is_left_for_something_else(undoable: Api, route: str) -> None:
+    """Nothing is begun in the time that is to be left, nor waited for into it."""
+    undoable.answers[route] = [body("", 503, Retry_After="9")]
+    assert isinstance(read_for_backup(undoable, route, leave=40.0).failure, DatabrainUnavailable)
+    assert (undoable.asked(route), undoable.clock.slept) == (2, [9.0])  # 60, 51; the next would be at 42
+
+    undoable.clock.begin_invocation(46.9)
+    unread = read_for_backup(undoable, route, leave=45.0)
+    assert "no time is left" in unread.why
+    assert isinstance(unread.failure, DatabrainUnavailable)
+    assert undoable.asked(route) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "whole"),
+    [("EXPORTS_LIMIT", 3_000, "x" * 900), ("MAX_VALUES", 4_000, [0] * 400), ("PAGE_LIMIT", 800, "x" * 900)],
+)
+def test_exports_that_are_too_large(
+    undoable: Api, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, whole: Parsed
+) -> None:
+    """All exports together have a limit, and each of its own; what passes one is left out for good."""
+    monkeypatch.setattr(transport, limit, value)
+    undoable.answers[EXPORT] = [answer({"data": whole})]
+
+    unread = read_for_backup(undoable, EXPORT, embeds=20)
+
+    assert unread.failure is None
+    assert "large" in unread.why or "values" in unread.why
+    assert undoable.asked(EXPORT) <= 3 + 8 or limit == "PAGE_LIMIT"
+
+
+@pytest.mark.parametrize(("levels", "is_read"), [(97, True), (98, False)])
+def test_an_export_that_is_nested_deeply(undoable: Api, *, levels: int, is_read: bool) -> None:
+    """An export is left out whose backup could not be read again."""
+    undoable.answers[EXPORT] = [body('{"data":' * levels + "0" + "}" * levels)]
+
+    export = read_for_backup(undoable, EXPORT)
+
+    assert isinstance(export, Unread) is not is_read
+    if is_read:
+        parse_json(canonical_json({"embeds": [{"export": export}]}))
+
+
+@pytest.mark.parametrize("secret", [TOKEN, KEY])
+@pytest.mark.parametrize("route", [EXPORT, WORKSPACES])
+def test_an_answer_that_repeats_a_secret(undoable: Api, route: str, secret: str) -> None:
+    """What is read for a backup may repeat a secret: the backup is searched for it, which tells the place."""
+    undoable.answers[EXPORT] = [answer({"data": {"filters": [f"is {secret}"]}})]
+    undoable.answers[WORKSPACES] = [data({"name": f"Sales {secret}"})]
+    client = undoable.client()
+    (listed,) = client.list_embeds()[0].embeds
+    (export,) = client.export_embeds([listed], leave=5.0)
+    workspaces = client.find_workspaces(leave=5.0)
+
+    found = export if route == EXPORT else workspaces
+    assert not isinstance(found, Unread)
+    assert client.place_of_secret(found) == ("data.filters[0]" if route == EXPORT else "board[0]")
+
+
+@pytest.mark.parametrize("name", ["\ud800", "x" * 1_001])
+def test_what_cannot_be_sent(undoable: Api, name: str) -> None:
+    """An embed's ID, or a workspace's name, that no request can carry is told, and not asked for."""
+    undoable.answers[APPS] = [data({"name": "Portal", "embedCount": 1, "embeds": [{"embedId": name}]})]
+    undoable.answers[EMBEDS] = [data()]
+    undoable.answers[WORKSPACES] = [data({"name": name}, {"name": "Sales"})]
+
+    assert read_for_backup(undoable, EXPORT) == Unread("its ID cannot be sent")
+    assert read_for_backup(undoable, WORKSPACES) == Unread("the name of a workspace cannot be sent")
+    assert undoable.asked(EXPORT) == undoable.asked(DASHBOARDS) == 0
+
+
+def test_at_once(undoable: Api) -> None:
+    """Eight exports are under way at a time."""
+    barrier = Barrier(8, timeout=30)
+
+    def together(_: httpx.Request) -> httpx.Response:
+        barrier.wait()
+        return answer({"data": {}})(_)
+
+    undoable.answers[EXPORT] = [together]
+
+    assert read_for_backup(undoable, EXPORT, embeds=16) == {"data": {}}

@@ -6,17 +6,22 @@ from typing import Any
 import pytest
 
 from retirement.canonical import canonical_json, parse_json, sha256_hex
+from retirement.databrain.dependents import Verdict
 from retirement.databrain.permits import NoBackupRequested, VerifiedBackup
 from retirement.errors import BackupFailed
-from retirement.record.backup import backup_of
-from tests.fakes import Parsed, entry_of
+from retirement.record.backup import BackedUpEmbed, backup_of
+from tests.fakes import Parsed, embed_of, entry_of
 from tests.unit.samples import LAYER, READ_BACK, REFERENCE, REQUEST, SNAPSHOT
+
+EMBED = BackedUpEmbed(
+    embed=embed_of("e", "sales"), verdict=Verdict.USES, export={"data": {}}, workspace_name="Sales", why_not=None
+)
 
 
 def backup(entry: Parsed, layer: Parsed = None, *, legacy: bool = False) -> Parsed:
     """The backup of a datamart, as it is kept."""
     snapshot = replace(SNAPSHOT, entry=entry, semantic_layer=layer)
-    return json.loads(canonical_json(backup_of(snapshot, [{"embedId": "e"}], legacy=legacy)))
+    return json.loads(canonical_json(backup_of(snapshot, [EMBED], legacy=legacy)))
 
 
 # ---- The permits ---------------------------------------------------------------------------------------------------
@@ -83,10 +88,21 @@ def test_everything_is_kept() -> None:
     entry = entry_of() | {"updatedAt": "x", "unheardOf": {"deep": [1]}}
     kept = backup(entry, LAYER)
 
-    assert kept["formatVersion"] == "1"
+    assert kept["formatVersion"] == "2"
     assert kept["datamart"] == entry
     assert kept["semanticLayer"] == LAYER
-    assert kept["embeds"] == [{"embedId": "e"}]
+    assert kept["embeds"] == [
+        {
+            "embedId": "e",
+            "name": "Embed e",
+            "dataAppName": "Portal",
+            "verdict": "uses",
+            "item": EMBED.embed.item,
+            "export": {"data": {}},
+            "workspaceName": "Sales",
+            "whyNot": None,
+        }
+    ]
     assert kept.keys() == {
         "formatVersion",
         "datamart",

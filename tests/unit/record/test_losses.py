@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from local.databrain.creation import checked_datamart
 from local.databrain.refusals import ApiError
 from retirement.record.creation import create_request
-from retirement.record.losses import MAX_OBSTACLES, not_restorable, not_restored
-from tests.fakes import Parsed, entry_of
+from retirement.record.losses import MAX_OBSTACLES, embeds_not_restored, not_restorable, not_restored
+from tests.fakes import Parsed, entry_of, export_of
 from tests.unit.samples import LAYER
 
 TABLE = entry_of()["datamartTables"][0]
@@ -137,6 +137,101 @@ def test_lost_of_the_semantic_layer() -> None:
         "semanticLayer.completionScore": "Databrain sets it anew",
         "semanticLayer.lastUpdated": "Databrain sets it anew",
     }
+
+
+# ---- What is lost of embeds ----------------------------------------------------------------------------------------
+
+SETTINGS = "export._meta.embedDataAppAccessSetting"
+FLAGS = (
+    "isAllowAiPilot",
+    "isAllowCreateDashboardView",
+    "isAllowEmailReports",
+    "isAllowManageMetrics",
+    "isAllowMetricCreation",
+    "isAllowMetricDeletion",
+    "isAllowMetricLayoutChange",
+    "isAllowMetricUpdate",
+    "isAllowUnderlyingData",
+)
+EXPORT = export_of("e", "board", **dict.fromkeys(FLAGS, True), metricCreationMode="CHAT")
+
+
+def backed_up(verdict: str = "uses", **fields: Any) -> Parsed:  # noqa: ANN401  # of any type
+    """An embed as a backup holds it, with nothing missing unless `fields` say so."""
+    whole = {"embedId": "e", "name": "E", "dataAppName": "Portal", "verdict": verdict, "item": {"embedId": "e"}}
+    return {**whole, "export": EXPORT, "workspaceName": "Sales", "whyNot": None, **fields}
+
+
+def lost_with(*embeds: Parsed, tenancy: Parsed = None) -> list[str]:
+    """What is lost of these embeds, beside what is lost of each of them."""
+    entry = entry_of() | {"datamartOrganization": tenancy}
+    always = embeds_not_restored([backed_up()], entry_of())
+    assert len(always) == 2
+    return [line for line in embeds_not_restored(list(embeds), entry) if line not in always]
+
+
+def test_no_embeds() -> None:
+    """Where no embed goes with the datamart, nothing is said of embeds."""
+    assert embeds_not_restored([], entry_of()) == []
+
+
+def test_what_is_lost_of_every_embed() -> None:
+    """No embed keeps its ID, nor what no documented request reads: a line each, however many embeds there are."""
+    lines = embeds_not_restored([backed_up()] * 100, entry_of())
+
+    assert [line.split(":")[0] for line in lines] == ["embeds[*].embedId", "embeds[*]"]
+
+
+@pytest.mark.parametrize(
+    ("embeds", "lines"),
+    [
+        (
+            [backed_up(), backed_up(export=None, whyNot="HTTP 404")],
+            ["embeds[1].export: HTTP 404"],
+        ),
+        (
+            [backed_up(workspaceName=None, whyNot="no workspaces have its dashboard")],
+            ["embeds[0].workspaceName: no workspaces have its dashboard"],
+        ),
+        (
+            [backed_up(), backed_up(export=export_of("e", **dict.fromkeys(FLAGS[1:], True)))],
+            [f"embeds[1].{SETTINGS}.isAllowAiPilot: it is not exported, so it is false in a restored embed"],
+        ),
+        (
+            [backed_up(export=export_of("e", **dict.fromkeys(FLAGS[1:], True)))] * 3,
+            [f"embeds[*].{SETTINGS}.isAllowAiPilot: it is not exported, so it is false in a restored embed"],
+        ),
+        (
+            [backed_up(export={"data": {}})],
+            [f"embeds[*].{SETTINGS}.{flag}: it is not exported, so it is false in a restored embed" for flag in FLAGS],
+        ),
+        (
+            [backed_up(export=export_of("e", **dict.fromkeys(FLAGS, False), isIncrementalJoin=True))],
+            [f"embeds[*].{SETTINGS}.isIncrementalJoin: Create Embed has no documented field for it"],
+        ),
+        (
+            [backed_up(item={"externalDashboard": {"metadata": {"createdAt": "x", "owner": "us"}}})],
+            ["embeds[*].item.externalDashboard.metadata: Create Embed has no documented field for it"],
+        ),
+        ([backed_up(item={"externalDashboard": {"metadata": {"createdAt": "x", "updatedAt": "x"}}})], []),
+        ([backed_up(item=None)], []),
+        (
+            [backed_up(), *[backed_up("undetermined", export=None, whyNot="HTTP 404")] * 2],
+            ["embeds[*]: 2 of which nothing tells the datamart; if they go with this one, they stay gone"],
+        ),
+    ],
+)
+def test_lost_of_embeds(embeds: list[Parsed], lines: list[str]) -> None:
+    """What is missing of an embed is told by its path, and what no field takes."""
+    assert lost_with(*embeds) == lines
+
+
+def test_tenancy_by_table() -> None:
+    """With tenancy by table, what an embed's tables are restricted by is derived and not read."""
+    (line,) = lost_with(backed_up(), tenancy=TENANCY)
+
+    assert "tableTenancySettings" in line
+    assert lost_with(backed_up(), tenancy={"tenancyLevel": "DATABASE"}) == []
 
 
 # ---- What is refused -----------------------------------------------------------------------------------------------

@@ -331,6 +331,20 @@ def test_dependents(reviewed: list[str], policy: str, undetermined: str, reason:
     assert (refusal and refusal.reason) == reason
 
 
+@pytest.mark.parametrize(
+    ("count", "backup", "is_refused"), [(200, True, False), (201, True, True), (201, False, False)]
+)
+def test_backup_incomplete(count: int, *, backup: bool, is_refused: bool) -> None:
+    """More embeds that use the datamart than a backup holds block, unless none is asked for."""
+    request = replace(REQUEST, backup=backup, dependents=DependentsPolicy.IGNORE)
+    using = [embed_of(f"e{number}", "sales") for number in range(count)]
+    refusal = decided(request, listing=listing_of(*using, *(embed_of(f"u{number}", None) for number in range(300))))
+
+    assert (refusal and refusal.reason) == (Reason.BACKUP_INCOMPLETE if is_refused else None)
+    if refusal is not None:
+        assert "201 embeds use the datamart, and a backup holds the exports of 200." in refusal.message
+
+
 NOT_RESTORABLE = replace(SNAPSHOT, entry=entry_of() | {"datamartTables": [], "companyIntegration": None})
 
 

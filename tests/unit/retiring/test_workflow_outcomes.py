@@ -203,15 +203,12 @@ def test_backup_by_default(world: World, default: bool) -> None:  # noqa: FBT001
     ("api", "path"),
     [(DatabrainApi.CURRENT, "/api/v2/data-app/datamarts"), (DatabrainApi.LEGACY, "/api/v2/dataApp/datamart/create")],
 )
-def test_backup_holds_what_uses_the_datamart(world: World, api: DatabrainApi, path: str) -> None:
-    """The backup keeps the embeds that use the datamart and no others, and a create request for the server's API."""
+def test_create_request_of_the_servers_api(world: World, api: DatabrainApi, path: str) -> None:
+    """The backup has a create request for the server's API."""
     world.settings = replace(world.settings, databrain_api=api)
-    used, other = embed_of("used", "sales"), embed_of("other", "marketing")
-    world.databrain.embeds = listing_of(used, other)
 
-    backup = world.kept(world.deliver(requested(reviewedEmbeds=["used"]))["backup"]["key"])
+    backup = world.kept(world.deliver(requested())["backup"]["key"])
 
-    assert backup["embeds"] == [used.item]
     assert backup["createRequest"]["path"] == path
 
 

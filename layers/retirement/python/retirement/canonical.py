@@ -120,7 +120,7 @@ def parse_json(text: str | bytes | bytearray, *, keep: frozenset[str] | None = N
         )
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    if _is_too_deep(value):
+    if is_deeper(value, MAX_DEPTH):
         raise ValueError(_TOO_DEEP)
     return value
 
@@ -139,9 +139,10 @@ def _count_openings(text: bytes | bytearray) -> int:
     return 1 + text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
-def _is_too_deep(value: Json) -> bool:
+def is_deeper(value: Json, levels: int) -> bool:
+    """Whether parsed JSON is nested deeper than so many levels."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(levels):
         inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, (dict, list)))
         level = [child for children in inner for child in children if isinstance(child, (dict, list))]
         if not level:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     DEPENDENTS_FOUND = "dependents_found"
     DEPENDENTS_UNDETERMINED = "dependents_undetermined"
     NOT_RESTORABLE = "not_restorable"
+    BACKUP_INCOMPLETE = "backup_incomplete"
 
     INVALID_REQUEST = "invalid_request"
     RETIREMENT_ID_REUSED = "retirement_id_reused"

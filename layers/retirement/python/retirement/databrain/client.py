@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 import httpx
 
-from retirement.canonical import Document, Json
+from retirement.canonical import MAX_DEPTH, Document, Json, is_deeper
 from retirement.clock import Clock
 from retirement.databrain.dependents import Embed, EmbedListing
 from retirement.databrain.permits import DeletePermit
-from retirement.databrain.ports import Counter, DatabrainApi, DeleteAnswer, DeleteEffect, Metric
+from retirement.databrain.ports import Counter, DatabrainApi, DeleteAnswer, DeleteEffect, Metric, Unread
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.databrain.tokens import is_bearer_token
 from retirement.databrain.transport import (
@@ -21,6 +21,7 @@ from retirement.databrain.transport import (
     KeyRefused,
     NoEffect,
     NotFound,
+    Refused,
     Route,
     TokenSource,
     Transport,
@@ -43,6 +44,8 @@ MAX_WALKS = 3  # two have to agree
 # Each takes two requests, and the function's time allows not many more.
 MAX_DATA_APPS = 1_000
 MAX_KEYS = 100  # keys of one data app, tried one after the other
+MAX_WORKSPACES = 100  # a request each
+MAX_EXPORT_DEPTH = MAX_DEPTH - 3  # a backup, which is read again, holds it three levels down
 
 # updatedAt is read only where it is needed, because it can differ between two walks that have to agree.
 _LISTED_KEYS = frozenset({"data", "error", "name", "createdAt"})
@@ -61,9 +64,12 @@ class _Routes:
     list_embeds: Route
     list_data_apps: Route = Route("GET", "/api/v2/data-app", is_retained=True)
     list_api_tokens: Route = Route("GET", "/api/v2/data-app/api-tokens", is_retained=True, holds_keys=True)
+    export_embed: Route = Route("GET", "/api/v2/data-app/embeds/export", for_backup=True)
+    list_workspaces: Route = Route("GET", "/api/v2/workspace", for_backup=True)
+    list_dashboards: Route = Route("POST", "/api/v2/workspace/dashboards", for_backup=True)
 
 
-# Sections 2, 3, 5 and 6. Data apps and their keys have no documented legacy form.
+# Sections 2, 3, 5, 6 and 7. Data apps, their keys, exports and workspaces have no documented legacy form.
 _ROUTES = {
     DatabrainApi.CURRENT: _Routes(
         list_datamarts=Route("GET", "/api/v2/data-app/datamarts"),
@@ -98,6 +104,7 @@ class DatabrainClient:
         self._routes = _ROUTES[api]
         self._telemetry = telemetry
         self._transport = Transport(http, token=token, clock=clock, telemetry=telemetry)
+        self._keys = _DataAppKeys()
 
     def find(self, name: str) -> Snapshot | Absent:
         """Find the datamart of exactly this name, and read all of it.
@@ -163,6 +170,37 @@ class DatabrainClient:
             ),
             tuple(app.failure for app in found if app.failure is not None),
         )
+
+    def export_embeds(self, embeds: Sequence[Embed], *, leave: float) -> Sequence[Document | Unread]:
+        """Export embeds, side by side, each with the key by which its data app's embeds were listed.
+
+        What the server would say again, and what a backup has no room for, is no `failure`.
+        """
+        with ThreadPoolExecutor(max_workers=MAX_CONCURRENCY) as pool:
+            return list(pool.map(lambda embed: self._export_of(embed, leave), embeds))
+
+    def find_workspaces(self, *, leave: float) -> Mapping[str, Sequence[str]] | Unread:
+        """List the dashboards of all workspaces, side by side, if there are at most `MAX_WORKSPACES`.
+
+        Which workspaces have a dashboard is known only where all of them were read.
+        """
+        try:
+            route = self._routes.list_workspaces
+            workspaces = self._read_all(route, leave=leave)
+            names = [text(route, workspace, "name") for workspace in workspaces]
+            if len(names) > MAX_WORKSPACES:
+                return Unread(f"there are more than {MAX_WORKSPACES} workspaces")
+            if not all(map(_is_sendable, names)):
+                return Unread("the name of a workspace cannot be sent")
+            with ThreadPoolExecutor(max_workers=MAX_CONCURRENCY) as pool:
+                found = list(pool.map(lambda name: self._dashboards_of(name, leave), names))
+        except DatabrainError as error:
+            return _unread(error)
+        holders: dict[str, list[str]] = {}
+        for name, dashboards in zip(names, found, strict=True):
+            for dashboard in dashboards:
+                holders.setdefault(dashboard, []).append(name)
+        return holders
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
         """List the names of all data apps with their createdAt; empty if a legacy server has no such list."""
@@ -296,8 +334,33 @@ class DatabrainClient:
                 items = self._read_all(embeds, key=key)
             except KeyRefused:
                 continue
+            self._keys.add(app_name, key)
             return _by_id(embeds, items)
         return {}
+
+    def _export_of(self, embed: Embed, leave: float) -> Document | Unread:
+        route, key = self._routes.export_embed, self._keys.of(embed.data_app_name)
+        if key is None:
+            return Unread("no key of its data app is accepted")
+        if not _is_sendable(embed.embed_id):
+            return Unread("its ID cannot be sent")
+        try:
+            export = self._transport.read(route, {"embedId": embed.embed_id}, key=key, leave=leave)
+        except DatabrainError as error:
+            return _unread(error)
+        return Unread("it is nested too deeply") if is_deeper(export, MAX_EXPORT_DEPTH) else export
+
+    def _dashboards_of(self, workspace: str, leave: float) -> set[str]:
+        """The IDs of its dashboards. No paging is documented; it is asked for where the list may have been capped."""
+        route = self._routes.list_dashboards
+
+        def read(page: int | None) -> Sequence[Document]:
+            fields = {"workspaceName": workspace, **({} if page is None else _paging(route, page))}
+            return entries(route, self._transport.read(route, fields, unpaginated=page is None, leave=leave))
+
+        dashboards = self._completed(route, read, self._unpaginated(route, read))
+        found = (optional_text(dashboard, "externalDashboardId") for dashboard in dashboards)
+        return {dashboard_id for dashboard_id in found if dashboard_id}
 
     # ---- Requests --------------------------------------------------------------------------------------------------
 
@@ -308,10 +371,12 @@ class DatabrainClient:
         *,
         key: str | None = None,
         keep: frozenset[str] | None = None,
+        leave: float = 0.0,
     ) -> Sequence[Document]:
         def read(page: int | None) -> Sequence[Document]:
             sent = {**(fields or {}), **_paging(route, page)}
-            return entries(route, self._transport.read(route, sent, unpaginated=page is None, key=key, keep=keep))
+            answer = self._transport.read(route, sent, unpaginated=page is None, key=key, keep=keep, leave=leave)
+            return entries(route, answer)
 
         return self._completed(route, read, self._unpaginated(route, read))
 
@@ -360,11 +425,31 @@ class DatabrainClient:
         raise DatabrainUnexpected(f"{route.path} has more than {MAX_PAGES} pages")
 
 
+class _DataAppKeys:
+    """The keys that list the embeds of their data apps; they are in no `repr`."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+
+    def add(self, app_name: str, key: str) -> None:
+        self._keys[app_name] = key
+
+    def of(self, app_name: str) -> str | None:
+        return self._keys.get(app_name)
+
+
 @dataclass(frozen=True, slots=True)
 class _AppEmbeds:
     embeds: tuple[Embed, ...]
     gaps: tuple[str, ...]
     failure: DatabrainError | None
+
+
+def _unread(error: DatabrainError) -> Unread:
+    is_final = isinstance(error, Refused | BodyTooLarge)
+    return Unread(str(error), None if is_final else error)
 
 
 def _creation_times(apps: Sequence[Document]) -> dict[str, datetime | None]:
@@ -416,9 +501,13 @@ def _entry_of(route: Route, name: str, page: Sequence[Document]) -> Document | N
 
 def _query_value(route: Route, name: str) -> str:
     """Return the name if it can be the value of a query."""
-    if len(name) > MAX_NAME_LENGTH or any("\ud800" <= character <= "\udfff" for character in name):
+    if not _is_sendable(name):
         raise unexpected(route, f"name: a text of at most {MAX_NAME_LENGTH} characters, without lone surrogates", name)
     return name
+
+
+def _is_sendable(name: str) -> bool:
+    return len(name) <= MAX_NAME_LENGTH and not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _named_datamarts(item: Document) -> list[str]:

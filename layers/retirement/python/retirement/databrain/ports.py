@@ -1,13 +1,13 @@
 """The ports to Databrain that workflows use, and those that its client uses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 from typing import Protocol
 
-from retirement.canonical import Json
-from retirement.databrain.dependents import EmbedListing, EmbedMap
+from retirement.canonical import Document, Json
+from retirement.databrain.dependents import Embed, EmbedListing, EmbedMap
 from retirement.databrain.permits import DeletePermit
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainError
@@ -30,6 +30,14 @@ class DeleteAnswer:
     error: DatabrainError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why something was not read; `failure` is what went wrong, where another attempt may read it."""
+
+    why: str
+    failure: DatabrainError | None = None
+
+
 class Metric(StrEnum):
     """The metrics that are counted in each attempt."""
 
@@ -49,6 +57,17 @@ class Databrain(Protocol):
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
         """List the embeds of all data apps, and return the failures too; each failure is a gap in the listing."""
+
+    def export_embeds(self, embeds: Sequence[Embed], *, leave: float) -> Sequence[Document | Unread]:
+        """Export embeds that were listed in this attempt; what Export Embed returned, or why nothing, in their order.
+
+        Args:
+            embeds: any number; only so much is read of all of them as a backup may hold.
+            leave: how many seconds of the invocation are for something else.
+        """
+
+    def find_workspaces(self, *, leave: float) -> Mapping[str, Sequence[str]] | Unread:
+        """List the dashboards of all workspaces: by the dashboard's ID, the names of the workspaces that have it."""
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
         """List the names of all data apps with their createdAt, None if that is not a clear time.

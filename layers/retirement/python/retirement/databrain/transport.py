@@ -45,10 +45,12 @@ PAGE_LIMIT = 8 * 1024 * 1024
 # Bytes of all data apps, keys and embeds together. They stay in memory until the decision, where they are several times
 # larger.
 EMBEDS_LIMIT = 64 * 1024 * 1024
+EXPORTS_LIMIT = 16 * 1024 * 1024  # bytes of all that is read for a backup alone; it is written, read back and parsed
 # JSON values in one answer, and in all answers that EMBEDS_LIMIT bounds. A value of three bytes takes 72 bytes of
 # memory, a key with its value up to 300: about 210 MiB at most. 100,000 collapsed datamarts have less than half of it.
 MAX_VALUES = 1_500_000
-PAGES_SHARE = 4  # a page or a semantic layer may have a quarter of MAX_VALUES, because pages are read concurrently
+# A page, a semantic layer or all exports may have a quarter of MAX_VALUES, because pages are read concurrently.
+PAGES_SHARE = 4
 MAX_CONCURRENCY = 8  # requests at once to a server that documents no rate limit
 
 # Reads are retried after no answer, 429 and 5xx: the number of tries, and the waits in seconds.
@@ -61,6 +63,8 @@ MIN_TIME_AFTER_WAIT = 5.0
 MIN_TIME_TO_READ = 2.0
 
 _REFUSED_TOKEN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+# Those that another try does not change.
+_REFUSALS = frozenset(range(400, 500)) - {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _CODE = re.compile(r"[A-Z][A-Z_]{2,63}")
 _ESCAPE = re.compile(rb'\\(?:u00(?P<hex>[0-7][0-9A-Fa-f])|(?P<plain>["\\/]))')  # JSON's escapes of ASCII characters
 
@@ -84,12 +88,15 @@ class Route:
     """A method and path of the API.
 
     Answers of a route that `is_retained` stay in memory until the decision; those of one that `holds_keys` have keys.
+    An old server may refuse what is read `for_backup` alone, whatever the token; a backup is searched for secrets before
+    it is stored.
     """
 
     method: str
     path: str
     is_retained: bool = False
     holds_keys: bool = False
+    for_backup: bool = False
 
     @property
     def takes_body(self) -> bool:
@@ -171,9 +178,8 @@ class Transport:
         self._telemetry = telemetry
         self._secrets = ReadSecrets()
         self._concurrency = BoundedSemaphore(MAX_CONCURRENCY)
-        self._retained_lock = Lock()
-        self._retained_bytes = 0
-        self._retained_values = 0
+        self._embeds = _Share("all embeds", EMBEDS_LIMIT, MAX_VALUES)
+        self._exports = _Share("all exports", EXPORTS_LIMIT, MAX_VALUES // PAGES_SHARE)
 
     def fingerprint(self, identity: str) -> str:
         """Return 16 hex digits of a hash of the server's URL, the attempt's token and this identity.
@@ -232,6 +238,7 @@ class Transport:
         unpaginated: bool = False,
         key: str | None = None,
         keep: frozenset[str] | None = None,
+        leave: float = 0.0,
     ) -> Document:
         """Read a document, with retries as far as the invocation's time allows.
 
@@ -241,11 +248,12 @@ class Transport:
             unpaginated: whether the answer is a complete list, which may be larger than a page.
             key: a data app's key, to use instead of the service token.
             keep: the keys of the answer's objects to keep; None for all.
+            leave: the seconds of the invocation that are for something else.
 
         Raises:
             DatabrainError: Databrain refused, did not answer, or answered in another shape.
         """
-        if self._clock.remaining() < MIN_TIME_TO_READ:
+        if self._clock.remaining() < MIN_TIME_TO_READ + leave:
             raise DatabrainUnavailable(
                 f"{route.method} {route.path}: no time is left for this request, because Databrain answers slowly"
             )
@@ -258,7 +266,7 @@ class Transport:
 
         def is_over(state: RetryCallState) -> bool:
             left = self._clock.remaining() - state.upcoming_sleep
-            return state.attempt_number >= MAX_TRIES or left < MIN_TIME_AFTER_WAIT
+            return state.attempt_number >= MAX_TRIES or left < MIN_TIME_AFTER_WAIT + leave
 
         retrying = Retrying(
             retry=retry_if_exception_type(DatabrainUnavailable),
@@ -281,14 +289,15 @@ class Transport:
     ) -> Document:
         token = key or self._token.value()
         answer = self._answer_to(route, fields, token, unpaginated=unpaginated)
-        if key is None and answer.status in _REFUSED_TOKEN and self._token.renew(token):
+        is_refused = key is None and answer.status in _REFUSED_TOKEN and not route.for_backup
+        if is_refused and self._token.renew(token):
             token = self._token.value()
             answer = self._answer_to(route, fields, token, unpaginated=unpaginated)
         if answer.status != HTTPStatus.OK:
             raise self._failure(route, answer, key)
         if key is None:
             self._token.settle(token)
-        if answer.echoes_token and not route.holds_keys:
+        if answer.echoes_token and not (route.holds_keys or route.for_backup):
             raise DatabrainUnexpected(
                 f"{route.method} {route.path}: the answer contains the token that the request was sent with, so it was "
                 "not stored: remove the token from what Databrain stores, and replace it with a new one"
@@ -310,6 +319,8 @@ class Transport:
         """Return the error for a status other than 200 (section 1: its meaning differs between endpoints)."""
         code = answer.code()
         summary = f"{route.method} {route.path}: HTTP {answer.status}{' ' if code else ''}{code}"
+        if route.for_backup and answer.status in _REFUSALS:
+            return Refused(summary)
         if key is not None and (answer.status in _REFUSED_TOKEN or code == "INVALID_DATA_APP_API_KEY"):
             return KeyRefused(f"{summary}; Databrain refuses the data app's key")
         if answer.status in _REFUSED_TOKEN:
@@ -338,6 +349,9 @@ class Transport:
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
         limit = BODY_LIMIT if unpaginated else PAGE_LIMIT
         max_values = MAX_VALUES if unpaginated else MAX_VALUES // PAGES_SHARE
+        share = self._embeds if route.is_retained else self._exports if route.for_backup else None
+        if share is not None:
+            share.take(route)  # nothing is asked for that there is no room for
         body = bytearray()
         with self._concurrency, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
             if _is_compressed(response.headers.get("Content-Encoding", "")):
@@ -355,20 +369,41 @@ class Transport:
                         f"{route.method} {route.path}: the answer was not complete after {ANSWER_LIMIT:.0f} s"
                     )
             values = count_values(body, max_values)
-            if values > max_values or (route.is_retained and self._retain_values(values) > MAX_VALUES):
+            if values > max_values:
                 raise BodyTooLarge(f"{route.method} {route.path}: the answer has more than {max_values} values")
+            if share is not None:
+                share.take(route, values=values)
             retry_after = _retry_after(response.headers.get("Retry-After"), self._clock.now())
             return _Answer(response.status_code, body, retry_after, echoes_token=_echoes(token, body))
 
-    def _retain_bytes(self, size: int) -> int:
-        with self._retained_lock:
-            self._retained_bytes += size
-            return self._retained_bytes
 
-    def _retain_values(self, count: int) -> int:
-        with self._retained_lock:
-            self._retained_values += count
-            return self._retained_values
+class _Share:
+    """What may stay in memory of the answers of some routes together; safe from any thread."""
+
+    def __init__(self, what: str, max_bytes: int, max_values: int) -> None:
+        self._what = what
+        self._max_bytes = max_bytes
+        self._max_values = max_values
+        self._lock = Lock()
+        self._bytes = 0
+        self._values = 0
+
+    def take(self, route: Route, *, size: int = 0, values: int = 0) -> None:
+        """Add bytes, or values.
+
+        Raises:
+            BodyTooLarge: they are too many by now, of either.
+        """
+        with self._lock:
+            self._bytes += size
+            self._values += values
+            if self._bytes > self._max_bytes:
+                what = f"{self._what} are larger than {self._max_bytes} bytes"
+            elif self._values > self._max_values:
+                what = f"{self._what} have more than {self._max_values} values"
+            else:
+                return
+        raise BodyTooLarge(f"{route.method} {route.path}: {what}")
 
 
 class _AttemptToken:
@@ -434,6 +469,10 @@ class InDoubt(Exception):
 
 class NotFound(DatabrainUnexpected):
     """The status is 404: there is no semantic layer, or the server is old and does not have the route."""
+
+
+class Refused(DatabrainUnexpected):
+    """A 4xx to what is read for a backup alone: Databrain does not give it out, whoever asks again."""
 
 
 class _TokenReplaced(DatabrainUnauthorized):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from retirement.canonical import Document, Json
+from retirement.databrain.dependents import Verdict
 from retirement.record.creation import (
     COLUMN_FIELDS,
     LAYER_COLUMN_FIELDS,
@@ -43,6 +44,7 @@ _LAYER: _Carried = {
 _SET_ANEW = frozenset(
     {"datamart.createdAt", "datamart.updatedAt", "semanticLayer.completionScore", "semanticLayer.lastUpdated"}
 )
+_SETTINGS = "export._meta.embedDataAppAccessSetting"
 _COLUMN = "datamart.datamartTables[*].datamartTableColumns[*]"
 _UNREADABLE = (
     f"{_COLUMN}: the aggregate flag, which no documented request reads",
@@ -54,6 +56,25 @@ _TENANCY_LEVELS = ("TABLE", "DATABASE")
 _CLIENT_COLUMN_TYPES = ("NUMBER", "STRING")
 _NEEDED_FOR_TABLE = ("clientColumnType", "tableName", "tableClientNameColumn", "tablePrimaryKeyColumn")
 _CARDINALITIES = ("ManyToMany", "ManyToOne", "OneToMany", "OneToOne")
+
+# As documented for Create Embed.
+_EMBED_FLAGS = (
+    "isAllowAiPilot",
+    "isAllowCreateDashboardView",
+    "isAllowEmailReports",
+    "isAllowManageMetrics",
+    "isAllowMetricCreation",
+    "isAllowMetricDeletion",
+    "isAllowMetricLayoutChange",
+    "isAllowMetricUpdate",
+    "isAllowUnderlyingData",
+)
+_EMBED_SETTINGS = frozenset({*_EMBED_FLAGS, "metricCreationMode", "joinModel", "tableTenancySettings", "datamartName"})
+_OF_EMBEDS = (
+    "embeds[*].embedId: Databrain gives a restored embed a new ID, and guest tokens for the old one stay invalid",
+    "embeds[*]: joinModel, client, theme, options, filters and translations, which no documented request reads",
+)
+_OF_EMBEDS_BY_TABLE = "embeds[*]: tableTenancySettings, which no documented request reads; clientColumn stands for them"
 
 
 def not_restored(entry: Document, layer: Document | None) -> list[str]:
@@ -71,6 +92,56 @@ def not_restored(entry: Document, layer: Document | None) -> list[str]:
         *_unsure(entry),
         *_UNREADABLE,
     ]
+
+
+def embeds_not_restored(embeds: Sequence[Document], entry: Document) -> list[str]:
+    """What is lost of the embeds in a backup of this datamart, as `BackedUpEmbed` writes them."""
+    using = {number: embed for number, embed in enumerate(embeds) if embed["verdict"] == Verdict.USES}
+    lines: list[str] = []
+    for number, embed in using.items():
+        lines += [
+            f"embeds[{number}].{field}: {embed['whyNot']}"
+            for field in ("export", "workspaceName")
+            if embed[field] is None
+        ]
+    if using:
+        lines += [*_settings_lost(using), *_OF_EMBEDS]
+        lines += [_OF_EMBEDS_BY_TABLE] if tenancy_of(entry).get("tenancyLevel") == "TABLE" else []
+    if len(embeds) > len(using):
+        count = len(embeds) - len(using)
+        lines.append(
+            f"embeds[*]: {count} of which nothing tells the datamart; if they go with this one, they stay gone"
+        )
+    return lines
+
+
+def _settings_lost(embeds: Mapping[int, Document]) -> Iterator[str]:
+    """What the exports do not hold, by embed unless it is the same of all; then what nothing takes."""
+    exported = {number: _settings_of(embed) for number, embed in embeds.items() if embed["export"] is not None}
+    for flag in _EMBED_FLAGS:
+        missing = [number for number, settings in exported.items() if flag not in settings]
+        for place in ["*"] if len(missing) == len(exported) > 0 else missing:
+            yield f"embeds[{place}].{_SETTINGS}.{flag}: it is not exported, so it is false in a restored embed"
+    for key in sorted({key for settings in exported.values() for key in settings} - _EMBED_SETTINGS):
+        yield f"embeds[*].{_SETTINGS}.{key}: Create Embed has no documented field for it"
+    if any(_metadata_of(embed).keys() - {"createdAt", "updatedAt"} for embed in embeds.values()):
+        yield "embeds[*].item.externalDashboard.metadata: Create Embed has no documented field for it"
+
+
+def _settings_of(embed: Document) -> Document:
+    return _object_at(embed, "export", "_meta", "embedDataAppAccessSetting")
+
+
+def _metadata_of(embed: Document) -> Document:
+    return _object_at(embed, "item", "externalDashboard", "metadata")
+
+
+def _object_at(document: Document, *keys: str) -> Document:
+    """The object at the end of these keys; empty where there is none."""
+    found: Json = document
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def not_restorable(entry: Document) -> list[str]:

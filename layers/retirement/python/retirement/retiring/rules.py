@@ -9,6 +9,7 @@ from retirement.databrain.dependents import Dependents, Verdict
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.globs import DatamartLists, allowing_glob, folded, protecting_glob
 from retirement.outcomes import Reason
+from retirement.record.backup import MAX_EXPORTS
 from retirement.record.intents import Intent
 from retirement.record.plans import Plan
 from retirement.requests import DependentsPolicy, Request
@@ -114,6 +115,7 @@ def decide(
         or _dependents_found(request, dependents)
         or _dependents_undetermined(request, dependents, settings)
         or _not_restorable(request, plan)
+        or _backup_incomplete(request, dependents)
     )
 
 
@@ -206,6 +208,17 @@ def _not_restorable(request: Request, plan: Plan) -> Refusal | None:
         Reason.NOT_RESTORABLE,
         f"The datamart could not be restored afterwards ({why}), and a restorable one is required. Change that, or set "
         f"requireRestorable to false, {UNDER_NEW_ID}.",
+    )
+
+
+def _backup_incomplete(request: Request, dependents: Dependents) -> Refusal | None:
+    using = len(dependents.with_verdict(Verdict.USES))
+    if not request.backup or using <= MAX_EXPORTS:
+        return None
+    return Refusal(
+        Reason.BACKUP_INCOMPLETE,
+        f"{in_words(using, 'embed')} use the datamart, and a backup holds the exports of {MAX_EXPORTS}. Point some of "
+        f"them at another datamart, or set backup to false, {UNDER_NEW_ID}.",
     )
 
 

@@ -49,6 +49,7 @@ from retirement.record.plans import Plan
 from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds
 from retirement.requests import Delivery, DependentsPolicy, Request
+from retirement.retiring.exports import embeds_for_backup
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.rules import (
     CHANGED,
@@ -73,6 +74,7 @@ from retirement.wording import quoted
 # them slow; and again only if there is time for a look before.
 TIME_TO_DELETE = 30.0
 TIME_TO_LOOK = 5.0
+TIME_TO_BACK_UP = 5.0
 # Waiting for a lock costs nothing, raising costs one of the queue's receives.
 MIN_TIME_TO_WAIT_FOR_LOCK = 5.0
 LOCK_POLL = 1.0
@@ -445,12 +447,12 @@ def _count(attempt: _Attempt) -> Refusal | None:
 
 
 def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> DeletePermit:
-    """Step 9: write, read back, compare."""
+    """Step 9: export the embeds that go with it, write, read back, compare."""
     if not attempt.request.backup:
         return NoBackupRequested(snapshot, attempt.request)
-    in_use = [embed.item for embed in dependents.with_verdict(Verdict.USES) if embed.item is not None]
+    embeds = embeds_for_backup(dependents, attempt.ports.databrain, leave=TIME_TO_BACK_UP + TIME_TO_DELETE)
     legacy = attempt.settings.databrain_api is DatabrainApi.LEGACY
-    backup = backup_of(snapshot, in_use, legacy=legacy)
+    backup = backup_of(snapshot, embeds, legacy=legacy)
     _require_no_secret("The backup", backup, attempt)
     text = canonical_json(backup)
     sha256 = sha256_hex(text)
@@ -463,7 +465,8 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
     if read_back is None:
         raise BackupFailed("The backup was written and cannot be found again, so nothing was deleted.")
     reference = BackupReference(read_back.bucket, key, read_back.version_id, sha256, len(text.encode()))
-    attempt.ports.telemetry.step("backup", key=key, bytes=reference.size)
+    exports = sum(embed.export is not None for embed in embeds)
+    attempt.ports.telemetry.step("backup", key=key, bytes=reference.size, embeds=len(embeds), exports=exports)
     return VerifiedBackup(snapshot, reference, read_back)
 
 
