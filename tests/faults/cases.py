@@ -22,6 +22,7 @@ from tests.faults.stage import (
     Stage,
     Strike,
     add_embed,
+    add_workspace,
     embed,
     identity_of,
     is_request_to_databrain,
@@ -112,6 +113,12 @@ def _list(stage: Stage, **globs: tuple[str, ...]) -> None:
     stage.datamart_lists.lists = DatamartLists("s3://lists/datamarts.json", **globs)
 
 
+def _reviewed(stage: Stage) -> None:
+    used = embed("used", NAME)
+    add_embed(stage.organisation, used, embed("unclear", None))
+    add_workspace(stage.organisation, "Sales", used)
+
+
 _LEGACY = replace(SETTINGS, databrain_api=DatabrainApi.LEGACY)
 
 SCENARIOS = {
@@ -153,7 +160,7 @@ SCENARIOS = {
         Scenario(
             "dependents are reviewed",
             detail={"reviewedEmbeds": ["used", "unclear"]},
-            prepare=lambda stage: add_embed(stage.organisation, embed("used", NAME), embed("unclear", None)),
+            prepare=_reviewed,
         ),
         Scenario("dry run", detail={"dryRun": True}, crashes=tuple(Crashes)),
         Scenario("dry run, no createdAt", detail={"dryRun": True}, lists_created_at=False),

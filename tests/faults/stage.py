@@ -22,12 +22,15 @@ from local.databrain.faults import RouteId
 from local.databrain.listing import datamart_item
 from local.databrain.organisation import (
     ApiToken,
+    ConnectionType,
+    Dashboard,
     DataApp,
     Datamart,
     Embed,
     EmbedsTell,
     Organisation,
     ServerOptions,
+    Workspace,
 )
 from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
@@ -418,7 +421,13 @@ class Stage:
         backups: list[Parsed] = [
             parse_json(kept.body) for key, kept in self.evidence.objects.items() if key.startswith(prefix)
         ]
-        had_backup = any(backup.get("datamart") == entry and backup.get("semanticLayer") == layer for backup in backups)
+        # Where failures to list embeds are ignored, too, some of them may not be known.
+        is_known = event["detail"].get("dependents") != "ignore"
+        gone = {embed.embed_id for embed in embeds if is_known and embed.datamart == name}
+        had_backup = any(
+            backup.get("datamart") == entry and backup.get("semanticLayer") == layer and gone <= _whole(backup)
+            for backup in backups
+        )
         self.deletions.append(Deletion(event, datamart, self.clock.now(), had_backup, embeds))
 
     def _is_gone(self, event: Event) -> bool | None:
@@ -427,6 +436,11 @@ class Stage:
             return None
         there = self.organisation.datamarts.get(intended.name)
         return there is None or there.created_at != intended.created_at
+
+
+def _whole(backup: Parsed) -> set[str]:
+    """The embeds that a backup holds with their export, or with the reason why not."""
+    return {embed["embedId"] for embed in backup["embeds"] if embed["export"] or embed["whyNot"]}
 
 
 def _is_clear_yes(answer: Answer, request: Sent) -> bool:
@@ -471,6 +485,13 @@ def organisation(*, lists_created_at: bool = True) -> Organisation:
     key = ApiToken(APP_KEY, "key", "", at, expired=False)
     made.data_apps["Portal"] = DataApp("Portal", "embedded", at, at, (key,), (embed("board", "returns"),))
     return made
+
+
+def add_workspace(organisation: Organisation, name: str, *shown: Embed) -> None:
+    """Add a workspace with the dashboards of these embeds."""
+    data: dict[str, Any] = {"layout": [], "filters": [], "metrics": []}
+    dashboards = tuple(Dashboard(embed.target_id, embed.name, data) for embed in shown)
+    organisation.workspaces[name] = Workspace(name, ConnectionType.DATASOURCE, "warehouse", None, dashboards)
 
 
 def put(organisation: Organisation, name: str, created_at: datetime, label: str = "Orders") -> None:
