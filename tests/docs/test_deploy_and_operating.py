@@ -18,6 +18,7 @@ from retirement.databrain import client, transport
 from retirement.databrain.ports import Metric
 from retirement.delivery import intake
 from retirement.globs import DatamartLists
+from retirement.record.backup import MAX_EXPORTS
 from tests.docs.pages import Page, plain
 
 DEPLOY, OPERATING = Page("docs/deploy.md"), Page("docs/operating.md")
@@ -188,6 +189,9 @@ def test_limits() -> None:
     assert f"{transport.BODY_LIMIT // mib} MiB" in limits["one list of datamarts"]
     assert f"{transport.EMBEDS_LIMIT // mib} MiB, fixed" in limits["all embeds together"]
     assert f"{embed_map.SIZE_LIMIT // mib} MiB, fixed" in limits["an embed map"]
+    exports = limits["what a backup holds of embeds"]
+    assert f"{MAX_EXPORTS} exports, {transport.EXPORTS_LIMIT // mib} MiB together" in exports
+    assert f"{client.MAX_WORKSPACES} workspaces, fixed" in exports
     names = limits["a list of names"]
     assert f"{datamart_lists.SIZE_LIMIT // mib} MiB {datamart_lists.MAX_GLOBS:,} globs of" in names
     assert f"of {datamart_lists.MAX_GLOB_LENGTH} characters, fixed" in names

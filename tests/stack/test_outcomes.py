@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from local.databrain.organisation import ConnectionType, Dashboard, Workspace
 from tests.stack.scene import Scene
 
 NOTHING_FOUND = {"found": [], "foundCount": 0, "undetermined": [], "undeterminedCount": 0}
@@ -63,6 +64,33 @@ def test_the_backup_brings_it_back(scene: Scene) -> None:
     after = scene.databrain.organisation.datamarts[name]
     assert after.configuration == before.configuration
     assert (after.semantic_layer or {})["tables"][0]["description"] == "One row an order"
+
+
+def test_the_embeds_are_backed_up(scene: Scene) -> None:
+    """The embeds that Databrain deletes with the datamart are in its backup, each with its export and its workspace."""
+    name = scene.portal("overview", "detail", embedsTellDatamart="metadata")
+    data = {"layout": [], "filters": [], "metrics": [{"metricId": "revenue", "name": "Revenue", "query": "select 1"}]}
+    shown = Dashboard("dashboard-of-overview", "Overview", data)
+    workspace = Workspace("Sales", ConnectionType.DATAMART, None, name, (shown,))
+    scene.databrain.organisation.workspaces = {"Sales": workspace}
+
+    result = scene.result(scene.ask(name, reviewedEmbeds=["overview", "detail"], requireRestorable=True)).document
+
+    assert (result["outcome"], result["notRestorable"]) == ("deleted", [])
+    assert scene.databrain.organisation.data_apps["Portal"].embeds == ()
+    backup = scene.kept(result["backup"]["key"]).document
+    assert [(embed["embedId"], embed["verdict"], embed["whyNot"]) for embed in backup["embeds"]] == [
+        ("detail", "uses", "no workspaces have its dashboard"),
+        ("overview", "uses", None),
+    ]
+    overview = backup["embeds"][1]
+    assert (overview["workspaceName"], overview["export"]["data"]) == ("Sales", data)
+    assert (
+        overview["item"]["embedMetadata"]["dashboardId"]
+        == overview["export"]["_meta"]["dashboardId"]
+        == shown.dashboard_id
+    )
+    assert "embeds[0].workspaceName: no workspaces have its dashboard" in backup["notRestored"]
 
 
 def test_deleted_and_the_answer_lost(scene: Scene) -> None:

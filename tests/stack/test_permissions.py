@@ -62,6 +62,7 @@ def interrupted_retirement(scene: Scene) -> JsonObject:
     return interrupted
 
 
+NO_BACKUP = "The backup could not be written and read back, so nothing was deleted: "
 # The permissions that a failing invocation shows: what is asked of it, and how its error begins (a regular expression).
 SHOWN_BY_FAILURES = {
     "dynamodb:GetItem": (interrupted_retirement, "DynamoDB GetItem failed"),
@@ -69,11 +70,11 @@ SHOWN_BY_FAILURES = {
     "dynamodb:UpdateItem": (retirement, "DynamoDB TransactWriteItems failed"),
     f"s3:GetObject {LISTS_KEY}": (request, f"DatamartListsUri: {PARAMETERS['DatamartListsUri']} cannot be read"),
     f"s3:GetObject {MAP_KEY}": (retirement, f"EmbedMapUri: {PARAMETERS['EmbedMapUri']} cannot be read"),
-    "s3:GetObject backups/*": (retirement, "S3 GetObject s3://[^/]+/backups/"),
+    "s3:GetObject backups/*": (retirement, f"{NO_BACKUP}S3 GetObject s3://[^/]+/backups/"),
     "s3:GetObject plans/*": (request_with_known_plan, "S3 GetObject s3://[^/]+/plans/"),
     "s3:GetObject rejected/*": (known_bad_event, "S3 GetObject s3://[^/]+/rejected/"),
     "s3:GetObject retirements/*": (request, "S3 GetObject s3://[^/]+/retirements/"),
-    "s3:PutObject backups/*": (retirement, "S3 PutObject s3://[^/]+/backups/"),
+    "s3:PutObject backups/*": (retirement, f"{NO_BACKUP}S3 PutObject s3://[^/]+/backups/"),
     "s3:PutObject plans/*": (dry_run, "S3 PutObject s3://[^/]+/plans/"),
     "s3:PutObject rejected/*": (bad_event, "S3 PutObject s3://[^/]+/rejected/"),
     "s3:PutObject retirements/*": (request, "S3 PutObject s3://[^/]+/retirements/"),

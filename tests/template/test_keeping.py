@@ -54,7 +54,7 @@ def test_backups_alone_expire(properties: Properties) -> None:
                         "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
                     },
                     {
-                        "Id": "DropMarkersOfExpiredBackups",
+                        "Id": "RemoveDeleteMarkersOfBackups",
                         "Status": "Enabled",
                         "Prefix": "backups/",
                         "ExpiredObjectDeleteMarker": True,
