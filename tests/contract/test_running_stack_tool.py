@@ -64,7 +64,9 @@ def test_one_at_a_time(aws: EmbeddedStack, announcement: Path) -> None:
     """A second stack is not announced while the first one answers, and the first one stays announced."""
     with aws.announced():
         announced = announcement.read_text()
-        with pytest.raises(StackError, match=r"running already, at https://127\.0\.0\.1:\d+: use that one, or end it"):
+        with pytest.raises(
+            StackError, match=r"running already, at https://127\.0\.0\.1:\d+: use that one, or stop it with Ctrl-C"
+        ):
             aws.refuse_another()
         with pytest.raises(StackError, match="running already"), aws.announced():
             pass

@@ -88,8 +88,8 @@ class Route:
     """A method and path of the API.
 
     Answers of a route that `is_retained` stay in memory until the decision; those of one that `holds_keys` have keys.
-    An old server may refuse what is read `for_backup` alone, whatever the token; a backup is searched for secrets before
-    it is stored.
+    An old server may refuse what is read `for_backup` alone, whatever the token; a backup is searched for secrets
+    before it is stored.
     """
 
     method: str
@@ -360,10 +360,8 @@ class Transport:
                 body += chunk
                 if len(body) > limit:
                     raise BodyTooLarge(f"{route.method} {route.path}: the answer is larger than {limit} bytes")
-                if route.is_retained and self._retain_bytes(len(chunk)) > EMBEDS_LIMIT:
-                    raise BodyTooLarge(
-                        f"{route.method} {route.path}: all embeds together are larger than {EMBEDS_LIMIT} bytes"
-                    )
+                if share is not None:
+                    share.take(route, size=len(chunk))
                 if began - self._clock.remaining() > ANSWER_LIMIT:
                     raise DatabrainUnavailable(
                         f"{route.method} {route.path}: the answer was not complete after {ANSWER_LIMIT:.0f} s"
