@@ -99,7 +99,7 @@ def result(name: str | None, **fields: Any) -> Parsed:  # noqa: ANN401 -- any JS
         "environment": "prod",
         "outcome": "planned",
         "reason": None,
-        "message": "Nothing was changed, as asked (dryRun); a real run would delete the datamart.",
+        "message": "Nothing was changed, because the request is a dry run; a real run would delete the datamart.",
         "requestedBy": "offboarding",
         "requestReason": "Acme left",
         "requestedAt": format_timestamp(finished_at - timedelta(seconds=8)),

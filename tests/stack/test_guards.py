@@ -114,7 +114,7 @@ def test_close_names(scene: Scene) -> None:
     name = scene.datamart()
     result = scene.result(scene.ask(f"{name}s")).document
     assert result["outcome"] == "already_absent"
-    assert f'Close to it: "{name}".' in result["message"]
+    assert f'Similar names: "{name}".' in result["message"]
 
 
 def test_plan_drifted(scene: Scene) -> None:

@@ -117,7 +117,7 @@ def test_without_created_at_nothing_tells(scene: Scene, fault: str) -> None:
 
     failure = scene.failure(scene.send(request), attempts=2)
     assert failure["reason"] == "unconfirmed"
-    assert "under a new retirementId" in failure["exception"]
+    assert "with a new retirementId" in failure["exception"]
     assert scene.messages() == {"in flight": 1}
     assert name in scene.databrain.organisation.datamarts
     assert scene.deletions() == [name]

@@ -76,9 +76,9 @@ TABLES = {"orders": ["id", "total"], "lines": ["id"]}
         ),
         (
             plan_of(listing=listing_of(*USED_BY_TWO.embeds, gaps=["the embeds of the data app 'X'"])),
-            ["what could not be listed of the embeds"],
+            ["which embeds could not be listed"],
         ),
-        (plan_of(snapshot=replace(PLANNED, created_at=None)), ["whether Databrain tells when it was created"]),
+        (plan_of(snapshot=replace(PLANNED, created_at=None)), ["whether Databrain reports when it was created"]),
         (plan_of(replace(REQUEST, backup=False)), ['option changed: "backup"']),
         (
             plan_of(replace(REQUEST, dependents=DependentsPolicy.IGNORE, reviewed_embeds=frozenset("a"))),
@@ -100,7 +100,7 @@ def test_equal_gaps() -> None:
     assert drift(kept, plan_of(listing=listing_of(*USED_BY_TWO.embeds, gaps=list(gap)))) == []
     for gaps in ((), other, (*gap, *other)):
         now = plan_of(listing=listing_of(*USED_BY_TWO.embeds, gaps=gaps))
-        assert drift(kept, now) == ["what could not be listed of the embeds"]
+        assert drift(kept, now) == ["which embeds could not be listed"]
 
 
 def test_everything_at_once() -> None:

@@ -173,7 +173,7 @@ def test_messages_of_the_file() -> None:
     not_retirable = refuse_by_name(REQUEST, SETTINGS, DatamartLists(WHERE, retirable=("hr",)))
 
     assert protected is not None
-    assert f'protected by "S*" in {WHERE}, and no request lifts that' in protected.message
+    assert f'protected by "S*" in {WHERE}, and no request overrides that' in protected.message
     assert not_retirable is not None
     assert not_retirable.message.startswith(f"The list retirable in {WHERE} does not allow a datamart of this name")
     assert "new retirementId" in not_retirable.message
@@ -207,7 +207,7 @@ def test_message_of_the_limit(now: datetime, starts_again: str) -> None:
     assert refusal is not None
     assert refusal.reason is Reason.DAILY_LIMIT_REACHED
     assert "5 of 5 retirements of this UTC day are used (MaxRetirementsPerDay)" in refusal.message
-    assert f"starts again at {starts_again}: ask again then, under a new retirementId" in refusal.message
+    assert f"starts again at {starts_again}: send a request with a new retirementId then" in refusal.message
 
 
 # ---- By what is there ----------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_drift_goes_before_dependents() -> None:
 
     assert refusal is not None
     assert refusal.reason is Reason.PLAN_DRIFTED
-    assert "no plan is kept under the planId of the request" in refusal.message
+    assert "no plan is stored under its planId" in refusal.message
 
 
 def test_found_goes_before_undetermined() -> None:

@@ -75,7 +75,7 @@ def test_lost_answer(world: World, error: DatabrainError) -> None:
     result = world.deliver(requested())
 
     assert (result["outcome"], result["confirmedBy"]) == ("deleted", "absence")
-    assert "No answer of Databrain's says which request deleted it" in result["message"]
+    assert "No answer of Databrain's confirms which request deleted it" in result["message"]
     assert result["backup"]["key"] in result["message"]
     assert len(world.databrain.permits) == len(world.databrain.deleted) == 1
 
@@ -428,7 +428,7 @@ def test_lock_stays_busy(world: World) -> None:
     lock = ("somebody", START + timedelta(hours=1))
     world.coordination.locks["sales"] = lock
 
-    with pytest.raises(AttemptInterrupted, match="under way"):
+    with pytest.raises(AttemptInterrupted, match="in progress"):
         world.deliver(requested())
 
     assert 0 < world.clock.remaining() < 5

@@ -402,8 +402,8 @@ def test_ambiguous_name(world: World, other: str) -> None:
 @pytest.mark.parametrize(
     ("listed", "meant"),
     [
-        (["Slaes", "hr"], ' Close to it: "Slaes".'),
-        (["sales-1", "sales-2", "sales-3", "sales-4"], ' Close to it: "sales-'),
+        (["Slaes", "hr"], ' Similar names: "Slaes".'),
+        (["sales-1", "sales-2", "sales-3", "sales-4"], ' Similar names: "sales-'),
         (["hr", "marketing"], ""),
         ([], ""),
     ],
@@ -417,7 +417,7 @@ def test_close_names(world: World, listed: list[str], meant: str, dry_run: bool)
 
     assert result["outcome"] == "already_absent"
     assert meant in result["message"]
-    assert ("Close to it" in result["message"]) is bool(meant)
+    assert ("Similar names" in result["message"]) is bool(meant)
     assert sum(f'"{name}"' in result["message"] for name in listed) <= 3
 
 
@@ -436,9 +436,9 @@ def test_plan_that_drifted(world: World) -> None:
 
     assert (result["outcome"], result["reason"]) == ("blocked", "plan_drifted")
     assert (
-        'This is not what was planned: since the plan of the request: table added: "refunds"; semantic layer changed; '
+        'The plan of the request no longer applies: table added: "refunds"; semantic layer changed; '
         'embed added: "e of Portal"; option changed: "backup". '
-        f"Read plan {result['planId']} of what is there now, then ask again under a new retirementId."
+        f"Read plan {result['planId']} of the present state, then send a request with a new retirementId."
     ) == result["message"]
     assert result["planId"] != plan_id
 
@@ -450,7 +450,7 @@ def test_plan_of_another_generation(world: World) -> None:
 
     result = world.deliver(requested(retirementId="real", planId=plan_id))
 
-    assert "since the plan of the request: it was re-created" in result["message"]
+    assert "no longer applies: it was re-created" in result["message"]
 
 
 @pytest.mark.parametrize("days", [30, 400])
@@ -476,8 +476,8 @@ def test_unknown_plan(world: World, plan_id: str) -> None:
     result = world.deliver(requested(retirementId="real", planId=plan_id))
 
     assert (result["outcome"], result["reason"]) == ("blocked", "plan_drifted")
-    assert "no plan is kept under the planId of the request" in result["message"]
-    assert f"Read plan {result['planId']} of what is there now" in result["message"]
+    assert "no plan is stored under its planId" in result["message"]
+    assert f"Read plan {result['planId']} of the present state" in result["message"]
     assert world.databrain.permits == []
 
 
@@ -485,7 +485,7 @@ def test_plan_of_another_datamart(world: World) -> None:
     """A plan is of one datamart."""
     plan_id = world.deliver(requested("hr", dryRun=True))["planId"]
 
-    assert "no plan is kept" in world.deliver(requested(planId=plan_id))["message"]
+    assert "no plan is stored" in world.deliver(requested(planId=plan_id))["message"]
 
 
 # ---- By the map of embeds ------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def test_already_absent(world: World) -> None:
     result = world.deliver(requested("sales "))
 
     assert (result["outcome"], result["reason"]) == ("already_absent", None)
-    assert 'Close to it: "sales".' in result["message"]
+    assert 'Similar names: "sales".' in result["message"]
     assert kinds(world) == [RECEIPT]
     assert world.published == [result]
 
@@ -225,9 +225,9 @@ def test_already_absent(world: World) -> None:
 @pytest.mark.parametrize(
     ("mode", "dry_run", "reason", "why", "how"),
     [
-        (Mode.RETIRE, True, "dry_run", "as asked (dryRun)", "and without dryRun."),
-        (Mode.PLAN, True, "dry_run", "as asked (dryRun)", "and without dryRun."),
-        (Mode.PLAN, False, "plan_mode", "since this stack's Mode is plan", ", once Mode is retire."),
+        (Mode.RETIRE, True, "dry_run", "because the request is a dry run", "and without dryRun."),
+        (Mode.PLAN, True, "dry_run", "because the request is a dry run", "and without dryRun."),
+        (Mode.PLAN, False, "plan_mode", "because this stack's Mode is plan", ", once Mode is retire."),
     ],
 )
 def test_planned(world: World, mode: Mode, dry_run: bool, reason: str, why: str, how: str) -> None:  # noqa: FBT001  # a parameter

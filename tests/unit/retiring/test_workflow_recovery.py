@@ -142,7 +142,7 @@ def test_intent_and_nothing_tells(world: World, intended: datetime | None, sight
     interrupted(world)
     world.databrain.datamarts["sales"] = entry_of(created_at=sighted)
 
-    with pytest.raises(NotConfirmed, match="ask again under a new retirementId") as raised:
+    with pytest.raises(NotConfirmed, match="send a request with a new retirementId") as raised:
         world.deliver(requested())
 
     assert raised.value.reason is Reason.UNCONFIRMED

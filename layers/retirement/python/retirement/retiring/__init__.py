@@ -1,1 +1,1 @@
-"""Carrying out a retirement."""
+"""Carries out a retirement: workflow, rules, ports and settings."""

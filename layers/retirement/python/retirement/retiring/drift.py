@@ -1,4 +1,4 @@
-"""What has changed since a plan, in words."""
+"""Describes what has changed since a plan."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -8,19 +8,19 @@ from retirement.wording import quoted
 
 
 def drift(before: Document, now: Document) -> list[str]:
-    """Compare two plans' documents; each difference is a clause, for example `table added: "public.refunds"`."""
+    """Compare the documents of two plans; each difference is a clause, for example `table added: "public.refunds"`."""
     columns, columns_now = cast("Document", before["columns"]), cast("Document", now["columns"])
     found = list(_differences("table", columns, columns_now))
     if before["semanticLayerHash"] != now["semanticLayerHash"]:
         found.append("semantic layer changed")
-    if before["createdAt"] != now["createdAt"]:  # it is part of the configuration's hash, too
+    if before["createdAt"] != now["createdAt"]:  # it is also part of the configuration's hash
         is_known = before["createdAt"] is not None and now["createdAt"] is not None
-        found.insert(0, "it was re-created" if is_known else "whether Databrain tells when it was created")
+        found.insert(0, "it was re-created" if is_known else "whether Databrain reports when it was created")
     if before["configurationHash"] != now["configurationHash"] and not found:
         found.append("settings of tables, columns, relationships or tenancy changed")
     found += _differences("embed", _embeds(before), _embeds(now))
     if before.get("notListed") != now.get("notListed"):
-        found.append("what could not be listed of the embeds")
+        found.append("which embeds could not be listed")
     found += _differences("option", cast("Document", before["options"]), cast("Document", now["options"]))
     return found
 

@@ -1,4 +1,4 @@
-"""What a retirement needs of the world."""
+"""The ports of a retirement."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,39 +11,42 @@ from retirement.requests import Request
 
 
 class Coordination(Protocol):
-    """What may vanish without harm: the lock on a name, and the reason of a retirement's last failure."""
+    """The lock on a name, the day's count, and the reason of a retirement's last failure.
+
+    The evidence does not depend on this state: it may be lost. Every method raises `AwsCallFailed`.
+    """
 
     def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take the lock unless somebody else has it and it has not expired."""
+        """Take the lock until then, and return True, unless another holder has it and it has not expired."""
 
     def release(self, datamart_name: str, holder: str) -> None:
-        """Give the lock back, if it is still this holder's."""
+        """Release the lock if this holder has it."""
 
     def used_today(self, now: datetime) -> int:
-        """How many retirements were counted on this UTC day."""
+        """Return how many retirements were counted on this UTC day."""
 
     def is_counted(self, request: Request, now: datetime) -> bool:
-        """Whether this retirement was counted on this UTC day."""
+        """Return whether this retirement was counted on this UTC day."""
 
     def reserve(self, request: Request, limit: int, now: datetime) -> bool:
-        """Count this retirement on this UTC day, unless `limit` are; once a day, however often it is asked for."""
+        """Count this retirement once on this UTC day, and return whether it is within the limit."""
 
     def last_failure(self, request: Request) -> Reason | None:
-        """The reason of this retirement's last failed attempt, None where none is known."""
+        """Return the reason of this retirement's last failed attempt, or None if none is recorded."""
 
     def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
-        """Remember why this attempt failed; a kept `unconfirmed` stays until `record_no_effect` says what became of it.
+        """Record why this attempt failed. It does not replace `unconfirmed`, which only `record_no_effect` does.
 
-        After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
+        If nothing is recorded `after_intent`, the reason becomes `unconfirmed`, because an earlier record may be lost.
         """
 
     def record_no_effect(self, request: Request, reason: Reason, now: datetime) -> None:
-        """No delete of this retirement took effect so far, for this reason."""
+        """Record that no delete of this retirement has taken effect so far, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetirePorts(AnsweringPorts):
-    """Everything that a retirement talks to."""
+    """The ports of one invocation."""
 
     databrain: Databrain
     embed_map: EmbedMapSource

@@ -1,4 +1,4 @@
-"""The decisions, as pure functions: refusals first, each saying what to do next."""
+"""The decisions about a retirement, as pure functions. Each refusal says what to do next."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,17 +18,17 @@ from retirement.retiring.settings import RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
 from retirement.wording import in_words, quoted
 
-UNDER_NEW_ID = "then ask again under a new retirementId"
+ASK_AGAIN = "send a request with a new retirementId"
 MAX_SHOWN_GAPS = 5
 MAX_SHOWN_OBSTACLES = 3
 MAX_SIMILAR_NAMES = 3
-# Characters: what it costs to tell how alike two names are grows with the cube of them.
+# Characters of a name. The time that difflib takes to compare two names grows with the cube of their length.
 MAX_COMPARED_LENGTH = 48
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule says no."""
+    """The reason and the message of a rule that says no."""
 
     reason: Reason
     message: str
@@ -36,20 +36,20 @@ class Refusal:
 
 CHANGED = Refusal(
     Reason.CHANGED,
-    "The datamart was changed after this retirement had decided to delete it, so it was left as it is. Look at the "
-    f"change; if it is still to go, {UNDER_NEW_ID.removeprefix('then ')}.",
+    "The datamart was changed after this retirement had decided to delete it, so it was not deleted. Check the change; "
+    f"if the datamart still has to go, {ASK_AGAIN}.",
 )
 
 
 PLANNED_ELSEWHERE = Refusal(
     Reason.PLAN_DRIFTED,
-    "This was planned with another service token or DatabrainBaseUrl, and nothing that was listed then is listed now: "
-    f"this looks like another organisation. Put back a token of the one that was meant, {UNDER_NEW_ID}.",
+    "The plan was made with another service token or DatabrainBaseUrl, and nothing that was listed then is listed now, "
+    f"so this appears to be another organisation. Restore a token of the intended one, then {ASK_AGAIN}.",
 )
 
 
 class Recognition(Enum):
-    """What has become of the datamart that an earlier attempt set out to delete."""
+    """What has become of the datamart that an earlier attempt was about to delete."""
 
     GONE = auto()
     SAME = auto()
@@ -58,9 +58,10 @@ class Recognition(Enum):
 
 
 def recognise(sighting: Snapshot | Absent, intent: Intent) -> Recognition:
-    """Tell the datamart of the intent from another one under its name.
+    """Compare what is listed with the datamart of the intent.
 
-    Without createdAt on both sides nothing can tell: a re-creation from the backup has the same configuration.
+    This needs createdAt on both sides, because a datamart that was re-created from the backup has the same
+    configuration.
     """
     if isinstance(sighting, Absent) or is_later_generation(sighting.created_at, intent):
         return Recognition.GONE
@@ -72,27 +73,27 @@ def recognise(sighting: Snapshot | Absent, intent: Intent) -> Recognition:
 
 
 def is_later_generation(created_at: datetime | None, intent: Intent) -> bool:
-    """Whether this is a datamart created after the one that the intent names: that one is gone."""
+    """Return whether this datamart was created after that of the intent, which is then gone."""
     return created_at is not None and intent.created_at is not None and created_at > intent.created_at
 
 
 def refuse_by_name(request: Request, settings: RetireSettings, lists: DatamartLists) -> Refusal | None:
-    """What no look at Databrain can change; nothing that a request says lifts it, nor the owner's file a parameter."""
+    """Refuse a name that may not be retired. No request overrides this, and the owner's file overrides no parameter."""
     return _protected(request, settings, lists) or _not_retirable(request, settings, lists)
 
 
 def refuse_by_count(used: int, settings: RetireSettings, now: datetime) -> Refusal | None:
-    """Whether the limit of this UTC day is reached already."""
+    """Refuse if the limit of this UTC day is reached."""
     return daily_limit_reached(used, settings, now) if used >= settings.max_retirements_per_day else None
 
 
 def daily_limit_reached(used: int, settings: RetireSettings, now: datetime) -> Refusal:
-    """The next retirement of the day is refused, never queued silently."""
+    """Return the refusal of a retirement that exceeds the day's limit; it is not queued silently."""
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return Refusal(
         Reason.DAILY_LIMIT_REACHED,
         f"{used} of {settings.max_retirements_per_day} retirements of this UTC day are used (MaxRetirementsPerDay). "
-        f"The count starts again at {format_timestamp(tomorrow)}: ask again then, under a new retirementId.",
+        f"The count starts again at {format_timestamp(tomorrow)}: {ASK_AGAIN} then.",
     )
 
 
@@ -104,9 +105,9 @@ def decide(
     named_plan: Document | None,
     settings: RetireSettings,
 ) -> Refusal | None:
-    """Decide on the deletion of what was seen; None is yes. Dry run or not, the decision is the same.
+    """Decide on the deletion of what was seen; None means yes. A dry run gets the same decision.
 
-    `named_plan` is the plan that the request names, None where it names none or none is kept under that name.
+    `named_plan` is the plan that the request names; None if it names none, or that plan is not stored.
     """
     return (
         ambiguous_name(snapshot)
@@ -120,7 +121,7 @@ def decide(
 
 
 def similar_names(name: str, listing: Listing) -> list[str]:
-    """Up to 3 listed names that the request may have meant."""
+    """Return up to `MAX_SIMILAR_NAMES` listed names that the request may have meant."""
     from difflib import get_close_matches  # noqa: PLC0415  # only where nothing was found
 
     by_folded: dict[str, list[str]] = {}
@@ -138,7 +139,7 @@ def _protected(request: Request, settings: RetireSettings, lists: DatamartLists)
         glob = protecting_glob(request.datamart_name, globs)
         if glob is not None:
             return Refusal(
-                Reason.PROTECTED, f'The datamart is protected by "{glob}" in {where}, and no request lifts that.'
+                Reason.PROTECTED, f'The datamart is protected by "{glob}" in {where}, and no request overrides that.'
             )
     return None
 
@@ -151,22 +152,22 @@ def _not_retirable(request: Request, settings: RetireSettings, lists: DatamartLi
         if allowing_glob(request.datamart_name, globs) is None:
             return Refusal(
                 Reason.NOT_RETIRABLE,
-                f"{what} does not allow a datamart of this name to be deleted. If it should, have that changed, "
-                f"{UNDER_NEW_ID}.",
+                f"{what} does not allow a datamart of this name to be deleted. To allow it, have that list changed, "
+                f"then {ASK_AGAIN}.",
             )
     return None
 
 
 def ambiguous_name(snapshot: Snapshot) -> Refusal | None:
-    """A name that is nearly the same is listed, too."""
+    """Refuse if a name that differs only in case, surrounding spaces or Unicode form is listed too."""
     own = folded(snapshot.name)
     alike = [name for name in snapshot.listing.created_at if name != snapshot.name and folded(name) == own]
     if not alike:
         return None
     return Refusal(
         Reason.AMBIGUOUS_NAME,
-        f"Databrain also lists {quoted(alike)}, and how it compares names on deletion is not documented. Delete one of "
-        "them by hand, there.",
+        f"Databrain also lists {quoted(alike)}, and does not document how it compares names when it deletes. Delete "
+        "one of them by hand in Databrain.",
     )
 
 
@@ -177,19 +178,20 @@ def _recreated(request: Request, snapshot: Snapshot) -> Refusal | None:
         Reason.RECREATED,
         f"This datamart was created at {format_timestamp(snapshot.created_at)}, after the request of "
         f"{format_timestamp(request.requested_at)}, so it is not the one that was meant. "
-        "If it is to go too, ask under a new retirementId.",
+        f"If it has to go too, {ASK_AGAIN}.",
     )
 
 
 def _plan_drifted(request: Request, plan: Plan, named_plan: Document | None) -> Refusal | None:
     if request.plan_id is None or request.plan_id == plan.plan_id:
         return None
-    changes = "no plan is kept under the planId of the request"
+    changes = "no plan is stored under its planId"
     if named_plan is not None:
-        changes = f"since the plan of the request: {'; '.join(drift(named_plan, plan.document()))}"
+        changes = "; ".join(drift(named_plan, plan.document()))
     return Refusal(
         Reason.PLAN_DRIFTED,
-        f"This is not what was planned: {changes}. Read plan {plan.plan_id} of what is there now, {UNDER_NEW_ID}.",
+        f"The plan of the request no longer applies: {changes}. Read plan {plan.plan_id} of the present state, then "
+        f"{ASK_AGAIN}.",
     )
 
 
@@ -229,7 +231,7 @@ def _dependents_found(request: Request, dependents: Dependents) -> Refusal | Non
     return Refusal(
         Reason.DEPENDENTS_FOUND,
         f"{in_words(len(found), 'embed')} would break: {quoted([embed.embed_id for embed in found])}. Point them at "
-        f'another datamart, name them in reviewedEmbeds, or set dependents to "ignore", {UNDER_NEW_ID}.',
+        f'another datamart, name them in reviewedEmbeds, or set dependents to "ignore", then {ASK_AGAIN}.',
     )
 
 
@@ -244,6 +246,6 @@ def _dependents_undetermined(request: Request, dependents: Dependents, settings:
         return None
     return Refusal(
         Reason.DEPENDENTS_UNDETERMINED,
-        f"Databrain does not tell: {'; '.join(unknown)}. Look at them there and name the embeds in reviewedEmbeds, "
-        f'or set dependents to "ignore", {UNDER_NEW_ID}.',
+        f"Databrain does not report: {'; '.join(unknown)}. Review the embeds in Databrain and name them in "
+        f'reviewedEmbeds, or set dependents to "ignore", then {ASK_AGAIN}.',
     )

@@ -9,14 +9,14 @@ from retirement.environment import boolean, choice, count, text, variable
 
 
 class Mode(StrEnum):
-    """`plan` treats every request as a dry run."""
+    """Whether requests are carried out; `plan` treats every request as a dry run."""
 
     PLAN = "plan"
     RETIRE = "retire"
 
 
 class UndeterminedEmbeds(StrEnum):
-    """What an embed of which nothing says which datamart it uses does to a retirement."""
+    """Whether embeds whose datamart cannot be determined block a retirement, or are only reported."""
 
     BLOCK = "block"
     REPORT = "report"
@@ -24,7 +24,7 @@ class UndeterminedEmbeds(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RetireSettings(AnsweringSettings, DatabrainSettings):
-    """All of them."""
+    """All settings of the retire function."""
 
     mode: Mode = variable(choice(Mode))
     require_restorable: bool = variable(boolean)  # the default of requests

@@ -1,6 +1,6 @@
-"""One retirement, from the event to the published result. It reads like the protocol in docs/architecture.md.
+"""One retirement, from the event to the published result: the protocol of docs/architecture.md, step by step.
 
-Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on.
+Every step can be repeated: after a crash between any two of them, the next delivery continues from what is stored.
 """
 
 from collections.abc import Callable, Iterator
@@ -70,12 +70,12 @@ from retirement.stored_object import BackupReference, StoredObject
 from retirement.timestamps import format_timestamp
 from retirement.wording import quoted
 
-# Seconds. A delete is sent only with time left for it, its confirmation, the receipt and the publication, one of
-# them slow; and again only if there is time for a look before.
+# Seconds. A delete is sent only if there is time for it, its confirmation, the receipt and the publication, with one of
+# them slow. It is sent again only if there is also time to look for the datamart first.
 TIME_TO_DELETE = 30.0
 TIME_TO_LOOK = 5.0
 TIME_TO_BACK_UP = 5.0
-# Waiting for a lock costs nothing, raising costs one of the queue's receives.
+# Seconds. An attempt waits for the lock as long as it can, because raising uses up one of the queue's receives.
 MIN_TIME_TO_WAIT_FOR_LOCK = 5.0
 LOCK_POLL = 1.0
 RESEND_WAIT = 1.0
@@ -93,10 +93,10 @@ class _Attempt(Attempt[Request]):
 
 @dataclass(frozen=True, slots=True)
 class _Deletion:
-    """An intent that is written, what permits its delete, and what is known of the deletes before.
+    """A written intent, the permit for its delete, and what is known about earlier deletes.
 
-    `counted_on` is the UTC day on which it was counted. `in_doubt` is whether a delete that was sent may take effect
-    yet, also where the datamart is still listed.
+    `counted_on` is the UTC day on which it was counted. `in_doubt` says whether a delete that was sent may still take
+    effect, although the datamart is listed.
     """
 
     intent: Intent
@@ -112,8 +112,8 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         The result as it was published.
 
     Raises:
-        InvalidRequest: it is to be rejected.
-        RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
+        InvalidRequest: the request has to be rejected.
+        RetirementError: the request goes back to its queue, or moves to `Failures` after the last receive.
     """
     request = parse_request(  # 1. validate
         delivery, backup_by_default=settings.backup_by_default, require_restorable=settings.require_restorable
@@ -127,7 +127,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         record = attempt.record()  # 3. recover
         if record.receipt is not None:
             return publish_receipt(attempt, record.receipt, again=True)
-        if record.intent is not None:  # it owns the identity, whatever was asked for or set since
+        if record.intent is not None:  # the identity belongs to its request, whatever was requested or set since
             require_same_request(request, record.intent.content_hash)
             ports.telemetry.step("recover", found="intent")
             return _resume(record.intent, attempt)
@@ -138,10 +138,10 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
 
 
 def _carry_out(attempt: _Attempt) -> Document:
-    """Steps 4 to 13, where no earlier attempt has set out to delete."""
+    """Steps 4 to 13, if there is no intent of an earlier attempt."""
     request, ports = attempt.request, attempt.ports
 
-    # 4. refuse what needs no look at Databrain
+    # 4. refuse by name and count, before any request to Databrain
     refusal = refuse_by_name(request, attempt.settings, ports.datamart_lists.read()) or _refuse_by_count(attempt)
     if refusal is not None:
         return _refuse(attempt, refusal, intent=None)
@@ -175,7 +175,7 @@ def _carry_out(attempt: _Attempt) -> Document:
 
 
 def _resume(intent: Intent, attempt: _Attempt) -> Document:
-    """Steps 5 to 13, where an earlier attempt may have deleted already: first of all, what has become of it."""
+    """Steps 5 to 13, if an earlier attempt may have deleted the datamart: what has become of it is determined first."""
     request, ports = attempt.request, attempt.ports
     sighting = _take_snapshot(attempt)
     _require_same_organisation(intent, sighting, attempt)
@@ -194,7 +194,10 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
     counted_on, in_doubt = ports.clock.now().date(), _is_in_doubt(attempt)
     refusal = _count(attempt)
     if refusal is not None and in_doubt:
-        raise NotConfirmed(f"An earlier attempt may have sent a delete, and this one may not: {refusal.message}")
+        raise NotConfirmed(
+            "An earlier attempt may have sent a delete whose effect is unknown, and this attempt may send none: "
+            f"{refusal.message}"
+        )
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     permit = _renew_permit(sighting, intent, attempt)
@@ -203,44 +206,44 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
 
 @contextmanager
 def _locked(attempt: _Attempt) -> Iterator[None]:
-    """Step 2. The lock expires with the invocation, so a crash holds nobody up for longer than that."""
+    """Step 2. The lock expires with the invocation, so after a crash others wait no longer than that."""
     name, holder = attempt.request.datamart_name, attempt.delivery.invocation_id
     clock, coordination = attempt.ports.clock, attempt.ports.coordination
     while not coordination.acquire(name, holder, clock.now(), clock.now() + timedelta(seconds=clock.remaining())):
         if clock.remaining() < MIN_TIME_TO_WAIT_FOR_LOCK:
             raise AttemptInterrupted(
-                "Another retirement of this datamart is under way, and the time of this invocation is up. "
-                "Nothing is to be done: the queue delivers the request again."
+                "Another retirement of this datamart is in progress, and this invocation has no time left to wait for "
+                "it. The queue delivers the request again."
             )
         attempt.ports.telemetry.step("wait for the lock")
         clock.sleep(LOCK_POLL)
     try:
         yield
     finally:
-        with suppress(AwsCallFailed):  # it expires
+        with suppress(AwsCallFailed):  # the lock expires
             coordination.release(name, holder)
 
 
 @contextmanager
 def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
-    """Keep the reason of a failed attempt for the receive that gives up."""
+    """Record why an attempt failed, for the last receive, which reports it."""
     try:
         yield
     except (InvalidRequest, NotYetDue):
         raise
     except Exception as error:
         coordination, now = attempt.ports.coordination, attempt.ports.clock.now()
-        with suppress(AwsCallFailed):  # the error itself matters more
+        with suppress(AwsCallFailed):  # the original error matters more
             after_intent = attempt.intent() is not None
             coordination.record_failure(attempt.request, reason_of(error), now, after_intent=after_intent)
         raise
 
 
 def _conclude(attempt: _Attempt) -> Document:
-    """The last receive makes no attempt. It publishes what has ended the retirement by now, or else the failure.
+    """Publish what has ended the retirement by now, or the failure. The last receive makes no attempt.
 
     Raises:
-        GivenUp: the failure is kept and published.
+        Abandoned: the failure is stored and published.
     """
     record = attempt.record()
     ended = publish_if_ended(attempt, record)
@@ -249,20 +252,21 @@ def _conclude(attempt: _Attempt) -> Document:
     intent, reason = record.intent, None
     if intent is None:
         require_environment(attempt.request.environment, attempt.settings.environment_name)
-        record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
+        record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # in case it is redriven
     else:
         require_same_request(attempt.request, intent.content_hash)
-    with suppress(AwsCallFailed):  # the table may vanish
+    with suppress(AwsCallFailed):  # the table may be lost
         reason = attempt.ports.coordination.last_failure(attempt.request)
     raise abandon(attempt, intent, reason)
 
 
 def _postpone(record: Record, attempt: _Attempt) -> Document | None:
-    """Step 3: cancelled before a delete could be sent, or asked for at a date that is ahead.
+    """Step 3: end a cancelled retirement, or postpone one whose date is in the future; None if it is due.
 
     Raises:
-        NotYetDue: the queue holds the request back until then.
-        InvalidRequest: no queue can, or the identity was spent on a date of another request.
+        NotYetDue: the queue delivers the request again at its date.
+        InvalidRequest: the function was invoked without a queue, its date is too far ahead for the queue, or belongs
+            to a request with other content.
     """
     request, date = attempt.request, record.current_date
     if record.cancelled is not None:
@@ -276,17 +280,16 @@ def _postpone(record: Record, attempt: _Attempt) -> Document | None:
         seconds = (retire_at - attempt.ports.clock.now()).total_seconds()
         if attempt.delivery.receipt_handle is not None and seconds <= MAX_DELAY:
             raise NotYetDue(
-                f"The retirement is due at {format_timestamp(retire_at)}. Nothing is to be done: the queue delivers "
-                "the request again then.",
+                f"The retirement is due at {format_timestamp(retire_at)}. The queue delivers the request again then.",
                 seconds,
             )
     if date is None:
         raise InvalidRequest(
-            f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out what is due now: "
-            "put the request on the event bus, whose rule has it scheduled"
+            f"detail.retireAt is {format_timestamp(retire_at)}, and this function carries out only what is due now: "
+            "put the request on the event bus, whose rule sends it to the function that schedules it"
         )
     if request.retire_at is None and request.requested_at >= date.requested_at:
-        return None  # whoever asks later, and for no date, wants it now
+        return None  # a later request without a date is for now
     return publish(date.stored.body, attempt.ports, again=True)
 
 
@@ -299,26 +302,26 @@ def _is_dry_run(attempt: _Attempt) -> bool:
 
 
 def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
-    """A rule says no, and nothing was changed."""
+    """End the retirement because a rule says no; nothing was changed."""
     return finish(attempt, Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
 
 
 def _refuse_by_count(attempt: _Attempt) -> Refusal | None:
-    """Step 4, unless an earlier attempt of this day was counted."""
+    """Step 4: refuse if the day's limit is reached, unless this retirement is among the counted ones."""
     now, coordination = attempt.ports.clock.now(), attempt.ports.coordination
     refusal = refuse_by_count(coordination.used_today(now), attempt.settings, now)
     return None if refusal is not None and coordination.is_counted(attempt.request, now) else refusal
 
 
 def _take_snapshot(attempt: _Attempt) -> Snapshot | Absent:
-    """Step 6."""
+    """Step 6: find the datamart."""
     sighting = attempt.ports.databrain.find(attempt.request.datamart_name)
     attempt.ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
     return sighting
 
 
 def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> None:
-    """Of the organisation in which a delete may have been sent, another one tells nothing."""
+    """Refuse to draw conclusions from another organisation than that in which a delete may have been sent."""
     databrain = attempt.ports.databrain
     if not intent.organisation.is_recognised(
         databrain.fingerprint,
@@ -327,14 +330,14 @@ def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, atte
         has_same_creation=isinstance(sighting, Snapshot) and None is not sighting.created_at == intent.created_at,
     ):
         raise NotConfirmed(
-            "The service token or DatabrainBaseUrl has changed since this retirement set out to delete, and nothing "
-            "that was listed then is listed now: this looks like another organisation. Nothing was deleted there. Put "
-            "back a token of the organisation that was meant, then send the request again."
+            "The service token or DatabrainBaseUrl has changed since this retirement started to delete, and nothing "
+            "that was listed then is listed now, so this appears to be another organisation. Nothing was deleted in "
+            "it. Restore a token of the intended organisation: the next attempt uses it."
         )
 
 
 def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
-    """Step 6 where an earlier attempt may have deleted already; None where the very same datamart is still there."""
+    """Step 6, if an earlier attempt may have deleted the datamart; None if the same datamart is still there."""
     match recognise(sighting, intent):
         case Recognition.GONE:
             return _deleted(intent, ConfirmedBy.ABSENCE, attempt)
@@ -342,9 +345,9 @@ def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: _Atte
             return _refuse(attempt, CHANGED, intent=intent, grounds=intent.grounds)
         case Recognition.UNKNOWN:
             raise NotConfirmed(
-                "An earlier attempt meant to delete this datamart, and one of this name is listed; Databrain does not "
-                "tell when it was created, so nothing tells whether it is the same one. It was left as it is: look at "
-                "it, and if it is to go, ask again under a new retirementId.",
+                "An earlier attempt started to delete this datamart, and one of this name is listed. Databrain does "
+                "not report when it was created, so it is unknown whether it is the same one. It was not deleted. "
+                "Check it in Databrain: if it has to go, send a request with a new retirementId.",
                 _recorded_reason(attempt),
             )
         case Recognition.SAME:
@@ -353,13 +356,13 @@ def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: _Atte
 
 
 def _recorded_reason(attempt: _Attempt) -> Reason:
-    """Why no delete took effect, where that is known; an attempt that merely ended says nothing of it."""
+    """Return the reason why no delete took effect, or `unconfirmed` if the last failure does not say that."""
     recorded = attempt.ports.coordination.last_failure(attempt.request)
     return Reason.UNCONFIRMED if recorded in {None, Reason.INTERNAL_ERROR} else cast("Reason", recorded)
 
 
 def _is_in_doubt(attempt: _Attempt) -> bool:
-    """Whether a delete may have been sent, after an intent; where nothing is kept, it may."""
+    """Return whether a delete may have been sent after the intent; it may if nothing is recorded."""
     return attempt.ports.coordination.last_failure(attempt.request) in {None, Reason.UNCONFIRMED}
 
 
@@ -381,7 +384,7 @@ def _dependents(attempt: _Attempt) -> Dependents:
 
 
 def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Refusal | None]:
-    """Steps 7 and 8: what a plan holds, and whether a rule says no."""
+    """Steps 7 and 8: read the dependents, store the plan, and decide."""
     request, ports = attempt.request, attempt.ports
     dependents = _dependents(attempt)
     plan = Plan.of(request, snapshot, dependents, _organisation(snapshot, dependents, attempt))
@@ -413,7 +416,7 @@ def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt)
 def _planned_elsewhere(
     stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: _Attempt
 ) -> Refusal | None:
-    """Whether the plan that the request names was made of an equal datamart in another organisation."""
+    """Refuse a plan that was made of an equal datamart in another organisation."""
     if attempt.request.plan_id != plan.plan_id:
         return None
     try:
@@ -424,13 +427,13 @@ def _planned_elsewhere(
         attempt.ports.databrain.fingerprint,
         snapshot.listing.created_at,
         lambda: dependents.listing.data_apps,
-        has_same_creation=snapshot.created_at is not None,  # which is part of the plan
+        has_same_creation=snapshot.created_at is not None,  # it is part of the plan, whose hash is the same
     )
     return None if is_the_same else PLANNED_ELSEWHERE
 
 
 def _named_plan(plan: Plan, attempt: _Attempt) -> Document | None:
-    """The plan that the request names, to say what changed since; not needed where nothing did."""
+    """Read the plan that the request names, to describe what has changed; None if nothing has, or it is missing."""
     request = attempt.request
     if request.plan_id is None or request.plan_id == plan.plan_id:
         return None
@@ -439,7 +442,7 @@ def _named_plan(plan: Plan, attempt: _Attempt) -> Document | None:
 
 
 def _count(attempt: _Attempt) -> Refusal | None:
-    """Step 10: count this retirement on this day, or say why not."""
+    """Step 10: count this retirement on this day, or return why that is refused."""
     now, settings, coordination = attempt.ports.clock.now(), attempt.settings, attempt.ports.coordination
     if coordination.reserve(attempt.request, settings.max_retirements_per_day, now):
         return None
@@ -471,11 +474,11 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
 
 
 def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
-    """The permit of an earlier attempt, earned again against what is there now."""
+    """Verify the backup of an earlier attempt against the present snapshot."""
     if intent.backup is None and attempt.request.backup:
         raise BackupFailed(
-            "An earlier attempt was to delete without a backup, and BackupByDefault has changed since: "
-            "ask under a new retirementId."
+            "An earlier attempt was to delete without a backup, and BackupByDefault has changed since, so nothing was "
+            "deleted: send a request with a new retirementId."
         )
     if intent.backup is None:
         return NoBackupRequested(snapshot, attempt.request)
@@ -487,23 +490,24 @@ def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
         ) from error
     if read_back is None:
         raise BackupFailed(
-            "The backup of an earlier attempt is gone, so nothing was deleted: ask under a new retirementId."
+            "The backup of an earlier attempt no longer exists, so nothing was deleted: send a request with a new "
+            "retirementId."
         )
     return VerifiedBackup(snapshot, intent.backup, read_back)
 
 
 def _require_no_secret(what: str, document: Document, attempt: _Attempt) -> None:
-    """What would be stored must hold no token and no data app's key: the organisation's own are live."""
+    """Refuse to store a token or a data app's key, which could be used by whoever reads the evidence."""
     place = attempt.ports.databrain.place_of_secret(document)
     if place is not None:
         raise DatabrainUnexpected(
-            f"{what} would hold a token or a data app's key, in {place}, so it was not stored: take the secret out of "
-            "what Databrain stores, and replace it by a new one"
+            f"{what} would contain a token or a data app's key, in {place}, so it was not stored: remove the secret "
+            "from what Databrain stores, and replace it with a new one"
         )
 
 
 def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _Attempt) -> Intent:
-    """Step 10."""
+    """Step 10: store the intent, before the delete."""
     intent = Intent(
         detail=attempt.request.detail,
         content_hash=attempt.request.content_hash,
@@ -526,7 +530,10 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
 
 
 def _delete_unless_ended(deletion: _Deletion, attempt: _Attempt) -> Document:
-    """Step 11 looks once more: who ends it looks for an intent before, so one of the two sees the other."""
+    """Step 11: list the record again, then delete.
+
+    A cancellation is written before it looks for an intent, and the intent before this look, so one sees the other.
+    """
     cancelled = _cancelled_meanwhile(attempt)
     if cancelled is not None:
         return end_as_cancelled(attempt, cancelled, intent=deletion.intent)
@@ -534,10 +541,10 @@ def _delete_unless_ended(deletion: _Deletion, attempt: _Attempt) -> Document:
 
 
 def _cancelled_meanwhile(attempt: _Attempt) -> StoredObject | None:
-    """Its cancellation, by a fresh list.
+    """Return the cancellation, if there is one by now.
 
     Raises:
-        AttemptInterrupted: an attempt alongside has ended it otherwise, perhaps before it could see the intent.
+        AttemptInterrupted: a concurrent attempt has ended the retirement, perhaps before it could see the intent.
     """
     record = attempt.record()
     if record.cancelled is None and record.receipt is not None:
@@ -546,17 +553,17 @@ def _cancelled_meanwhile(attempt: _Attempt) -> StoredObject | None:
 
 
 def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
-    """Steps 11 and 12. Only a fresh list tells what became of a delete whose answer is not a clear yes."""
+    """Steps 11 and 12. If the answer to a delete is not a clear yes, only a fresh list shows its effect."""
     request, ports = attempt.request, attempt.ports
     intent, in_doubt, refusal = deletion.intent, deletion.in_doubt, None
     _require_time_to_delete(attempt)
     for send in range(1, MAX_SENDS + 1):
         end = _end_instead_of_sending(send, deletion, attempt)
         if end is not None and in_doubt:
-            break  # the next delivery looks once more, and ends it
+            break  # the next delivery looks again, and ends it
         if end is not None:
             return end()
-        # From here on a crash leaves a delete in doubt, and the table has to say so beforehand.
+        # After a crash from here on, a delete may have been sent: the table has to record that first.
         ports.coordination.record_failure(request, Reason.UNCONFIRMED, ports.clock.now())
         try:
             answer = ports.databrain.delete(deletion.permit)
@@ -584,11 +591,14 @@ def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
     if refusal is not None and not in_doubt:
         raise refusal
     last = f"; the last answer: {refusal}" if refusal is not None else ""
-    raise NotConfirmed(f"The datamart is still listed, and a delete may yet take effect{last}")
+    raise NotConfirmed(
+        f"The datamart is still listed, but a delete that was sent may still take effect{last}. The next attempt looks "
+        "again"
+    )
 
 
 def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: _Attempt) -> Callable[[], Document] | None:
-    """How to end instead of sending: it was cancelled since the last send, or a day has begun that is full."""
+    """Return how to end instead of sending a delete: a cancellation came, or a new day began and is full; else None."""
     if send > 1 and (cancelled := _cancelled_meanwhile(attempt)) is not None:
         return partial(end_as_cancelled, attempt, cancelled, intent=deletion.intent)
     if attempt.ports.clock.now().date() != deletion.counted_on and (limit := _count(attempt)) is not None:
@@ -597,7 +607,7 @@ def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: _Attempt) -
 
 
 def _confirm(intent: Intent, attempt: _Attempt) -> None:
-    """Step 12: a fresh list no longer has it, or has a later one."""
+    """Step 12: wait until a fresh list no longer has the datamart, or has a later one of its name."""
     name, ports = attempt.request.datamart_name, attempt.ports
     for look in range(MAX_CONFIRMATIONS):
         if look:
@@ -607,7 +617,8 @@ def _confirm(intent: Intent, attempt: _Attempt) -> None:
             ports.telemetry.step("confirm", looks=look + 1)
             return
     raise NotConfirmed(
-        f"Databrain answered that the datamart was deleted and still lists it after {MAX_CONFIRMATIONS} looks."
+        f"Databrain answered that the datamart was deleted, but still lists it after {MAX_CONFIRMATIONS} looks. The "
+        "next attempt looks again."
     )
 
 
@@ -616,8 +627,8 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
     how = (
         "Databrain deleted the datamart and no longer lists it."
         if confirmed_by is ConfirmedBy.RESPONSE
-        else "The datamart is gone, and this retirement had set out to delete it. No answer of Databrain's says which "
-        "request deleted it, so it may have been another one."
+        else "The datamart is gone, after this retirement had started to delete it. No answer of Databrain's confirms "
+        "which request deleted it, so it may have been another one."
     )
     return finish(
         attempt,
@@ -631,22 +642,22 @@ def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Do
 
 def _absence_message(name: str, sighting: Absent) -> str:
     similar = similar_names(name, sighting.listing)
-    meant = f" Close to it: {quoted(similar)}." if similar else ""
+    meant = f" Similar names: {quoted(similar)}." if similar else ""
     return (
         f"Databrain lists no datamart of exactly this name, so nothing was deleted.{meant} If another one was meant "
-        "(names are case-sensitive), ask under a new retirementId."
+        "(names are case-sensitive), send a request with a new retirementId."
     )
 
 
 def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | None) -> Document:
     request = attempt.request
-    why = "as asked (dryRun)" if request.dry_run else "since this stack's Mode is plan"
+    why = "the request is a dry run" if request.dry_run else "this stack's Mode is plan"
     lasting = ", which could not be restored (notRestorable)" if grounds.not_restorable else ""
     return finish(
         attempt,
         Outcome.PLANNED,
-        f"Nothing was changed, {why}; a real run would delete the datamart{lasting}. To have exactly this carried "
-        f"out, ask under a new retirementId with planId {grounds.plan_id}"
+        f"Nothing was changed, because {why}; a real run would delete the datamart{lasting}. To have exactly this carried "
+        f"out, send a request with a new retirementId, with planId {grounds.plan_id}"
         f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}.",
         intent=intent,
         reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,
@@ -658,6 +669,6 @@ def _require_time_to_delete(attempt: _Attempt) -> None:
     left = attempt.ports.clock.remaining()
     if left < TIME_TO_DELETE:
         raise AttemptInterrupted(
-            f"{left:.0f} s are left of this invocation and a delete needs {TIME_TO_DELETE:.0f}: Databrain answered "
+            f"{left:.0f} s are left of this invocation, and a delete needs {TIME_TO_DELETE:.0f} s: Databrain answered "
             "slowly. The queue delivers the request again."
         )

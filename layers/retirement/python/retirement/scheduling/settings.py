@@ -9,7 +9,7 @@ from retirement.environment import arn, hours, text, variable
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings(AnsweringSettings):
-    """All of them."""
+    """All settings of the schedule function."""
 
     reminder_lead_time: timedelta | None = variable(hours)
     scheduling_queue_url: str = variable(text)

@@ -8,7 +8,7 @@ from retirement.environment import FunctionSettings, S3Location, arn, count, per
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings(FunctionSettings, DatabrainSettings):
-    """All of them."""
+    """All settings of the sweep function."""
 
     sweep_policy_uri: S3Location = variable(s3_location)
     max_per_sweep: int = variable(count)
