@@ -416,7 +416,7 @@ def test_cancelled(world: World) -> None:
 def test_cancelled_before_it_was_asked_for(world: World) -> None:
     """A cancellation that comes before its request stands: neither a date nor now is carried out."""
     first = world.schedule(cancelled())
-    assert first["message"].startswith("No date is kept under this retirementId, ")
+    assert first["message"].startswith("No date is stored under this retirementId; ")
 
     dated_result, due = world.schedule(dated(DATE)), world.deliver(requested())
 

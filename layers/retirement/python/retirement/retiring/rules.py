@@ -209,7 +209,7 @@ def _not_restorable(request: Request, plan: Plan) -> Refusal | None:
     return Refusal(
         Reason.NOT_RESTORABLE,
         f"The datamart could not be restored afterwards ({why}), and a restorable one is required. Change that, or set "
-        f"requireRestorable to false, {UNDER_NEW_ID}.",
+        f"requireRestorable to false, then {ASK_AGAIN}.",
     )
 
 
@@ -220,7 +220,7 @@ def _backup_incomplete(request: Request, dependents: Dependents) -> Refusal | No
     return Refusal(
         Reason.BACKUP_INCOMPLETE,
         f"{in_words(using, 'embed')} use the datamart, and a backup holds the exports of {MAX_EXPORTS}. Point some of "
-        f"them at another datamart, or set backup to false, {UNDER_NEW_ID}.",
+        f"them at another datamart, or set backup to false, then {ASK_AGAIN}.",
     )
 
 

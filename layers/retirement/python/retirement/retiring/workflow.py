@@ -656,8 +656,8 @@ def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | Non
     return finish(
         attempt,
         Outcome.PLANNED,
-        f"Nothing was changed, because {why}; a real run would delete the datamart{lasting}. To have exactly this carried "
-        f"out, send a request with a new retirementId, with planId {grounds.plan_id}"
+        f"Nothing was changed, because {why}; a real run would delete the datamart{lasting}. To have exactly this "
+        f"carried out, send a request with a new retirementId, with planId {grounds.plan_id}"
         f"{' and without dryRun' if request.dry_run else ', once Mode is retire'}.",
         intent=intent,
         reason=Reason.DRY_RUN if request.dry_run else Reason.PLAN_MODE,

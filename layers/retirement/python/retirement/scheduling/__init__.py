@@ -1,1 +1,1 @@
-"""Keeping the date of a retirement, and cancelling one."""
+"""Stores the date of a retirement, moves it, reminds of it, and cancels a retirement."""

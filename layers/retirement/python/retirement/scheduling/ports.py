@@ -1,4 +1,4 @@
-"""What scheduling needs of the world."""
+"""The ports of scheduling."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,47 +10,47 @@ from retirement.requests import Command
 
 
 class Outbox(Protocol):
-    """The queue that a function hands events on to."""
+    """The queue that due events are forwarded to."""
 
     def send(self, body: str, seconds: int) -> None:
-        """Send a message, to be delivered after this time (at most 900 seconds).
+        """Send a message that is delivered after this delay, at most 900 seconds.
 
         Raises:
-            AwsCallFailed: it may have been sent or not.
+            AwsCallFailed: it is unknown whether the message was sent.
         """
 
 
 class Timer(Enum):
-    """What a timer does when it goes off: each sends the event of a schedule to a queue."""
+    """The kinds of timers; each sends the event of a date to a queue when it goes off."""
 
     RETIRE = "retire"
     REMIND = "remind"
 
 
 class Timers(Protocol):
-    """One timer of each kind for a retirement."""
+    """The timers: each retirement has at most one of each kind."""
 
     def can_send(self, body: str) -> bool:
-        """Whether a body is small enough for a timer."""
+        """Return whether a body is small enough for a timer."""
 
     def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
-        """Set or move it: at this time, and hardly later than a minute after it, the body is sent.
+        """Set or move a timer, so that the body is sent at this time, or up to about a minute later.
 
         Raises:
-            AwsCallFailed: it may have been set or not.
+            AwsCallFailed: it is unknown whether the timer was set.
         """
 
     def clear(self, timer: Timer, command: Command) -> None:
-        """Take it away, if it is there.
+        """Delete a timer, if it exists.
 
         Raises:
-            AwsCallFailed: it may be there or not.
+            AwsCallFailed: it is unknown whether the timer still exists.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePorts(AnsweringPorts):
-    """Everything that scheduling talks to."""
+    """The ports of one invocation."""
 
     timers: Timers
     outbox: Outbox

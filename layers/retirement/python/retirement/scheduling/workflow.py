@@ -1,7 +1,7 @@
-"""When a retirement is carried out: now, at a date, at another one, or not at all.
+"""Decides when a retirement is carried out: now, at a date, at another date, or not at all.
 
-The evidence bucket alone decides. Each date that was asked for is kept as `schedule-{n}.json`, and the last one stands.
-A timer is set to it, and whoever sets one looks afterwards whether another date or a cancellation came meanwhile.
+The evidence bucket alone decides. Each requested date is stored as `schedule-{n}.json`, and the last one is current.
+Timers are set to it, and whoever sets them looks afterwards whether another date or a cancellation came meanwhile.
 """
 
 from dataclasses import dataclass, replace
@@ -32,14 +32,15 @@ from retirement.scheduling.settings import ScheduleSettings
 from retirement.timestamps import format_timestamp
 from retirement.wording import shortened
 
-# What is due so soon is handed on at once: a timer goes off up to a minute late, and perhaps never if set too late.
+# A request that is due this soon is forwarded at once: a timer may go off a minute late, or never if it is set too
+# late.
 SOON = timedelta(seconds=50)
-# A date that is so near cannot be moved any more: before it is kept that it was, the retire function may have begun.
+# A date this near cannot be moved any more: the retire function may begin before the new date is stored.
 FROZEN = timedelta(seconds=60)
 
 HOW_TO_CHANGE_IT = (
-    "To move it, ask again with another retireAt; to take it back, send a Datamart Retirement Cancelled with this "
-    "retirementId."
+    "To move it, send the request again with another retireAt; to cancel it, send a Datamart Retirement Cancelled with "
+    "this retirementId."
 )
 
 
@@ -57,11 +58,11 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
     """Set the date of a retirement, move it, remind of it, or cancel the retirement.
 
     Returns:
-        The result as it was published; none (`{}`) of what is due and was handed on to the retire function.
+        The result as it was published; `{}` for a request that is due and was forwarded to the retire function.
 
     Raises:
-        InvalidRequest: it is to be rejected.
-        RetirementError: the event goes back to its queue, or after the last receive to `Failures`.
+        InvalidRequest: the event has to be rejected.
+        RetirementError: the event goes back to its queue, or moves to `Failures` after the last receive.
     """
     command = parse_command(delivery, backup_by_default=settings.backup_by_default)
     ports.telemetry.about(command)
@@ -79,11 +80,11 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
 
 
 def _set_date(attempt: _Attempt) -> Document:
-    """Keep the date, if it is the one that stands now, and set the timers to the one that stands.
+    """Store the request's date if it becomes the current one, and set the timers to the current date.
 
     Raises:
-        InvalidRequest: the identity was spent on another request, or what stands is due already.
-        AttemptInterrupted: a delete may be sent, or have been: the retire function ends it.
+        InvalidRequest: the identity belongs to another request, or the current date is due already.
+        AttemptInterrupted: a delete may have been sent, or may be sent now: the retire function ends the retirement.
     """
     record = attempt.record()
     ended = _ended(record, attempt)
@@ -99,7 +100,7 @@ def _set_date(attempt: _Attempt) -> Document:
     before, current = record.current_date, _store_date(record, attempt)
     is_new = before is None or current.number > before.number
     _set_timers(current, attempt)
-    # who moves, cancels or retires writes first and looks then: one of the two sees the other
+    # whoever moves, cancels or retires writes first and then looks, so one of two sees the other
     while (record := attempt.record()).current_date is not None and record.current_date.number > current.number:
         current, is_new = record.current_date, False
         _set_timers(current, attempt)
@@ -116,13 +117,13 @@ def _set_date(attempt: _Attempt) -> Document:
 
 
 def _require_environment(record: Record, attempt: _Attempt | _CancelAttempt) -> None:
-    """An open deletion is recovered, or cancelled, whatever the stack is called by now."""
+    """Check the event's environment, unless a deletion has started: that is recovered even if the stack was renamed."""
     if record.intent is None:
         require_environment(attempt.request.environment, attempt.settings.environment_name)
 
 
 def _ended(record: Record, attempt: _Attempt) -> Document | None:
-    """What has ended the retirement; no timer is to go off after that, whoever has set it."""
+    """Publish what has ended the retirement, if anything, and clear the timers, whoever has set them."""
     if record.receipt is None and record.cancelled is None:
         return None
     _clear_timers(attempt)
@@ -138,10 +139,15 @@ def _is_of_another(date: Schedule | None, intent: Intent | None) -> bool:
 
 
 def _store_date(record: Record, attempt: _Attempt) -> Schedule:
-    """The date that is current, which is this request's if nobody has asked later."""
+    """Return the current date, after storing that of this request if no later request has set one.
+
+    Raises:
+        InvalidRequest: the identity belongs to another request, the current date is due, or the event is too large.
+        AttemptInterrupted: a concurrent attempt has stored a date under the same number.
+    """
     request, last = attempt.request, record.current_date
     retire_at = request.retire_at or request.requested_at
-    if record.intent is not None:  # it owns the identity
+    if record.intent is not None:  # the identity belongs to its request
         require_same_request(request, record.intent.content_hash)
     elif last is not None:
         require_same_request(request, last.stored.content_hash)
@@ -149,18 +155,18 @@ def _store_date(record: Record, attempt: _Attempt) -> Schedule:
         is_due_anyway = _is_soon(retire_at, attempt) and _is_soon(last.retire_at, attempt)
         is_the_same = retire_at == last.retire_at or is_due_anyway
         if is_the_same or request.requested_at < last.requested_at or record.has_date_of(request):
-            return last  # nothing new, or late, or delivered again
+            return last  # the same date, an older request, or one that is delivered again
         if _is_soon(last.retire_at, attempt, within=FROZEN):
             raise _already_due(f"was due at {format_timestamp(last.retire_at)} and")
     if not _is_soon(retire_at, attempt) and record.intent is not None:
-        raise _already_due("was asked for without a date and")
+        raise _already_due("was requested without a date and")
     if not _is_soon(retire_at, attempt) and not attempt.ports.timers.can_send(attempt.delivery.body):
         raise InvalidRequest(
-            "The event is too large to be kept for a date: EventBridge Scheduler takes less than EventBridge. Name "
-            "fewer embeds in detail.reviewedEmbeds, or send it without detail.retireAt when it is due"
+            "The event is too large to be stored for a date, because EventBridge Scheduler takes less than "
+            "EventBridge: name fewer embeds in detail.reviewedEmbeds, or send it without detail.retireAt when it is due"
         )
     number = 1 if last is None else last.number + 1
-    what = "The dry run is made" if request.dry_run else "The retirement is decided on and carried out"
+    what = "The dry run is made" if request.dry_run else "The retirement is decided and carried out"
     moved = "" if last is None else f", instead of {format_timestamp(last.retire_at)}"
     result = attempt.result(
         Outcome.SCHEDULED,
@@ -178,7 +184,7 @@ def _store_date(record: Record, attempt: _Attempt) -> Schedule:
 
 def _already_due(why: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The retirement {why} is being carried out, so it cannot be moved any more: cancel it, or ask under a new "
+        f"The retirement {why} is in progress, so it cannot be moved any more: cancel it, or send a request with a new "
         "retirementId",
         Reason.ALREADY_DUE,
     )
@@ -197,7 +203,7 @@ def _set_timers(current: Schedule, attempt: _Attempt) -> None:
     elif current.number > 1:
         timers.clear(Timer.REMIND, command)
     timers.set(Timer.RETIRE, command, current.retire_at, current.event)
-    if _is_soon(current.retire_at, attempt, within=timedelta()):  # it was slow
+    if _is_soon(current.retire_at, attempt, within=timedelta()):  # setting the timer was so slow that it may not go off
         _forward(current.event, current.retire_at, attempt)
 
 
@@ -221,7 +227,7 @@ def _is_soon(moment: datetime, attempt: _Attempt, within: timedelta = SOON) -> b
 
 
 def _remind_at(current: Schedule, attempt: _Attempt) -> datetime | None:
-    """None where the date was set so late that the result `scheduled` is the reminder."""
+    """Return when to remind; None if the date was set so late that the result `scheduled` is the reminder."""
     lead = attempt.settings.reminder_lead_time
     if lead is None or current.retire_at - lead <= current.scheduled_at + SOON:
         return None
@@ -229,7 +235,7 @@ def _remind_at(current: Schedule, attempt: _Attempt) -> datetime | None:
 
 
 def _is_due_soon(current: Schedule, attempt: _Attempt) -> bool:
-    """The timer sends the event of the schedule again, and so does who sends it again from `Failures`."""
+    """Return whether to remind now: the timer, or a redrive of `Failures`, has sent the event of the date again."""
     remind_at = _remind_at(current, attempt)
     return remind_at is not None and remind_at <= attempt.ports.clock.now() < current.retire_at
 
@@ -256,7 +262,7 @@ def _conclude(attempt: _Attempt) -> Document:
     if ended is not None:
         return ended
     _require_environment(record, attempt)
-    record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # by a redrive
+    record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # in case it is redriven
     raise abandon(attempt, record.intent, None)
 
 
@@ -264,11 +270,12 @@ def _conclude(attempt: _Attempt) -> Document:
 
 
 def _cancel(attempt: _CancelAttempt) -> Document:
-    """Take a retirement back; it stands also where the request comes later.
+    """Cancel a retirement; this is also effective if its request arrives later.
 
     Raises:
         InvalidRequest: the retirement had ended before.
-        AttemptInterrupted: a delete may have been sent, or will be: the receipt tells, and the next delivery reads it.
+        AttemptInterrupted: a delete may have been sent: the receipt will show which was first, and the next delivery
+            reads it.
     """
     ports, record = attempt.ports, attempt.record()
     if record.receipt is not None:
@@ -276,23 +283,24 @@ def _cancel(attempt: _CancelAttempt) -> Document:
         return _publish_cancelled(record.receipt.body, attempt, again=True)
     _require_environment(record, attempt)
     what = (
-        "The retirement is not carried out, and neither is a request for it that comes later."
+        "The retirement is not carried out, and neither is a request for it that arrives later."
         if record.current_date is not None
-        else "No date is kept under this retirementId, and a request for it that waits or comes later is not carried "
-        "out. If another retirement was meant, that one goes on: cancel it by its own retirementId."
+        else "No date is stored under this retirementId; a request for it that waits or arrives later is not carried "
+        "out. If another retirement was meant, it is still carried out: cancel it with its own retirementId."
     )
     result = attempt.result(
         Outcome.CANCELLED,
-        f"{what} If the datamart is to go after all, ask under a new retirementId.",
+        f"{what} If the datamart has to go after all, send a request with a new retirementId.",
         ports.clock.now(),
     )
     cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
     if attempt.intent() is not None:
         raise AttemptInterrupted(
-            "The retirement had set out to delete before it was cancelled: its own result tells which was first."
+            "The retirement had started to delete before it was cancelled. Its own result shows which was first: the "
+            "queue delivers the cancellation again, and that delivery reads it."
         )
     _clear_timers(attempt)
-    # from here on it is decided, also for who finds no intent now and ends the retirement otherwise later
+    # from here on the receipt decides, also for a concurrent attempt that would end the retirement otherwise
     receipt = ordered_json(without_event(cancelled.body))
     stored = ports.evidence.create(attempt.key("receipt.json"), receipt)
     return _publish_cancelled(stored.body, attempt, again=stored.body != receipt)
