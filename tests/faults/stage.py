@@ -453,6 +453,7 @@ def in_process() -> Iterator[None]:
     """Let the client read one thing after the other, and compile the request's schema once for all deliveries."""
     with (
         patch("retirement.databrain.client.ThreadPoolExecutor", InTurn),
+        patch("local.databrain.embedding.timestamp", lambda: format_timestamp(START)),  # of an export
         patch("fastjsonschema.validate", _validate),
     ):
         yield
