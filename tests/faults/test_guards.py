@@ -151,12 +151,12 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "rule: a later datamart is another one": (
         ENDS,
         _without(rules, "is_later_generation", lambda *_: False),
-        " / 20 coordination.record_failure / ",
+        " / 19 coordination.record_failure / ",
     ),
     "rule: what is listed is recognised": (
         SEEN,
         _without(workflow, "recognise", lambda *_: rules.Recognition.SAME),
-        "no createdAt / 20 coordination.record_failure / ",
+        "no createdAt / 19 coordination.record_failure / ",
     ),
     "a failure to list embeds fails the attempt": (
         DEPENDENTS,
@@ -179,7 +179,7 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "nothing is overwritten": (
         PUBLISHED,
         _without(FakeEvidence, "create", _overwriting),
-        "a backup is asked for / 21 delete_datamart / ",
+        "a backup is asked for / 20 delete_datamart / ",
     ),
     "the intent is written before the delete": (
         SEEN,
@@ -201,12 +201,12 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "the intent keeps createdAt": (
         ENDS,
         _without(Intent, "to_json", _undated),
-        "a backup is asked for / 20 coordination.record_failure / ",
+        "a backup is asked for / 19 coordination.record_failure / ",
     ),
     "a doubt is kept before a delete": (
         HONEST,
         _without(FakeCoordination, "record_failure", _undoubted),
-        "no createdAt / 21 delete_datamart / ",
+        "no createdAt / 20 delete_datamart / ",
     ),
     "the reason is kept": (
         ABANDONED,
@@ -223,9 +223,9 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "only a clear no is a no": (
         HONEST,
         _without(DatabrainClient, "delete", _clear),
-        "no createdAt / 21 delete_datamart / ",
+        "no createdAt / 20 delete_datamart / ",
     ),
-    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 21 delete_datamart / "),
+    "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 20 delete_datamart / "),
     "the time that is left": (
         IN_TIME,
         _without(workflow, "_require_time_to_delete", _nothing),

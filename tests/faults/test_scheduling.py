@@ -330,7 +330,7 @@ GUARDS: dict[str, tuple[str, AbstractContextManager[object]]] = {
     ),
     "a date that is due is not moved": (
         "it is not deleted before the date that stands",
-        patch.object(scheduling, "SETTLED", timedelta(seconds=-1)),
+        patch.object(scheduling, "FROZEN", timedelta(seconds=-1)),
     ),
     "a retirement looks for the date that stands": (
         "it is not deleted before the date that stands",

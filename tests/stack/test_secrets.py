@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from local.databrain.faults import FaultKind, RouteId
+from local.databrain.organisation import ConnectionType, Workspace
 from retirement.databrain.ports import DatabrainApi
 from tests.contract.routes import requests_to
 from tests.fakes import from_queue
@@ -25,7 +26,16 @@ USED = (
     RouteId.LIST_DATA_APPS,
     RouteId.LIST_API_TOKENS,
     RouteId.LIST_EMBEDS,
+    RouteId.EXPORT_EMBED,
+    RouteId.LIST_WORKSPACES,
+    RouteId.LIST_WORKSPACE_DASHBOARDS,
     RouteId.DELETE_DATAMART,
+)
+OF_CREATES = {FaultKind.DAMAGED, FaultKind.NAME_TAKEN}
+OF_DELETES: Sequence[Sequence[JsonObject]] = (
+    ({"fault": "phantom"},),
+    ({"fault": "late_effect", "after": 1},),
+    ({"fault": "eventual", "after": 1},),
 )
 # The faults of one retirement each; all that an answer can repeat, it repeats.
 FAULTS: Sequence[Sequence[JsonObject]] = (
@@ -44,9 +54,9 @@ FAULTS: Sequence[Sequence[JsonObject]] = (
     ({"fault": "wrong_shape", "body": {"error": {"code": SERVICE_TOKEN, "message": ECHO}, "data": ECHO, "id": ECHO}},),
     ({"fault": "wrong_shape", "body": {"error": None, "data": [{"name": ECHO, "embedId": ECHO, "embeds": []}]}},),
     ({"fault": "endless"},),
-    ({"fault": "status_after", "status": 500, "code": SERVICE_TOKEN, "message": ECHO}, {"fault": "token_refused"}),
+    ({"fault": "status_after", "status": 500, "code": SERVICE_TOKEN, "message": ECHO},),
+    ({"fault": "token_refused"},),
 )
-OF_A_RESTORE = {FaultKind.DAMAGED, FaultKind.EVENTUAL, FaultKind.LATE_EFFECT, FaultKind.NAME_TAKEN}
 
 # Every end but `failed`, which nobody is answered with.
 ENDS = {
@@ -67,6 +77,8 @@ ENDS = {
     ("blocked", "plan_drifted"),
     ("blocked", "dependents_found"),
     ("blocked", "dependents_undetermined"),
+    ("blocked", "not_restorable"),
+    ("blocked", "backup_incomplete"),
     ("rejected", "invalid_request"),
     ("rejected", "retirement_id_reused"),
     ("rejected", "already_due"),
@@ -83,12 +95,13 @@ def assert_none_leaked(scene: Scene, said: Sequence[str]) -> None:
 @pytest.mark.parametrize("route", USED)
 def test_whatever_fails(scene: Scene, route: RouteId) -> None:
     """No fault of any kind on any route, and no answer that repeats a token, puts a secret anywhere."""
-    phantom: JsonObject = {"fault": "phantom"}
-    everything = [*FAULTS, (phantom,)]
-    assert {fault["fault"] for faults in everything for fault in faults} == {*FaultKind} - OF_A_RESTORE
+    everything = [*FAULTS, *OF_DELETES]
+    assert {fault["fault"] for faults in everything for fault in faults} == {*FaultKind} - OF_CREATES
     said = []
     for faults in everything if route is RouteId.DELETE_DATAMART else FAULTS:
         name = scene.datamart(scene.portal("overview", embedsTellDatamart="metadata"), semanticLayer=LAYER)
+        workspace = Workspace("Sales", ConnectionType.DATAMART, None, name, ())
+        scene.databrain.organisation.workspaces = {"Sales": workspace}
         scene.databrain.faults.replace([{"route": route, "times": 1, **fault} for fault in faults])
         scene.databrain.requests.clear()
         # `ignore`, so that what fails of the embeds gets into plan and result.
@@ -107,11 +120,17 @@ def test_whatever_comes_of_it(scene: Scene) -> None:
 
     name = scene.portal("overview")
     ask(scene.event(name))
+    name = scene.portal(*(f"overview {number}" for number in range(201)), embedsTellDatamart="metadata")
+    ask(scene.event(name, dependents="ignore"))
     name = scene.portal("overview", embedsTellDatamart="metadata")
-    ask(scene.event(name))
-    ask(scene.event(name, dependents="ignore", dryRun=True))
-    ask(scene.event(name, dependents="ignore", planId="0" * 64))
-    ask(scene.event(name, dryRum=True))
+    for detail in (
+        {},
+        {"dependents": "ignore", "dryRun": True},
+        {"dependents": "ignore", "planId": "0" * 64},
+        {"dependents": "ignore", "backup": False, "requireRestorable": True},
+        {"dryRum": True},
+    ):
+        ask(scene.event(name, **detail))
     ask(scene.event(f"not {name}"))
     with scene.stack.settings(MODE="plan", PROTECTED_DATAMARTS="hr-*", RETIRABLE_DATAMARTS="hr-*, datamart-*"):
         ask(scene.event(scene.datamart(f"hr-{uuid4()}"), dependents="ignore"))
