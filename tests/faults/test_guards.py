@@ -68,11 +68,6 @@ def _undoubted(table: FakeCoordination, request: Any, reason: Reason, now: Any, 
         _RECORD_FAILURE(table, request, reason, now)
 
 
-def _unread(evidence: FakeEvidence, key: str) -> object:
-    """Find no receipt."""
-    return None if key.endswith("/receipt.json") else _READ(evidence, key)
-
-
 def _overwriting(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
     """Write over what is there."""
     evidence.objects.pop(key, None)
@@ -99,7 +94,7 @@ def _undated(intent: Intent) -> str:
 @contextmanager
 def _unheeded_attempts() -> Iterator[None]:
     """An attempt that takes another one's intent for its own, and does not look for its receipt either."""
-    with patch.object(FakeEvidence, "create", _claiming), patch.object(FakeEvidence, "read", _unread):
+    with patch.object(FakeEvidence, "create", _claiming), patch.object(workflow, "_cancelled_meanwhile", _nothing):
         yield
 
 
@@ -128,7 +123,6 @@ def _unwritten_backups() -> Iterator[None]:
 _DELETE = DatabrainClient.delete
 _LIST_EMBEDS = DatabrainClient.list_embeds
 _RECORD_FAILURE = FakeCoordination.record_failure
-_READ = FakeEvidence.read
 _CREATE = FakeEvidence.create
 _TO_JSON = Intent.to_json
 _FINISH = endings.finish
