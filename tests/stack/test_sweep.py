@@ -226,7 +226,9 @@ def test_embeds(sweeps: Sweeps) -> None:
     name = sweeps.scene.portal("board")
     sweeps.policy(sweeps.rule(names=[name], withoutEmbeds=True))
     (skipped,) = sweeps.sweep()["skipped"]
-    assert skipped["why"].startswith("trials: perhaps in use, since Databrain does not tell: the datamart of 1 embed")
+    assert skipped["why"].startswith(
+        "trials: perhaps in use, because Databrain does not report: the datamart of 1 embed"
+    )
 
     sweeps.scene.map_embeds({"board": name})
     (skipped,) = sweeps.sweep()["skipped"]
@@ -244,7 +246,7 @@ def test_a_server_that_tells_no_times(sweeps: Sweeps, api: str) -> None:
     with sweeps.scene.stack.settings(SWEEP, DATABRAIN_API=api):
         sweeps.policy(sweeps.rule(olderThan="1 day"))
         (skipped,) = sweeps.sweep()["skipped"]
-        assert skipped == {"datamartName": name, "why": "trials: Databrain does not tell when it was created"}
+        assert skipped == {"datamartName": name, "why": "trials: Databrain does not report when it was created"}
         sweeps.policy(sweeps.rule())
         assert sweeps.sweep()["matched"][0]["state"] == "asked"
 

@@ -192,7 +192,7 @@ def test_an_unknown_time(condition: str, time: str, what: str) -> None:
     other = {"created_at": "updated_at", "updated_at": "created_at"}[time]
     finding = finding_of(rule(**{condition: DAY}), **{other: NOW - 999 * DAY})  # type: ignore[arg-type]  # a time
 
-    assert why_not(finding) == f"Databrain does not tell when it was {what}"
+    assert why_not(finding) == f"Databrain does not report when it was {what}"
 
 
 @pytest.mark.parametrize(("condition", "time", "what"), TIMES)
@@ -236,7 +236,7 @@ def test_nothing_tells(embeds: Sequence[Any], gaps: list[str], unknown: str) -> 
     use = EmbedUse.of(listing_of(embed_of("e-0", "sales"), *embeds, gaps=gaps))
 
     assert why_not(finding_of(rule(without_embeds=True), use=use)) == (
-        f"perhaps in use, since Databrain does not tell: {unknown}"
+        f"perhaps in use, because Databrain does not report: {unknown}"
     )
     assert finding_of(RULE, use=use).matches  # who does not ask
 
@@ -398,7 +398,7 @@ def test_cancelled(status: Status) -> None:
     lapsed = [(entry.rule_name, entry.why) for entry in lapsed_of(finding, before, NOW)]
 
     if status in {Status.UNANSWERED, Status.SCHEDULED, Status.ABANDONED}:
-        abandoned = [("trials", "it failed, and another one takes its place")] * (status is Status.ABANDONED)
+        abandoned = [("trials", "it failed, and a new request replaces it")] * (status is Status.ABANDONED)
         assert lapsed == [
             *abandoned,
             ("second", 'no longer matches: exempt by "*"'),
@@ -419,8 +419,8 @@ def test_cancelled_unheard(status: Status, grace: timedelta, passed: timedelta) 
     decision = decide(finding, before, NOW)
 
     why = {
-        Status.ABANDONED: "it failed, and another one takes its place",
-        Status.UNANSWERED: "its date passed before anything had come of it",
+        Status.ABANDONED: "it failed, and a new request replaces it",
+        Status.UNANSWERED: "its date passed before it was scheduled",
     }
     if status is Status.ABANDONED or (status is Status.UNANSWERED and grace and not passed):
         assert lapsed == [why[status]]

@@ -150,7 +150,7 @@ def test_skipped_by_all(world: SweepWorld) -> None:
     assert states(report) == {"trial-1": "asked"}
     assert whys(report) == {
         "trial-2": "trials: created at 2026-02-26T12:00:00.000Z, less than 30 days ago; "
-        "stale: Databrain does not tell when it was last updated"
+        "stale: Databrain does not report when it was last updated"
     }
 
 
@@ -252,7 +252,7 @@ def test_an_undetermined_embed(world: SweepWorld) -> None:
     world.rules(UNUSED)
     world.databrain.embeds = listing_of(embed_of("e-1", None))
     assert set(whys(world.sweep()).values()) == {
-        'trials: perhaps in use, since Databrain does not tell: the datamart of 1 embed ("e-1")'
+        'trials: perhaps in use, because Databrain does not report: the datamart of 1 embed ("e-1")'
     }
 
     world.embed_map.embed_map = EmbedMap({"e-1": "trial-2"}, START)
@@ -280,7 +280,7 @@ def test_embeds_that_cannot_be_listed(world: SweepWorld) -> None:
     report = world.sweep()
 
     assert states(report) == {"trial-2": "asked"}
-    assert whys(report) == {"trial-1": f"trials: perhaps in use, since Databrain does not tell: {gap}"}
+    assert whys(report) == {"trial-1": f"trials: perhaps in use, because Databrain does not report: {gap}"}
 
 
 @pytest.mark.parametrize("failure", [DatabrainUnavailable("HTTP 503"), DatabrainUnexpected("a maintenance page")])
@@ -314,7 +314,7 @@ def test_a_secret_in_what_is_listed(world: SweepWorld, leak: Callable[[SweepWorl
     world.databrain.secrets = {KEY}
     leak(world)
 
-    with pytest.raises(DatabrainUnexpected, match="holds a token or a data app's key, in ") as raised:
+    with pytest.raises(DatabrainUnexpected, match="contains a token or a data app's key, in ") as raised:
         world.sweep()
 
     assert KEY not in str(raised.value)
@@ -445,7 +445,7 @@ def test_one_that_somebody_cancelled(world: SweepWorld, with_receipt: bool) -> N
     assert states(report) == {"trial-2": "pending"}
     assert whys(report) == {
         "trial-1": f'named by "trial-*"; ops@example.com cancelled {id_of("trial-1")} at 2026-03-01T12:00:00.000Z '
-        "(still in use), and no sweep asks for it again"
+        "(still in use), so no sweep requests it again"
     }
     assert len(world.events) == 2
 
@@ -467,7 +467,7 @@ def test_one_that_a_sweep_took_back(world: SweepWorld, with_receipt: bool) -> No
 
     assert states(report)["trial-1"] == "asked"
     assert report["matched"][0]["retirementId"] == id_of("trial-1", 2)
-    assert "taken back by a sweep" in report["matched"][0]["why"]
+    assert "a sweep cancelled" in report["matched"][0]["why"]
 
 
 def test_a_cancelled_one_without_its_cancellation(world: SweepWorld) -> None:
@@ -514,7 +514,7 @@ def test_a_date_that_passed_unheard(world: SweepWorld) -> None:
     report = world.sweep()
 
     assert [event.detail["retirementId"] for event in world.cancellations] == [id_of("trial-1"), id_of("trial-2")]
-    assert {entry["why"] for entry in report["cancelled"]} == {"its date passed before anything had come of it"}
+    assert {entry["why"] for entry in report["cancelled"]} == {"its date passed before it was scheduled"}
     assert [entry["retirementId"] for entry in report["matched"]] == [id_of("trial-1", 2), id_of("trial-2", 2)]
     assert {entry["retireAt"] for entry in report["matched"]} == {"2026-03-29T12:00:00.000Z"}
 
@@ -667,7 +667,7 @@ def test_abandoned(world: SweepWorld, matches: bool) -> None:  # noqa: FBT001  #
     assert [entry["retirementId"] for entry in report["cancelled"]] == [id_of("trial-1"), id_of("trial-2")]
     assert len(world.cancellations) == 2
     if matches:
-        assert {entry["why"] for entry in report["cancelled"]} == {"it failed, and another one takes its place"}
+        assert {entry["why"] for entry in report["cancelled"]} == {"it failed, and a new request replaces it"}
         assert [event.detail["retirementId"] for event in world.requests[2:]] == [
             id_of("trial-1", 2),
             id_of("trial-2", 2),
@@ -739,7 +739,7 @@ def test_too_many_at_once(world: SweepWorld) -> None:
     assert len(world.events) == len(world.asked) == 2
     assert set(states(report).values()) == {"held_back"}
     assert report["counts"]["heldBack"] == 5
-    assert report["refusal"].startswith("3 retirements would be asked for, and MaxPerSweep is 2, so none was.")
+    assert report["refusal"].startswith("3 retirements would be requested, and MaxPerSweep is 2, so none was.")
 
     world.limits(max_per_sweep=3)
     assert world.sweep()["refusal"] is None

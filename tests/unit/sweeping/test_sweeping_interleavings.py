@@ -27,7 +27,7 @@ POLICIES = st.lists(
     st.sampled_from([TRIALS, ALL, NOW]), min_size=1, max_size=3, unique_by=lambda each: str(each["name"])
 )
 MAX_CALLS = 30
-SPARED = "no sweep asks for it again"
+SPARED = "no sweep requests it again"
 
 
 class Interleavings(RuleBasedStateMachine):

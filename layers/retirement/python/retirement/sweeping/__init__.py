@@ -1,1 +1,1 @@
-"""Finding the datamarts that a policy has retired."""
+"""Finds the datamarts that the owner's policy retires, and requests their retirement."""

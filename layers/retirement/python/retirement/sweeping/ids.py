@@ -1,4 +1,4 @@
-"""The identities of what sweeps ask for, by which the next sweep finds what was asked before."""
+"""The identities of sweeps' requests, by which the next sweep finds earlier requests."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from retirement.canonical import canonical_json, sha256_hex
 from retirement.record.keys import SWEEP_REQUESTS
 from retirement.timestamps import format_timestamp
 
-# What stands for the time where the server does not tell when a datamart was created.
+# Replaces the time in an identity if Databrain does not report when the datamart was created.
 UNKNOWN = "unknown"
 
 _REQUEST_KEY = re.compile(
@@ -20,24 +20,24 @@ _REQUEST_KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One datamart under one rule; `digest` tells it from others, and from a later one of its name."""
+    """One datamart under one rule; `digest` distinguishes it from others, and from a later one of its name."""
 
     rule: str
     digest: str
 
     @classmethod
     def of(cls, rule: str, datamart_name: str, created_at: datetime | None) -> "Subject":
-        """Without `created_at`, a later one of that name is the same."""
+        """Return the subject of a datamart. Without `created_at`, a later datamart of that name has the same one."""
         created = UNKNOWN if created_at is None else format_timestamp(created_at)
         return cls(rule, sha256_hex(canonical_json([rule, datamart_name, created]))[:16])
 
     def retirement_id(self, number: int) -> str:
-        """Of the first time that it is asked for, the second, and so on, from 1."""
+        """Return the retirementId of the n-th request; numbers begin at 1."""
         return f"sweep-{self.rule}-{self.digest}-{number}"
 
 
 def latest_numbers(keys: Iterable[str]) -> dict[Subject, int]:
-    """How often each subject was asked for, by the keys of what is kept; what is no such key is none of ours."""
+    """Return how often each subject was requested, by the keys of stored requests; other keys are ignored."""
     numbers: dict[Subject, int] = {}
     for key in keys:
         if requested := _REQUEST_KEY.fullmatch(key):

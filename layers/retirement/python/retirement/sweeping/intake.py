@@ -1,4 +1,4 @@
-"""From the policy's file to a valid policy, or to an error that names the field and the rule."""
+"""Turns the policy's file into a valid policy, or into an error that names the field and the rule."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -12,7 +12,7 @@ from retirement.errors import ConfigurationError
 from retirement.stored_object import OwnersFile
 from retirement.sweeping.policy import SweepPolicy, SweepRule
 
-# In all rules: each is held against the name of each datamart.
+# In all rules together: each glob is compared with the name of each datamart.
 MAX_GLOBS = 1_000
 
 
@@ -20,7 +20,7 @@ def parse_policy(file: OwnersFile) -> SweepPolicy:
     """Validate the policy against its schema. It is a dry run unless it says otherwise.
 
     Raises:
-        ConfigurationError: the message names the file, the field, the rule and what came.
+        ConfigurationError: the message names the file, the field, the rule and what was found.
     """
     try:
         document = cast("dict[str, Any]", parse_json(file.body))

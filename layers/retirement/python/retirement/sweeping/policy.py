@@ -1,4 +1,4 @@
-"""The policy of a sweep: which datamarts are to go, after which grace, and who says so."""
+"""The policy of a sweep: which datamarts to retire, after which grace period, and who is responsible."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,9 +6,9 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRule:
-    """Names datamarts by globs; a condition that is None, or False, is none.
+    """Names datamarts by globs, with conditions; a condition that is None or False does not apply.
 
-    `retire_after` is the grace: how long after it was asked for a retirement is due.
+    `retire_after` is the grace period: a retirement is due this long after its request.
     """
 
     name: str
@@ -24,7 +24,7 @@ class SweepRule:
 
 @dataclass(frozen=True, slots=True)
 class SweepPolicy:
-    """The rules in their order, of which the first that matches asks; a dry run asks for nothing."""
+    """The rules in their order: the first that matches makes the request. A dry run makes none."""
 
     rules: tuple[SweepRule, ...]
     dry_run: bool

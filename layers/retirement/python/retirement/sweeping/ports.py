@@ -1,4 +1,4 @@
-"""What a sweep needs of the world."""
+"""The ports of a sweep."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,33 +13,33 @@ from retirement.stored_object import OwnersFile
 
 
 class SweepPolicySource(Protocol):
-    """The policy that the owner keeps."""
+    """The policy that the owner maintains."""
 
     def read(self) -> OwnersFile:
-        """Read the file as it is now, whatever it holds.
+        """Read the file as it is now, without validating it.
 
         Raises:
-            ConfigurationError: it is missing, too large, or not for this role.
+            ConfigurationError: it is missing or too large, or the role may not read it.
             AwsCallFailed: it could not be read.
         """
 
 
 class SweepTelemetry(Counter, Protocol):
-    """What an operator sees of a sweep."""
+    """Logs and metrics of a sweep."""
 
     def sweep(self) -> AbstractContextManager[None]:
-        """Measure one sweep, whatever its end, and report the error that it ends in."""
+        """Measure one sweep, and report the error that it ends in, if any."""
 
     def step(self, step: str, **fields: object) -> None:
         """Log one line."""
 
     def swept(self, report: Document) -> None:
-        """The sweep has its report."""
+        """Log a published report, and count what the sweep did."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepPorts:
-    """Everything that a sweep talks to, wired for one invocation."""
+    """The ports of one invocation."""
 
     policy: SweepPolicySource
     databrain: DatabrainLists

@@ -1,4 +1,4 @@
-"""The report of a sweep: one JSON document, kept whole in S3, and published with its lists cut to what SNS takes."""
+"""The report of a sweep: one JSON document, stored completely in S3, and published with lists that SNS can take."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from retirement.timestamps import format_timestamp
 
 FORMAT_VERSION = "1"
 
-# Bytes of each list in a message: together they leave room for the rest under SNS's 256 KiB.
+# Bytes of each list in a message. Together they leave room for the other fields under SNS's 256 KiB.
 MATCHED_BYTES = 120 * 1024
 CANCELLED_BYTES = 50 * 1024
 SKIPPED_BYTES = 60 * 1024
@@ -23,16 +23,16 @@ class State(StrEnum):
     """What a sweep did about a datamart that matches."""
 
     ASKED = "asked"
-    REPEATED = "repeated"  # what an earlier sweep asked for, and nobody seems to have heard
+    REPEATED = "repeated"  # the request of an earlier sweep, which has no answer yet
     PENDING = "pending"
-    HELD_BACK = "held_back"  # by a limit
+    HELD_BACK = "held_back"  # a limit was exceeded
     WOULD_ASK = "would_ask"  # a dry run
-    ENDED = "ended"  # it is gone by what is kept, and still listed
+    ENDED = "ended"  # its receipt says that it is gone, but Databrain lists it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """A datamart that matches; `retire_at` is the date that stands, or would."""
+    """A datamart that matches; `retire_at` is the current date, or the one that would be requested."""
 
     datamart_name: str
     rule: str
@@ -43,7 +43,7 @@ class Matched:
     state: State
 
     def document(self) -> Document:
-        """As the report shows it."""
+        """Return the entry as the report contains it."""
         return {
             "datamartName": self.datamart_name,
             "rule": self.rule,
@@ -57,7 +57,7 @@ class Matched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled:
-    """A retirement that was cancelled, or would be, since its rule no longer matches."""
+    """A retirement that was cancelled, or would be, because its rule no longer matches."""
 
     datamart_name: str
     rule: str
@@ -66,7 +66,7 @@ class Cancelled:
     retire_at: datetime
 
     def document(self) -> Document:
-        """As the report shows it."""
+        """Return the entry as the report contains it."""
         return {
             "datamartName": self.datamart_name,
             "rule": self.rule,
@@ -78,21 +78,24 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A datamart that a rule names, and that is not asked for."""
+    """A datamart that a rule names, but whose retirement is not requested."""
 
     datamart_name: str
     why: str
 
     def document(self) -> Document:
-        """As the report shows it."""
+        """Return the entry as the report contains it."""
         return {"datamartName": self.datamart_name, "why": self.why}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepReport:
-    """What a sweep found and did; `refusal` says why it asked for nothing, `stored_as` is where the whole is kept.
+    """What a sweep found and did.
 
-    `dry_run` and `datamarts` are None where the sweep did not get as far as to know.
+    Attributes:
+        stored_as: the location of the complete report.
+        dry_run: None if the policy could not be read; so is `datamarts`, the number of listed ones.
+        refusal: why the sweep requested nothing.
     """
 
     sweep_id: str
@@ -110,7 +113,7 @@ class SweepReport:
     skipped: Sequence[Skipped] = ()
 
     def document(self) -> Document:
-        """The whole report."""
+        """Return the complete report."""
         return self._with(
             [entry.document() for entry in self.matched],
             [entry.document() for entry in self.cancelled],
@@ -118,7 +121,7 @@ class SweepReport:
         )
 
     def message(self) -> Document:
-        """The report as it is published: counts are whole, lists as long as they fit."""
+        """Return the report as it is published: counts are complete, lists are cut."""
         return self._with(
             truncated([entry.document() for entry in self.matched], MATCHED_BYTES),
             truncated([entry.document() for entry in self.cancelled], CANCELLED_BYTES),

@@ -1,4 +1,4 @@
-"""What a sweep decides, as pure functions: which datamarts match, what is asked for, and what is taken back."""
+"""The decisions of a sweep, as pure functions: which datamarts match, what is requested, and what is cancelled."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from retirement.sweeping.settings import SweepSettings
 from retirement.timestamps import format_timestamp
 from retirement.wording import in_words, quoted, shortened
 
-# As in the schema of a request: what does not fit cannot be asked for.
+# The names that a request can contain, as in its schema.
 REQUESTABLE = re.compile("[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,256}")
 MAX_SHOWN_GAPS = 5
-MAX_REASON_LENGTH = 1_000  # of a request or a cancellation
-# Who asks and takes back, in what a sweep sends; a cancellation by anybody else stands.
+MAX_REASON_LENGTH = 1_000  # characters, as in the schemas of requests and cancellations
+# The beginning of requestedBy in what a sweep sends.
 SWEEP_PREFIX = "sweep:"
 
 
@@ -28,7 +28,7 @@ SWEEP_PREFIX = "sweep:"
 
 @dataclass(frozen=True, slots=True)
 class Datamart:
-    """A datamart as it is listed; a time is None where it is not told."""
+    """A datamart as it is listed; a time is None if it is unknown."""
 
     name: str
     created_at: datetime | None
@@ -37,7 +37,13 @@ class Datamart:
 
 @dataclass(frozen=True, slots=True)
 class EmbedUse:
-    """What all embeds say: the IDs of those of which a datamart is told, by its name, and what is not known."""
+    """Which datamarts the embeds use.
+
+    Attributes:
+        by_datamart: folded datamart name -> the IDs of the embeds that use it.
+        undetermined: the IDs of embeds whose datamart is unknown.
+        gaps: what could not be listed.
+    """
 
     by_datamart: Mapping[str, Sequence[str]]
     undetermined: Sequence[str]
@@ -45,7 +51,7 @@ class EmbedUse:
 
     @classmethod
     def of(cls, listing: EmbedListing) -> "EmbedUse":
-        """Sort the embeds once: the work must not grow with datamarts times embeds."""
+        """Group the embeds once, so that the work does not grow with datamarts times embeds."""
         by_datamart: dict[str, list[str]] = {}
         undetermined: list[str] = []
         for embed in listing.embeds:
@@ -56,14 +62,14 @@ class EmbedUse:
         return cls(by_datamart, undetermined, listing.gaps)
 
     def possible_use_of(self, datamart_name: str) -> str | None:
-        """Why it cannot be said that no embed uses the datamart; what nothing tells is a possible use."""
+        """Return which embeds use or may use the datamart, or None if it is certain that none does."""
         if using := self.by_datamart.get(folded(datamart_name)):
             return f"used by {in_words(len(using), 'embed')}: {quoted(using)}"
         unknown = [shortened(gap) for gap in self.gaps[:MAX_SHOWN_GAPS]]
         if self.undetermined:
             embeds = f"{in_words(len(self.undetermined), 'embed')} ({quoted(self.undetermined)})"
             unknown.insert(0, f"the datamart of {embeds}")
-        return f"perhaps in use, since Databrain does not tell: {'; '.join(unknown)}" if unknown else None
+        return f"perhaps in use, because Databrain does not report: {'; '.join(unknown)}" if unknown else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A rule names the datamart and does not match it all the same, and why."""
+    """A rule names the datamart but does not match it, and why."""
 
     rule_name: str
     why: str
@@ -84,18 +90,18 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the rules say of one datamart, in the policy's order; nothing at all where none names it."""
+    """The matches and misses of one datamart, in the policy's order; both are empty if no rule names it."""
 
     datamart: Datamart
     matches: tuple[Match, ...]
     misses: tuple[Miss, ...]
 
     def match_of(self, rule_name: str) -> Match | None:
-        """The match of that rule, None where it does not match."""
+        """Return the match of this rule, or None."""
         return next((match for match in self.matches if match.rule.name == rule_name), None)
 
     def why_not(self, rule_name: str) -> str:
-        """Why a rule does not match that once did."""
+        """Return why this rule does not match, although it once did."""
         for miss in self.misses:
             if miss.rule_name == rule_name:
                 return miss.why
@@ -110,7 +116,7 @@ def judge(
     use: EmbedUse,
     now: datetime,
 ) -> Finding:
-    """Hold one datamart against all rules."""
+    """Compare one datamart with all rules."""
     matches: list[Match] = []
     misses: list[Miss] = []
     for rule in rules:
@@ -126,7 +132,7 @@ def judge(
 
 
 def _refused_to_all(name: str, settings: SweepSettings, lists: DatamartLists) -> str | None:
-    """What no rule can ask for: the retirement would be rejected or blocked."""
+    """Return why no rule can request this datamart's retirement: it would be rejected or blocked."""
     if not REQUESTABLE.fullmatch(name):
         return "its name does not fit a request (1 to 256 characters, no control characters)"
     if glob := protecting_glob(name, settings.protected_datamarts):
@@ -151,11 +157,11 @@ def _why_not(datamart: Datamart, rule: SweepRule, use: EmbedUse, now: datetime) 
 
 
 def _too_late(moment: datetime | None, what: str, least: timedelta | None, now: datetime) -> str | None:
-    """Exactly so long ago is long enough."""
+    """Return why a time is not long enough ago; exactly `least` is long enough."""
     if least is None:
         return None
     if moment is None:
-        return f"Databrain does not tell when it was {what}"
+        return f"Databrain does not report when it was {what}"
     if now - moment >= least:
         return None
     return f"{what} at {format_timestamp(moment)}, less than {in_words(least.days, 'day')} ago"
@@ -172,24 +178,24 @@ def _why(datamart: Datamart, rule: SweepRule, glob: str) -> str:
     return ", ".join(whys)
 
 
-# ---- What is asked for ---------------------------------------------------------------------------------------------
+# ---- What is requested ---------------------------------------------------------------------------------------------
 
 
 class Status(Enum):
-    """What has come of a retirement that a sweep asked for."""
+    """What has become of a retirement that a sweep requested."""
 
-    UNANSWERED = auto()  # nothing yet: its event may never have been sent
+    UNANSWERED = auto()  # nothing is stored yet: the event may not have been sent
     SCHEDULED = auto()
-    IN_PROGRESS = auto()  # it has written its intent
-    NOT_CARRIED_OUT = auto()  # planned, blocked, failed after its intent, or taken back by a sweep
-    ABANDONED = auto()  # kept in `Failures`, from where it may be sent again
+    IN_PROGRESS = auto()  # it has an intent
+    NOT_CARRIED_OUT = auto()  # planned, blocked, failed after its intent, or cancelled by a sweep
+    ABANDONED = auto()  # in `Failures`, from where it may be redriven
     GONE = auto()
-    CANCELLED = auto()  # by somebody
+    CANCELLED = auto()  # not by a sweep
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The last retirement that a rule asked for; `summary` is what has come of it in words, `retire_at` its date."""
+    """The last retirement that a rule requested; `summary` describes what has become of it, `retire_at` is its date."""
 
     retirement_id: str
     number: int
@@ -202,15 +208,15 @@ class Step(Enum):
     """What a sweep does about a datamart that matches."""
 
     ASK = auto()
-    REPEAT = auto()  # the event of an earlier sweep, which nobody seems to have heard
-    WAIT = auto()  # for a retirement that is on its way
-    NOTHING = auto()  # it is gone by what is kept, and still listed
-    SPARE = auto()  # somebody has called it off
+    REPEAT = auto()  # send the request of an earlier sweep again, because it has no answer
+    WAIT = auto()  # for a retirement that is scheduled or in progress
+    NOTHING = auto()  # its receipt says that it is gone, but Databrain lists it
+    SPARE = auto()  # a person has cancelled its retirement
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done about a datamart that matches: by which rule, under which identity, for which date, and why."""
+    """What a sweep does about a datamart that matches: by which rule, with which identity and date, and why."""
 
     datamart: Datamart
     step: Step
@@ -222,10 +228,15 @@ class Decision:
 
 
 def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> Decision:
-    """Decide about a datamart that matches; `earlier` is by the rule's name.
+    """Decide about a datamart that matches.
 
-    The first rule that matches asks, unless one that matches has asked already: then its date stands, and nobody's
-    clock begins again; and what somebody has called off under one of them none asks for.
+    The first rule that matches makes the request. But if a matching rule has made one already, its date is unchanged,
+    so that no grace period begins again; and if a person has cancelled that request, no rule makes another.
+
+    Args:
+        finding: has at least one match.
+        earlier: the last requests, by the rule's name.
+        now: when the sweep began.
     """
     for status, step in (
         (Status.IN_PROGRESS, Step.WAIT),
@@ -246,7 +257,7 @@ def decide(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> D
 
 
 def _is_overdue(before: Earlier, rule: SweepRule, now: datetime) -> bool:
-    """A date that passed unheard was never announced, and where there is to be a grace it is given once more."""
+    """Return whether the date passed without an answer: it was never announced, so the grace period begins again."""
     return before.status is Status.UNANSWERED and before.retire_at <= now and rule.retire_after > timedelta(0)
 
 
@@ -267,7 +278,7 @@ def _decision(
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """A retirement that is taken back, and why."""
+    """A retirement that is cancelled, and why."""
 
     datamart: Datamart
     rule_name: str
@@ -276,9 +287,10 @@ class Lapsed:
 
 
 def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -> list[Lapsed]:
-    """What is taken back of one datamart: its rule no longer matches, or it failed, or its date has passed unheard.
+    """Return what to cancel of one datamart: its rule no longer matches, it failed, or its date passed unanswered.
 
-    What is at work or over is left alone. `earlier` is by the rule's name.
+    Retirements that are in progress or have ended are not cancelled. `earlier` has the last requests by the rule's
+    name.
     """
     lapsed = []
     for rule_name, before in earlier.items():
@@ -287,10 +299,10 @@ def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -
             continue
         if match is None:
             why = f"no longer matches: {finding.why_not(rule_name)}"
-        elif before.status is Status.ABANDONED:  # sent again it would be carried out beside what is asked for anew
-            why = "it failed, and another one takes its place"
-        elif _is_overdue(before, match.rule, now):  # heard late it would have no grace at all
-            why = "its date passed before anything had come of it"
+        elif before.status is Status.ABANDONED:  # if it is redriven, it must not be carried out beside the new request
+            why = "it failed, and a new request replaces it"
+        elif _is_overdue(before, match.rule, now):  # if its event arrives late, there would be no grace period
+            why = "its date passed before it was scheduled"
         else:
             continue
         lapsed.append(Lapsed(finding.datamart, rule_name, before, why))
@@ -298,18 +310,18 @@ def lapsed_of(finding: Finding, earlier: Mapping[str, Earlier], now: datetime) -
 
 
 def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: SweepSettings) -> str | None:
-    """Whether so many are matched that something must be wrong: then none is asked for."""
+    """Return why nothing is requested if a limit is exceeded: so many matches suggest that a rule is wrong."""
     matched = sum(decision.step is not Step.SPARE for decision in decisions)
     requested = sum(decision.step is Step.ASK for decision in decisions)
     if requested > settings.max_per_sweep:
         return (
-            f"{in_words(requested, 'retirement')} would be asked for, and MaxPerSweep is {settings.max_per_sweep}, so "
-            "none was. Look at what matched; narrow the policy, or raise MaxPerSweep."
+            f"{in_words(requested, 'retirement')} would be requested, and MaxPerSweep is {settings.max_per_sweep}, so "
+            "none was. Check what matched, then narrow the policy or raise MaxPerSweep."
         )
     if matched * 100 > settings.max_sweep_percent * datamarts:
         return (
             f"{matched} of {in_words(datamarts, 'datamart')} match, and MaxSweepPercent is "
-            f"{settings.max_sweep_percent}, so no retirement was asked for. Look at what matched; narrow the policy, "
+            f"{settings.max_sweep_percent}, so no retirement was requested. Check what matched, then narrow the policy "
             "or raise MaxSweepPercent."
         )
     return None
@@ -319,7 +331,7 @@ def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: Sw
 
 
 def request_of(decision: Decision, environment: str) -> Document:
-    """The detail of the event that asks."""
+    """Return the detail of the event that requests a retirement."""
     return {
         "datamartName": decision.datamart.name,
         "environment": environment,
@@ -331,7 +343,7 @@ def request_of(decision: Decision, environment: str) -> Document:
 
 
 def cancellation_of(lapsed: Lapsed, environment: str) -> Document:
-    """The detail of the event that takes back."""
+    """Return the detail of the event that cancels a retirement."""
     return {
         "datamartName": lapsed.datamart.name,
         "environment": environment,

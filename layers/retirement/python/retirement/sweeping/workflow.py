@@ -1,7 +1,7 @@
-"""One sweep, from the policy to the report. What it does not finish the next one does.
+"""One sweep, from the policy to the report. The next sweep does what this one does not finish.
 
-Each step can be run again, and beside another sweep: what is asked for is kept before it is sent, under an identity
-that follows from rule and datamart, and what is sent is what is kept.
+Each step can be repeated, also concurrently with another sweep: a request is stored before it is sent, under an
+identity that is derived from rule and datamart, and the stored request is what is sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,9 +46,9 @@ from retirement.timestamps import parse_timestamp
 from retirement.wording import shortened
 
 SOURCE = "datamart-retirement.sweep"
-MAX_CONCURRENCY = 8  # reads of what has come of earlier retirements
+MAX_CONCURRENCY = 8  # records of earlier retirements that are read at once
 
-# What a receipt can say. Whether `cancelled` is somebody's or a sweep's is in another object.
+# By the outcome in the receipt. `cancelled` is missing, because `cancelled.json` says whether a sweep cancelled it.
 _STATUSES = {
     Outcome.DELETED: Status.GONE,
     Outcome.ALREADY_ABSENT: Status.GONE,
@@ -65,7 +65,7 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Sweep:
-    """One sweep: who it is, and what it works with."""
+    """One sweep, its settings and its ports."""
 
     sweep_id: str
     started_at: datetime
@@ -73,7 +73,7 @@ class _Sweep:
     ports: SweepPorts
 
     def report(self, policy_file: OwnersFile | None) -> SweepReport:
-        """What is said of it, whatever it found."""
+        """Return a report that says nothing yet about what the sweep found."""
         return SweepReport(
             sweep_id=self.sweep_id,
             environment=self.settings.environment_name,
@@ -87,7 +87,7 @@ class _Sweep:
 
 @dataclass(frozen=True, slots=True)
 class _Requested:
-    """A retirement that an earlier sweep asked for, the last of its subject."""
+    """The last retirement of a subject that an earlier sweep requested."""
 
     datamart_name: str
     rule_name: str
@@ -96,15 +96,15 @@ class _Requested:
 
 
 def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Document:
-    """Ask for the retirement of what the policy's rules match, and take back what they no longer match.
+    """Request the retirement of what the policy's rules match, and cancel what they no longer match.
 
     Returns:
         The report as it was published.
 
     Raises:
-        ConfigurationError: the policy, another file of the owner's or the secret is missing or wrong, which is
-            reported, too.
-        RetirementError: Databrain or AWS did not answer. The next sweep makes good what this one did not do.
+        ConfigurationError: the policy, another file of the owner's or the secret is missing or wrong; a report with
+            this refusal is published too.
+        RetirementError: Databrain or AWS did not answer. The next sweep does what this one did not.
     """
     with ports.telemetry.sweep():
         now = ports.clock.now()
@@ -134,7 +134,7 @@ def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Docume
     now = this.started_at
     findings = [judge(datamart, policy.rules, this.settings, lists, use, now) for datamart in datamarts]
 
-    # 4. look up what was asked for before, and what has come of it
+    # 4. look up earlier requests, and what has become of them
     earlier = _requested_before(this, datamarts)
 
     # 5. decide, and check the limits
@@ -143,7 +143,7 @@ def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Docume
     refusal = refuse_by_limits(decisions, len(datamarts), this.settings)
     this.ports.telemetry.step("decide", matched=len(decisions), lapsed=len(lapsed), refusal=refusal)
 
-    # 6. take back, then ask; a dry run does neither
+    # 6. cancel, then request; a dry run does neither
     cancelled = [_cancel(this, entry, dry_run=policy.dry_run) for entry in lapsed]
     matched = [
         _carry_out(this, decision, refusal, dry_run=policy.dry_run)
@@ -167,7 +167,7 @@ def _apply(policy: SweepPolicy, policy_file: OwnersFile, this: _Sweep) -> Docume
 
 
 def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
-    """Step 2. What a data app's keys do not open counts as a possible use; what fails is a moment's trouble."""
+    """Step 2: read the embeds if a rule needs them. A refused key makes embeds undetermined; a failure is raised."""
     if not any(rule.without_embeds for rule in policy.rules):
         return EmbedUse({}, (), ())
     embeds, failures = this.ports.databrain.list_embeds()
@@ -177,7 +177,7 @@ def _embed_use(this: _Sweep, policy: SweepPolicy) -> EmbedUse:
 
 
 def _refuse_secrets(this: _Sweep, listing: Listing, use: EmbedUse) -> None:
-    """Step 2. Names and IDs go into requests and the report."""
+    """Step 2: refuse names and IDs that contain a secret, because requests and the report contain them."""
     shown: Document = {
         "datamarts": list(listing.created_at),
         "embeds": [*use.by_datamart.values(), use.undetermined],
@@ -186,13 +186,13 @@ def _refuse_secrets(this: _Sweep, listing: Listing, use: EmbedUse) -> None:
     place = this.ports.databrain.place_of_secret(shown)
     if place is not None:
         raise DatabrainUnexpected(
-            f"What Databrain lists holds a token or a data app's key, in {place}, and would be stored: take it out "
-            "there, and replace it by a new one"
+            f"What Databrain lists contains a token or a data app's key, in {place}, so it was not stored: remove the "
+            "secret from Databrain, and replace it with a new one"
         )
 
 
 def _requested_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[str, Mapping[str, Earlier]]:
-    """Step 4: by datamart and rule. One list of keys tells what was asked for, rules that are gone included."""
+    """Step 4: return the last requests by datamart and rule, from one list of keys; removed rules are included."""
     numbers = latest_numbers(this.ports.evidence.list(SWEEP_REQUESTS))
     rule_names = sorted({subject.rule for subject in numbers})
     requested = [
@@ -209,7 +209,7 @@ def _requested_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[st
 
 
 def _earlier(this: _Sweep, requested: _Requested) -> Earlier:
-    """Read what has come of an earlier retirement; the first of these that is there tells."""
+    """Determine what has become of an earlier retirement; the first object that exists decides."""
     record = Record(this.ports.evidence, requested.datamart_name, requested.retirement_id)
 
     def found(status: Status, summary: str, retire_at: datetime) -> Earlier:
@@ -227,26 +227,26 @@ def _earlier(this: _Sweep, requested: _Requested) -> Earlier:
     if record.has_failed and record.has_intent:
         return found(Status.NOT_CARRIED_OUT, f"{requested.retirement_id} failed", date)
     if record.has_intent:
-        return found(Status.IN_PROGRESS, f"{requested.retirement_id} is at work", date)
+        return found(Status.IN_PROGRESS, f"{requested.retirement_id} is in progress", date)
     if record.current_date and (date > this.started_at or not record.has_failed):
-        return found(Status.SCHEDULED, f"{requested.retirement_id} was asked for before", date)
+        return found(Status.SCHEDULED, f"{requested.retirement_id} was requested before", date)
     if record.has_failed:
         return found(Status.ABANDONED, f"{requested.retirement_id} failed", date)
-    return found(Status.UNANSWERED, f"{requested.retirement_id} was asked for before, and nothing has come of it", date)
+    return found(Status.UNANSWERED, f"{requested.retirement_id} was requested before, and has no answer yet", date)
 
 
 def _cancelled_by(requested: _Requested, cancelled: StoredObject) -> tuple[Status, str]:
-    """What a sweep took back is asked for again where it matches again; what somebody cancelled stays so."""
+    """Return whether a sweep or a person cancelled a retirement: only the former is requested again if it matches."""
     cancellation = _parsed(cancelled)
     by, when, why = (str(cancellation.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
     if _source_of(cancellation.get("event")) == SOURCE:
-        return Status.NOT_CARRIED_OUT, f"{requested.retirement_id} was taken back by a sweep at {when}"
+        return Status.NOT_CARRIED_OUT, f"a sweep cancelled {requested.retirement_id} at {when}"
     who = f"{shortened(by)} cancelled {requested.retirement_id} at {when} ({shortened(why)})"
-    return Status.CANCELLED, f"{who}, and no sweep asks for it again"
+    return Status.CANCELLED, f"{who}, so no sweep requests it again"
 
 
 def _source_of(event: Json) -> Json:
-    """Who sent the event that a cancellation is kept with; whoever cancels can write any name into it."""
+    """Return the source of the event that cancelled; unlike `requestedBy`, the sender cannot choose it freely."""
     try:
         parsed = parse_json(str(event))
     except ValueError:
@@ -255,7 +255,7 @@ def _source_of(event: Json) -> Json:
 
 
 def _carry_out(this: _Sweep, decision: Decision, refusal: str | None, *, dry_run: bool) -> Matched:
-    """Step 6: the gate, behind which a retirement is asked for."""
+    """Step 6: request a retirement, unless the sweep is refused or a dry run."""
     state, retire_at = _STATES[decision.step], decision.retire_at
     if decision.step in {Step.ASK, Step.REPEAT}:
         if refusal is not None:
@@ -276,21 +276,21 @@ def _carry_out(this: _Sweep, decision: Decision, refusal: str | None, *, dry_run
 
 
 def _request(this: _Sweep, decision: Decision) -> datetime:
-    """Keep the request unless it is kept, and send what is kept; returns its date.
+    """Store the request unless it exists, send the stored one, and return its date.
 
-    A sweep beside this one sends the same, and a crash in between leaves what the next sweep sends.
+    A concurrent sweep sends the same, and after a crash in between the next sweep sends it.
     """
     requested = canonical_json(request_of(decision, this.settings.environment_name))
     stored = this.ports.evidence.create(sweep_request_key(decision.retirement_id), requested)
     detail = _request_in(stored, decision.datamart.name, decision.retirement_id)
-    # Of the time at which this sweep began: a datamart that was re-created after it was listed is another one.
+    # The event has the time at which this sweep began: a datamart that was re-created since then is another one.
     this.ports.event_bus.put(source=SOURCE, detail_type=REQUESTED, detail=detail, time=this.started_at)
     this.ports.telemetry.step("request", **detail)
     return _date_of(detail)
 
 
 def _cancel(this: _Sweep, lapsed: Lapsed, *, dry_run: bool) -> Cancelled:
-    """Step 6: the same gate."""
+    """Step 6: cancel a retirement, unless the sweep is a dry run."""
     if not dry_run:
         detail = cancellation_of(lapsed, this.settings.environment_name)
         this.ports.event_bus.put(source=SOURCE, detail_type=CANCELLED, detail=detail)
@@ -305,7 +305,7 @@ def _cancel(this: _Sweep, lapsed: Lapsed, *, dry_run: bool) -> Cancelled:
 
 
 def _skipped(findings: Sequence[Finding], decisions: Sequence[Decision]) -> list[Skipped]:
-    """What a rule names and no rule asks for: no rule matches it, or somebody has called it off."""
+    """Return what a rule names but is not requested: no rule matches it, or a person has cancelled its retirement."""
     spared = {decision.datamart.name: decision.why for decision in decisions if decision.step is Step.SPARE}
     skipped = []
     for finding in findings:
@@ -318,7 +318,7 @@ def _skipped(findings: Sequence[Finding], decisions: Sequence[Decision]) -> list
 
 
 def _publish(this: _Sweep, report: SweepReport) -> Document:
-    """Step 7: kept whole, then published."""
+    """Step 7: store the complete report, then publish it."""
     this.ports.evidence.create(report.stored_as.key, ordered_json(report.document()))
     message = report.message()
     this.ports.reports_topic.publish(message)
@@ -326,7 +326,7 @@ def _publish(this: _Sweep, report: SweepReport) -> Document:
     return message
 
 
-# ---- What is kept --------------------------------------------------------------------------------------------------
+# ---- What is stored ------------------------------------------------------------------------------------------------
 
 
 def _stored_request(this: _Sweep, requested: _Requested) -> Document:
@@ -337,7 +337,7 @@ def _stored_request(this: _Sweep, requested: _Requested) -> Document:
 
 
 def _request_in(stored: StoredObject, datamart_name: str, retirement_id: str) -> Document:
-    """The detail that is kept; it is sent as it is, so it has to be about this."""
+    """Return the stored detail. It is sent as it is, so it has to name this datamart and this retirement."""
     detail = _parsed(stored)
     if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
         raise stored.malformed()
