@@ -135,7 +135,7 @@ def test_not_genuine(scene: Scene, sender: Sender, bus: Listener, headers: dict[
     answer = sender.send(asking(data_for("sales")), headers=headers)
     assert (answer.status_code, answer.json()) == (
         401,
-        {"message": "This is not signed as a message to this webhook is."},
+        {"message": "Invalid signature."},
     )
     assert bus.heard() == []
     assert (lines(scene)[-1]["status"], "reason" in lines(scene)[-1]) == (401, True)

@@ -25,9 +25,7 @@ THIRD_SECRET = "whsec_" + b64encode(bytes(32)).decode()
 GENUINE = Webhook(SECRET).sign("msg_1", START, json.dumps(MESSAGE))
 FORGED = "v1," + b64encode(bytes(32)).decode()
 
-NOT_GENUINE = Reply(
-    401, {"content-type": "application/json"}, {"message": "This is not signed as a message to this webhook is."}
-)
+NOT_GENUINE = Reply(401, {"content-type": "application/json"}, {"message": "Invalid signature."})
 TRY_AGAIN = Reply(
     503,
     {"content-type": "application/json", "retry-after": "60"},
@@ -316,7 +314,7 @@ def test_a_signed_body_that_is_no_utf_8(door: Door, body: bytes) -> None:
     event = sent(webhook_signature=f"v1,{signature}") | {"body": b64encode(body).decode(), "isBase64Encoded": True}
 
     reply = door.take(event)
-    assert (reply.status, reply.content) == (400, {"message": "the body is not valid JSON: it is no UTF-8"})
+    assert (reply.status, reply.content) == (400, {"message": "the body is not valid JSON: it is not UTF-8"})
     assert door.take(event | {"body": b64encode(body + b" ").decode()}) == NOT_GENUINE
     assert door.event_bus.heard == []
 

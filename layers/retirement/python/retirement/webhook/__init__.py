@@ -1,1 +1,1 @@
-"""Taking signed requests from outside AWS."""
+"""Takes signed requests from outside AWS."""

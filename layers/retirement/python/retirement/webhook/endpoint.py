@@ -1,6 +1,6 @@
-"""One request to the webhook's URL: what a genuine and valid message asks for is put on the bus.
+"""Answers one request to the webhook's URL: a valid message with a valid signature becomes an event on the bus.
 
-The messages are those of Standard Webhooks 1.0.0 (https://github.com/standard-webhooks/standard-webhooks).
+Messages follow Standard Webhooks 1.0.0 (https://github.com/standard-webhooks/standard-webhooks).
 """
 
 from base64 import b64decode, b64encode
@@ -19,27 +19,27 @@ from retirement.errors import AttemptInterrupted, InvalidRequest, RetirementErro
 from retirement.webhook.ports import WebhookPorts
 from retirement.webhook.settings import WebhookSettings
 
-# The source of what it puts on the bus; its role can put nothing else there (template.yaml).
+# The source of the webhook's events. Its role can put no others on the bus (template.yaml).
 SOURCE = "datamart-retirement.webhook"
 
-# Bytes. A request with a thousand reviewed embeds has 40 KiB, and with all escaping it stays below a quarter of the
-# 1 MB that EventBridge takes (AWS Compute Blog, "More room to build", 29 January 2026).
+# A request with a thousand reviewed embeds has 40 KiB. With all characters escaped, it stays below a quarter of the 1
+# MB that EventBridge takes (AWS Compute Blog, "More room to build", 29 January 2026).
 MAX_BODY_BYTES = 64 * 1024
-# Characters of a header. A signature has 48, and a sender signs with one secret, or two while it changes them; the
-# library compares each with that of each of our secrets.
+# A signature has 48 characters, and a sender signs with one secret, or with two during a rotation. The library compares
+# each signature with that of each stored secret.
 MAX_HEADER_LENGTH = 4 * 1024
 SIGNED_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
-SVIX_HEADERS = ("svix-id", "svix-timestamp", "svix-signature")  # the same, as senders on Svix name them
+SVIX_HEADERS = ("svix-id", "svix-timestamp", "svix-signature")  # the names that senders on Svix use
 
-# Seconds: a call to EventBridge that is tried twice (wiring/webhook.py), and the answer.
+# Seconds for a call to EventBridge that is tried twice (wiring/webhook.py), and for the answer.
 TIME_TO_PUT = 7.5
-# Seconds after which a sender may try again.
+# Seconds after which a sender may retry.
 RETRY_AFTER = 60
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What of an HTTP request is looked at; names of headers in lower case, the body as it was sent."""
+    """An HTTP request; header names are in lower case, the body is as it was sent."""
 
     method: str
     headers: Mapping[str, str]
@@ -47,9 +47,9 @@ class HttpRequest:
 
     @classmethod
     def of(cls, event: object) -> "HttpRequest":
-        """Read what a function URL hands over (Lambda developer guide, "Invoking function URLs": payload 2.0).
+        """Read the event of a function URL (Lambda developer guide, "Invoking function URLs": payload 2.0).
 
-        Whoever may invoke the function can send anything: what is not as Lambda writes it is read as missing.
+        Whoever may invoke the function can send anything: a part that is not as Lambda writes it counts as missing.
         """
         envelope = _object(event)
         sent_body = envelope.get("body")
@@ -66,17 +66,17 @@ class HttpRequest:
 
     @property
     def media_type(self) -> str:
-        """In lower case, without parameters."""
+        """The media type, in lower case and without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Refused(Exception):
-    """The request is answered with this status.
+    """The request is refused, and answered with this status.
 
     Attributes:
-        message: for the sender.
-        headers: of the answer.
-        reason: for the log alone; of what was sent it holds nothing.
+        message: the message for the sender.
+        headers: additional headers of the answer.
+        reason: for the log only; it contains nothing of what was sent.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Refused(Exception):
 
 
 def respond(event: object, settings: WebhookSettings, ports: WebhookPorts) -> Document:
-    """Answer one request, as Lambda wants it."""
+    """Answer one request with a response in the form of a function URL."""
     try:
         retirement_id = _accept(HttpRequest.of(event), settings, ports)
     except Refused as refused:
@@ -108,9 +108,10 @@ def respond(event: object, settings: WebhookSettings, ports: WebhookPorts) -> Do
 
 
 def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts) -> str:
-    """Put what is asked for on the bus, and return the retirement's id.
+    """Put the event on the bus, and return the retirementId.
 
-    Who is not known is told as little, and costs as little, as can be.
+    The checks are in the order of their cost, and before the signature is verified answers reveal as little as
+    possible.
     """
     if request.method != "POST":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Send a POST request.", {"allow": "POST"})
@@ -125,23 +126,23 @@ def _accept(request: HttpRequest, settings: WebhookSettings, ports: WebhookPorts
     retirement_id = str(message.detail.get("retirementId") or _default_id(signed["webhook-id"]))
     ports.telemetry.about(retirement_id)
     if ports.clock.remaining() < TIME_TO_PUT:
-        raise AttemptInterrupted("Too little time is left to put the event on the bus: the sender tries again.")
+        raise AttemptInterrupted("Too little time is left to put the event on the bus. The sender retries.")
     detail = {**message.detail, "retirementId": retirement_id}
     ports.event_bus.put(source=SOURCE, detail_type=message.detail_type, detail=detail, time=message.time)
     return retirement_id
 
 
 def _signed_headers(request: HttpRequest) -> Mapping[str, str]:
-    """One set of headers, by the names of Standard Webhooks, never parts of two.
+    """Return the signed headers by the names of Standard Webhooks, all of one set.
 
-    A message with any of Standard Webhooks' own is judged by these alone: what nobody verifies is not looked at.
+    If any header of Standard Webhooks is present, Svix's are ignored, because only one set is verified.
     """
     names = SIGNED_HEADERS if request.headers.keys() & set(SIGNED_HEADERS) else SVIX_HEADERS
     return {ours: request.headers.get(name, "") for ours, name in zip(SIGNED_HEADERS, names, strict=True)}
 
 
 def _require_signature(signed: Mapping[str, str], body: bytes, ports: WebhookPorts) -> None:
-    """Refuse what is not signed with one of the secrets, in the last or next five minutes."""
+    """Refuse a message that was not signed with one of the secrets, within five minutes of now."""
     if not all(0 < len(value) <= MAX_HEADER_LENGTH for value in signed.values()):
         raise _unauthenticated("a header is missing or too long")
     if not _well_formed(signed["webhook-signature"]):
@@ -151,7 +152,7 @@ def _require_signature(signed: Mapping[str, str], body: bytes, ports: WebhookPor
     reason = _verification_failure(signed, body, known)
     if reason is None:
         return
-    latest = ports.secrets.latest(now)  # the sender may have the new secret already
+    latest = ports.secrets.latest(now)  # the sender may already use a new secret
     if latest != known:
         reason = _verification_failure(signed, body, latest)
     if reason is not None:
@@ -159,21 +160,21 @@ def _require_signature(signed: Mapping[str, str], body: bytes, ports: WebhookPor
 
 
 class _BytesWebhook(Webhook):
-    """The library takes text alone, and a signature is over whatever bytes were sent."""
+    """Verifies bytes; the library takes only text, but a signature covers whatever bytes were sent."""
 
     def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
-        """Sign, or compute what to compare with: `data` is the body, a byte that is no UTF-8 being a lone surrogate."""
+        """Return the signature of a body, in which a lone surrogate stands for a byte that is not UTF-8."""
         signed = f"{msg_id}.{int(timestamp.timestamp())}.{data}".encode(errors="surrogateescape")
         return f"v1,{b64encode(hmac_data(self._whsecret, signed)).decode()}"
 
 
 def _well_formed(signatures: str) -> str:
-    """What of the list is `v1,` and base64: the library raises on anything else, also where a good one follows."""
+    """Return the signatures that are `v1,` and base64: any other makes the library raise before it reads the next."""
     return " ".join(part for part in signatures.split(" ") if part.startswith("v1,") and _is_base64(part[3:]))
 
 
 def _verification_failure(signed: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> str | None:
-    """Why no secret verifies the message; None where one does."""
+    """Return why no secret verifies the message, or None if one does."""
     reason = "there is no secret"
     text = body.decode(errors="surrogateescape")
     headers = {**signed, "webhook-signature": _well_formed(signed["webhook-signature"])}
@@ -181,8 +182,8 @@ def _verification_failure(signed: Mapping[str, str], body: bytes, secrets: Itera
         try:
             _BytesWebhook(secret).verify(text, headers, json_parse=False)
         except WebhookVerificationError as error:
-            reason = str(error)  # a sentence of the library's own
-        except Exception as error:  # noqa: BLE001  # whatever it is, nothing is verified
+            reason = str(error)  # one of the library's fixed sentences
+        except Exception as error:  # noqa: BLE001  # whatever the error is, the message is not verified
             reason = type(error).__name__
         else:
             return None
@@ -190,11 +191,11 @@ def _verification_failure(signed: Mapping[str, str], body: bytes, secrets: Itera
 
 
 def _unauthenticated(reason: str) -> Refused:
-    return Refused(HTTPStatus.UNAUTHORIZED, "This is not signed as a message to this webhook is.", reason=reason)
+    return Refused(HTTPStatus.UNAUTHORIZED, "Invalid signature.", reason=reason)
 
 
 def _default_id(webhook_id: str) -> str:
-    """The same at each of a sender's tries, for days."""
+    """Return a retirementId that is the same for all retries of a message, even days later."""
     return webhook_id if is_retirement_id(webhook_id) else f"wh-{sha256_hex(webhook_id)}"
 
 
@@ -214,7 +215,7 @@ def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise InvalidRequest("the body is not valid JSON: it is no UTF-8") from None
+        raise InvalidRequest("the body is not valid JSON: it is not UTF-8") from None
 
 
 def _base64(text: str) -> bytes:

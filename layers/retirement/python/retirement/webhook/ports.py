@@ -1,4 +1,4 @@
-"""What the webhook needs of the world."""
+"""The ports of the webhook."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,33 +10,33 @@ from retirement.delivery.ports import EventBus
 
 
 class WebhookSecrets(Protocol):
-    """The secrets that webhooks are signed with, any of which will do."""
+    """The secrets that verify webhooks; a signature with any of them is valid."""
 
     def known(self, now: datetime) -> tuple[str, ...]:
-        """Return all of them, one or more, as they were a few minutes ago or later.
+        """Return all secrets, one or more, at most a few minutes old.
 
         Raises:
-            ConfigurationError: there is none, or one that is no such secret.
-            AwsCallFailed: they could not be read.
+            ConfigurationError: there is no secret, or one is not valid.
+            AwsCallFailed: the secrets could not be read.
         """
 
     def latest(self, now: datetime) -> tuple[str, ...]:
-        """Return all of them, one or more, as they were a few seconds ago or later; raises the same."""
+        """Return all secrets, one or more, at most a few seconds old; raises like `known`."""
 
 
 class WebhookTelemetry(Protocol):
-    """What an operator sees of the webhook."""
+    """Logs and metrics of the webhook."""
 
     def about(self, retirement_id: str) -> None:
-        """From here on, every line is about this retirement."""
+        """Add the ID of the retirement to every line from here on."""
 
     def answered(self, status: HTTPStatus, *, reason: str | None = None, error: Exception | None = None) -> None:
-        """Log one request and count it: its answer, why it was not trusted, or what failed."""
+        """Log and count one request, with its status, why its signature is invalid, or the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookPorts:
-    """Everything that the webhook talks to, wired for one invocation."""
+    """The ports of one invocation."""
 
     secrets: WebhookSecrets
     event_bus: EventBus
