@@ -64,6 +64,7 @@ class _Routes:
     list_embeds: Route
     list_data_apps: Route = Route("GET", "/api/v2/data-app", is_retained=True)
     list_api_tokens: Route = Route("GET", "/api/v2/data-app/api-tokens", is_retained=True, holds_keys=True)
+    list_datasources: Route = Route("GET", "/api/v2/datasource")
     export_embed: Route = Route("GET", "/api/v2/data-app/embeds/export", for_backup=True)
     list_workspaces: Route = Route("GET", "/api/v2/workspace", for_backup=True)
     list_dashboards: Route = Route("POST", "/api/v2/workspace/dashboards", for_backup=True)
@@ -232,6 +233,30 @@ class DatabrainClient:
         if answer.get("id") != name:
             return DeleteAnswer(DeleteEffect.UNKNOWN, unexpected(route, "id: the datamart's name", answer.get("id")))
         return DeleteAnswer(DeleteEffect.DONE)
+
+    # ---- For a restore ---------------------------------------------------------------------------------------------
+
+    @property
+    def transport(self) -> Transport:
+        """The transport of this attempt, so that requests that create are sent with the token of the reads."""
+        return self._transport
+
+    def list_datasources(self) -> frozenset[str] | None:
+        """List the names of the datasources (section 8); None if a legacy server has no such list."""
+        route = self._routes.list_datasources
+        try:
+            found = self._read_all(route, keep=_LISTED_KEYS)
+        except NotFound:
+            if self._api is DatabrainApi.CURRENT:
+                raise
+            return None
+        return frozenset(text(route, datasource, "name") for datasource in found)
+
+    def data_app_keys(self, data_app_name: str) -> Sequence[str]:
+        """List the keys of a data app that can be sent; Databrain may refuse some, since expired keys are listed."""
+        route = self._routes.list_api_tokens
+        listed = self._read_all(route, {"dataAppName": data_app_name})[:MAX_KEYS]
+        return [key for token in listed if is_bearer_token(key := text(route, token, "key"))]
 
     # ---- Datamarts -------------------------------------------------------------------------------------------------
 

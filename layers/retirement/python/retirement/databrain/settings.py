@@ -17,13 +17,19 @@ from retirement.environment import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatabrainSettings:
-    """The server, its token, and the datamarts that may be retired."""
+class ConnectionSettings:
+    """The server and its token."""
 
     databrain_base_url: str = variable(url)
     databrain_api: DatabrainApi = variable(choice(DatabrainApi))
     databrain_ca_uri: S3Location | None = variable(optional_s3_location)
     service_token_secret_arn: str = variable(arn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabrainSettings(ConnectionSettings):
+    """The server, its token, and the datamarts that may be retired."""
+
     embed_map_uri: S3Location | None = variable(optional_s3_location)
     retirable_datamarts: tuple[str, ...] = variable(some_globs)
     protected_datamarts: tuple[str, ...] = variable(globs)
