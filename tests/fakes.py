@@ -28,7 +28,9 @@ from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexp
 from retirement.globs import NO_LISTS, DatamartLists
 from retirement.outcomes import Reason
 from retirement.record.keys import retirement_key
-from retirement.requests import Command, Delivery, Request
+from retirement.requests import Command, Delivery, Request, RestoreRequest
+from retirement.restoring.ports import RestorePorts
+from retirement.restoring.settings import RestoreSettings
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 from retirement.retiring.workflow import retire
@@ -65,6 +67,19 @@ SETTINGS = RetireSettings(
     evidence_bucket_name="evidence",
     coordination_table_name="coordination",
     results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
+)
+
+RESTORE_SETTINGS = RestoreSettings(
+    environment_name=SETTINGS.environment_name,
+    databrain_base_url=SETTINGS.databrain_base_url,
+    databrain_api=SETTINGS.databrain_api,
+    databrain_ca_uri=None,
+    service_token_secret_arn=SETTINGS.service_token_secret_arn,
+    retry_delays=SETTINGS.retry_delays,
+    restores_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/restores",
+    evidence_bucket_name=SETTINGS.evidence_bucket_name,
+    coordination_table_name=SETTINGS.coordination_table_name,
+    results_topic_arn=SETTINGS.results_topic_arn,
 )
 
 SWEEP_SETTINGS = SweepSettings(
@@ -219,8 +234,9 @@ class FakeCoordination:
 
     def __init__(self) -> None:
         self.locks: dict[str, tuple[str, datetime]] = {}
-        self.failures: dict[tuple[str, str], Reason] = {}
-        self.counted: set[tuple[date, tuple[str, str]]] = set()
+        self.failures: dict[tuple[str, ...], Reason] = {}
+        self.created: set[tuple[str, ...]] = set()
+        self.counted: set[tuple[date, tuple[str, ...]]] = set()
 
     def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
         busy_by, busy_until = self.locks.get(datamart_name, (holder, until))
@@ -247,12 +263,12 @@ class FakeCoordination:
         self.counted.add((now.date(), _identity(request)))
         return True
 
-    def last_failure(self, request: Request) -> Reason | None:
+    def last_failure(self, request: Request | RestoreRequest) -> Reason | None:
         return self.failures.get(_identity(request))
 
     def record_failure(
         self,
-        request: Request,
+        request: Request | RestoreRequest,
         reason: Reason,
         now: datetime,  # noqa: ARG002  # for expiry
         *,
@@ -261,11 +277,24 @@ class FakeCoordination:
         kept = self.failures.get(_identity(request), Reason.UNCONFIRMED if after_intent else None)
         self.failures[_identity(request)] = Reason.UNCONFIRMED if kept is Reason.UNCONFIRMED else reason
 
-    def record_no_effect(self, request: Request, reason: Reason, now: datetime) -> None:  # noqa: ARG002  # for expiry
+    def record_no_effect(
+        self,
+        request: Request | RestoreRequest,
+        reason: Reason,
+        now: datetime,  # noqa: ARG002  # for expiry
+    ) -> None:
         self.failures[_identity(request)] = reason
 
+    def record_created(self, request: RestoreRequest, now: datetime) -> None:  # noqa: ARG002  # for expiry
+        self.created.add(_identity(request))
 
-def _identity(request: Request) -> tuple[str, str]:
+    def is_created(self, request: RestoreRequest) -> bool:
+        return _identity(request) in self.created
+
+
+def _identity(request: Request | RestoreRequest) -> tuple[str, ...]:
+    if isinstance(request, RestoreRequest):
+        return request.restore_id, request.retirement_id, request.datamart_name
     return request.retirement_id, request.datamart_name
 
 
@@ -479,7 +508,7 @@ class Crash(BaseException):
     """The invocation ends here: nothing of it goes out any more, not even from a `finally`."""
 
 
-PortsT = TypeVar("PortsT", RetirePorts, SchedulePorts, SweepPorts)
+PortsT = TypeVar("PortsT", RetirePorts, SchedulePorts, SweepPorts, RestorePorts)
 
 
 def interfered(ports: PortsT, interference: Interference) -> PortsT:
@@ -580,6 +609,7 @@ SCHEDULE_SETTINGS = ScheduleSettings(
     reminder_lead_time=timedelta(hours=24),
     scheduling_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/scheduling",
     requests_queue_url=SETTINGS.requests_queue_url,
+    restores_queue_url=RESTORE_SETTINGS.restores_queue_url,
     scheduling_queue_arn="arn:aws:sqs:eu-west-1:123456789012:scheduling",
     requests_queue_arn="arn:aws:sqs:eu-west-1:123456789012:requests",
     failures_queue_arn="arn:aws:sqs:eu-west-1:123456789012:failures",
@@ -608,6 +638,7 @@ class World:
     timers: FakeTimers = field(default_factory=FakeTimers)
     inbox: FakeQueue = field(default_factory=FakeQueue)
     outbox: FakeQueue = field(default_factory=FakeQueue)
+    restores: FakeQueue = field(default_factory=FakeQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     deliveries: int = 0
@@ -661,6 +692,7 @@ class World:
             timers=self.timers,
             inbox=self.inbox,
             outbox=self.outbox,
+            restores=self.restores,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -755,6 +787,13 @@ def cancelled(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
     """An event that takes a retirement back."""
     asked = requested(datamart_name, **{"requestedBy": "owner@example.com", "reason": "still needed", **detail})
     return asked | {"id": "0c0ffee0-1428-4cd3-a780-95db273d1602", "detail-type": "Datamart Retirement Cancelled"}
+
+
+def restore_requested(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
+    """An event that asks for what `requested` retired to be restored; a field of `detail` that is `...` is left out."""
+    fields = {"requestedBy": "owner@example.com", "reason": "the tenant is back", "restoreId": "back-1", **detail}
+    asked = requested(datamart_name, **fields)
+    return asked | {"id": "b0c4c0de-1428-4cd3-a780-95db273d1602", "detail-type": "Datamart Restore Requested"}
 
 
 def from_queue(event: object, sent_at: datetime, receive_count: int) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from local.stack import EmbeddedStack
 from retirement.aws.coordination import RETENTION, CoordinationTable
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
-from retirement.requests import Request
+from retirement.requests import EmbedsPolicy, Request, RestoreRequest
+from retirement.restoring.ports import Coordination as RestoreCoordination
 from retirement.retiring.ports import Coordination
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.contract.permits import request_for
@@ -222,6 +223,68 @@ class TestLastFailure:
             coordination.record_failure(request_for(name, retirement_id), reason, NOW)
         told = {name: coordination.last_failure(request_for(name, retirement_id)) for name in HOSTILE_NAMES}
         assert told == reasons
+
+
+class TestRestores:
+    """What is remembered of a restore: a port of its own, with the same table behind it."""
+
+    @pytest.fixture
+    def restoring(self, coordination: Coordination) -> RestoreCoordination:
+        """The same subject as a restore sees it."""
+        subject: FakeCoordination | CoordinationTable = coordination  # type: ignore[assignment]  # it is one of them
+        return subject
+
+    def test_a_failure(self, restoring: RestoreCoordination, name: str) -> None:
+        """A restore has a reason of its own, with a doubt that stays until it is settled."""
+        request = restore_of(name)
+        assert restoring.last_failure(request) is None
+        restoring.record_failure(request, Reason.DATABRAIN_UNAVAILABLE, NOW)
+        assert restoring.last_failure(request) is Reason.DATABRAIN_UNAVAILABLE
+        restoring.record_failure(request, Reason.UNCONFIRMED, NOW)
+        restoring.record_failure(request, Reason.INTERNAL_ERROR, NOW, after_intent=True)
+        assert restoring.last_failure(request) is Reason.UNCONFIRMED
+        restoring.record_no_effect(request, Reason.INTERNAL_ERROR, NOW)
+        assert restoring.last_failure(request) is Reason.INTERNAL_ERROR
+
+    def test_whose_it_is(self, coordination: Coordination, restoring: RestoreCoordination, name: str) -> None:
+        """Neither another restore nor the retirement has that reason."""
+        restoring.record_failure(restore_of(name), Reason.UNCONFIRMED, NOW)
+        restoring.record_created(restore_of(name), NOW)
+        others = (
+            restore_of(name, restore_id="back-2"),
+            restore_of(name, retirement_id="retirement-2"),
+            restore_of(f"{name}."),
+        )
+        assert [restoring.last_failure(other) for other in others] == [None] * 3
+        assert [restoring.is_created(other) for other in others] == [False] * 3
+        assert coordination.last_failure(request_for(name)) is None
+        assert coordination.last_failure(request_for(f"retirement-1#{name}", "back-1")) is None
+
+    def test_created(self, restoring: RestoreCoordination, name: str) -> None:
+        """That a datamart was created is remembered, however often it is said."""
+        assert not restoring.is_created(restore_of(name))
+        restoring.record_created(restore_of(name), NOW)
+        restoring.record_created(restore_of(name), NOW + MINUTE)
+        assert restoring.is_created(restore_of(name))
+        assert restoring.last_failure(restore_of(name)) is None
+
+
+def restore_of(name: str, retirement_id: str = "retirement-1", restore_id: str = "back-1") -> RestoreRequest:
+    """A valid request to restore a datamart."""
+    return RestoreRequest(
+        datamart_name=name,
+        retirement_id=retirement_id,
+        restore_id=restore_id,
+        environment="test",
+        requested_by="the contract tests",
+        reason="to see what happens",
+        restored_as=name,
+        embeds=EmbedsPolicy.RESTORE,
+        dry_run=False,
+        requested_at=NOW,
+        content_hash="0" * 64,
+        detail={},
+    )
 
 
 class TestCount:

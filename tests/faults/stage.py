@@ -358,6 +358,7 @@ class Stage:
             timers=FakeTimers(),
             inbox=self.inbox,
             outbox=FakeQueue(),
+            restores=FakeQueue(),
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,

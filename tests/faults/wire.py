@@ -96,6 +96,16 @@ _ACTIONS: Mapping[tuple[str, str], tuple[RouteId, api.Action]] = {
         workspaces.list_workspace_dashboards,
     ),
     ("DELETE", "/api/v2/data-app/datamart"): (RouteId.DELETE_DATAMART, api.delete_datamart),
+    ("GET", "/api/v2/datasource"): (RouteId.LIST_DATASOURCES, workspaces.list_datasources),
+    ("POST", "/api/v2/data-app/datamarts"): (RouteId.CREATE_DATAMART, api.create_datamart),
+    ("POST", "/api/v2/data-app/datamarts/semantic-layer"): (RouteId.CREATE_SEMANTIC_LAYER, api.create_semantic_layer),
+    ("POST", "/api/v2/data-app/embeds"): (RouteId.CREATE_EMBED, embedding.create_embed),
+    ("GET", "/api/v2/data-app/metrics"): (RouteId.FETCH_METRICS, embedding.fetch_metrics),
+    ("POST", "/api/v2/guest-token/create"): (RouteId.CREATE_GUEST_TOKEN, embedding.create_guest_token),
+    ("POST", "/api/v2/dataApp/datamart/create"): (RouteId.CREATE_DATAMART, api.create_datamart),
+    ("POST", "/api/v2/dataApp/datamarts/semantic-layer"): (RouteId.CREATE_SEMANTIC_LAYER, api.create_semantic_layer),
+    ("POST", "/api/v2/dataApp/embed/create"): (RouteId.CREATE_EMBED, embedding.create_embed_legacy),
+    ("POST", "/api/v2/dataApp/metrics"): (RouteId.FETCH_METRICS, embedding.fetch_metrics_legacy),
     ("POST", "/api/v2/dataApp/datamart/list"): (RouteId.LIST_DATAMARTS, api.list_datamarts_legacy),
     ("GET", "/api/v2/dataApp/datamarts/semantic-layer"): (RouteId.GET_SEMANTIC_LAYER, api.get_semantic_layer),
     ("POST", "/api/v2/dataApp/embed/list"): (RouteId.LIST_EMBEDS, api.list_embeds_legacy),
@@ -103,7 +113,13 @@ _ACTIONS: Mapping[tuple[str, str], tuple[RouteId, api.Action]] = {
 }
 
 
-_OF_DATA_APPS = {RouteId.LIST_EMBEDS, RouteId.EXPORT_EMBED}
+_OF_DATA_APPS = {
+    RouteId.LIST_EMBEDS,
+    RouteId.EXPORT_EMBED,
+    RouteId.CREATE_EMBED,
+    RouteId.FETCH_METRICS,
+    RouteId.CREATE_GUEST_TOKEN,
+}
 
 
 @dataclass(frozen=True)

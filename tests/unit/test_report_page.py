@@ -22,7 +22,7 @@ from tools.reporting import page
 from tools.reporting.estate import read_estate
 from tools.reporting.page import Limits, render
 from tools.reporting.spelling import visible_name
-from tools.reporting.words import REASONS, STATES
+from tools.reporting.words import REASONS, RESTORE_STATES, STATES
 
 VOID = {"meta"}
 ATTACKS = (
@@ -238,7 +238,8 @@ def test_documents_are_a_click_away(evidence: KeptEvidence) -> None:
 @pytest.mark.parametrize("enumeration", [Outcome, Reason])
 def test_every_word_is_known(enumeration: type[Outcome] | type[Reason]) -> None:
     """The report has words for every outcome and reason that the stack gives."""
-    assert set(enumeration) <= (STATES.keys() if enumeration is Outcome else REASONS.keys())
+    known = STATES.keys() | RESTORE_STATES.keys() if enumeration is Outcome else REASONS.keys()
+    assert set(enumeration) <= known
 
 
 def test_every_state_has_its_colour() -> None:

@@ -31,6 +31,16 @@ STATES: Mapping[str, State] = {
     UNREADABLE: State("Unreadable", "What the bucket stores about it cannot be read."),
 }
 
+# The same for restores.
+RESTORE_STATES: Mapping[str, State] = {
+    "restored": State("Restored", "The datamart was created again from its backup."),
+    "restore_planned": State("Restore planned", "This was a dry run. Nothing was changed."),
+    "restore_blocked": State("Restore blocked", "A rule did not allow the restore. Nothing was created."),
+    "failed": State("Restore failed", "The request was abandoned. It may be in the queue Failures, for up to 14 days."),
+    NO_RESULT: State("No result yet", "The request is in progress, or waits for its next attempt."),
+    UNREADABLE: STATES[UNREADABLE],
+}
+
 REASONS: Mapping[str, str] = {
     "dry_run": "requested as a dry run",
     "plan_mode": "the stack's Mode is plan",
@@ -51,11 +61,18 @@ REASONS: Mapping[str, str] = {
     "databrain_unavailable": "Databrain did not respond, or responded with errors",
     "databrain_unexpected": "Databrain's responses were not as documented",
     "backup_incomplete": "more embeds use it than a backup can hold",
-    "not_restorable": "it could not have been restored from its backup",
+    "not_restorable": "it could not be restored from its backup",
     "backup_failed": "no verified backup could be created",
     "unconfirmed": "a delete may have been sent, and its effect is unknown",
     "internal_error": "a setting was wrong, an AWS service failed, or every attempt crashed",
     "due_soon": "its date is near",
+    "with_differences": "it differs from what the backup contains",
+    "name_taken": "there is a datamart of this or nearly this name",
+    "not_deleted": "the retirement did not delete the datamart",
+    "backup_missing": "the retirement has no backup, or it no longer exists",
+    "backup_damaged": "its backup is not what the retirement stored",
+    "another_organisation": "the service token belongs to another organisation",
+    "datasource_missing": "its datasource no longer exists",
 }
 
 CONFIRMATIONS: Mapping[str, str] = {

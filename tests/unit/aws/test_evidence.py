@@ -13,7 +13,7 @@ from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from retirement.aws.evidence import S3Evidence
-from retirement.errors import AwsCallFailed
+from retirement.errors import AwsCallFailed, MalformedObject
 from retirement.stored_object import StoredObject
 
 KEY = "retirements/sales/offboard-1/receipt.json"
@@ -170,10 +170,10 @@ def test_read_fails(stub: Stubber, evidence: S3Evidence, code: str, status: int)
 
 @pytest.mark.parametrize("body", [b"\xff", b"\xed\xa0\x80"])
 def test_no_text(stub: Stubber, evidence: S3Evidence, body: bytes) -> None:
-    """An object that is no UTF-8 is an error."""
+    """An object that is no UTF-8 is an error that tells it from a call that failed: this project did not write it."""
     stub.add_response("get_object", found(body))
 
-    with pytest.raises(AwsCallFailed):
+    with pytest.raises(MalformedObject):
         evidence.read(KEY)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from retirement.record.keys import rejected_key
 from tests.bad_events import BAD_BODIES, BAD_DETAILS, BAD_ENVELOPES, REQUIRED
-from tests.fakes import Parsed, World, requested
+from tests.fakes import Parsed, World, requested, restore_requested
 
 
 @pytest.fixture
@@ -66,3 +66,12 @@ def test_a_bad_body(world: World, case: str) -> None:
     assert expected in receipt["message"]
     told = ("datamartName", "retirementId", "requestedBy", "requestReason")
     assert [receipt[field] for field in told] == [None] * len(told)
+
+
+@pytest.mark.parametrize(("sent", "restore_id"), [("back-1", "back-1"), (..., None)])
+def test_a_bad_restore(world: World, sent: object, restore_id: str | None) -> None:
+    """The answer to an event that asks for a restore has the fields of a restore's result."""
+    _, receipt = reject(world, restore_requested(environment="dev", asName="", restoreId=sent))
+    assert receipt["restoreId"] == restore_id
+    empty = ("restoredAs", "differences", "notRestored", "restoredEmbeds")
+    assert [receipt[field] for field in empty] == [None, [], [], []]

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retirement.record.keys import backup_key, plan_key, rejected_key, retirement_key
+from retirement.record.keys import (
+    backup_key,
+    embed_file_name,
+    plan_key,
+    rejected_key,
+    restore_key,
+    retirement_key,
+)
 
 SEGMENT = re.compile(r"[A-Za-z0-9._~%-]+(![0-9a-f]{32})?")
 
@@ -28,6 +35,7 @@ def test_segment(name: str, segment: str) -> None:
     """A name is percent-encoded so that only RFC 3986's unreserved characters stay."""
     assert retirement_key(name, "r-1", "receipt.json") == f"retirements/{segment}/r-1/receipt.json"
     assert plan_key(name, "p") == f"plans/{segment}/p.json"
+    assert restore_key(name, "r-1", "b-1", embed_file_name(7)) == f"restores/{segment}/r-1/b-1/embed-7.json"
     assert rejected_key(name) == f"rejected/{segment}/receipt.json"
 
 

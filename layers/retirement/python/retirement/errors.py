@@ -9,6 +9,7 @@
     |   `-- DatabrainUnexpected
     |       `-- BodyTooLarge
     |-- AwsCallFailed         a call to an AWS service failed
+    |   `-- MalformedObject   an object is stored, but not as this project writes it
     |-- BackupFailed          there is no verified backup, so nothing is deleted
     |-- AttemptInterrupted    another attempt is in progress, or the time is up: the next delivery continues
     |   `-- NotYetDue         the date is in the future: the queue delivers the request again then
@@ -101,6 +102,10 @@ class BodyTooLarge(DatabrainUnexpected):
 
 class AwsCallFailed(RetirementError):
     """A call to an AWS service failed after the SDK's own retries."""
+
+
+class MalformedObject(AwsCallFailed):
+    """An object is stored, but not as this project writes it."""
 
 
 class BackupFailed(RetirementError):

@@ -15,9 +15,13 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
 
+    RESTORED = "restored"
+    RESTORE_PLANNED = "restore_planned"
+    RESTORE_BLOCKED = "restore_blocked"
+
 
 class Reason(StrEnum):
-    """Why; each reason belongs to one outcome (`events/schemas/datamart-retirement-result.json`)."""
+    """Why; `events/schemas/datamart-retirement-result.json` says which outcomes have which reasons."""
 
     DUE_SOON = "due_soon"
 
@@ -40,6 +44,14 @@ class Reason(StrEnum):
     RETIREMENT_ID_REUSED = "retirement_id_reused"
     ALREADY_DUE = "already_due"
     ALREADY_ENDED = "already_ended"
+
+    WITH_DIFFERENCES = "with_differences"
+    NAME_TAKEN = "name_taken"
+    NOT_DELETED = "not_deleted"
+    BACKUP_MISSING = "backup_missing"
+    BACKUP_DAMAGED = "backup_damaged"
+    ANOTHER_ORGANISATION = "another_organisation"
+    DATASOURCE_MISSING = "datasource_missing"
 
     DATABRAIN_UNAUTHORIZED = "databrain_unauthorized"
     DATABRAIN_UNAVAILABLE = "databrain_unavailable"

@@ -15,6 +15,13 @@ class DependentsPolicy(StrEnum):
     IGNORE = "ignore"
 
 
+class EmbedsPolicy(StrEnum):
+    """What a restore does with the embeds that were deleted with the datamart."""
+
+    RESTORE = "restore"
+    LEAVE = "leave"
+
+
 # How often the queue delivers a message (template.yaml, maxReceiveCount).
 MAX_RECEIVES = 6
 
@@ -45,7 +52,7 @@ class Delivery:
 
 
 class Command(Protocol):
-    """The fields that a request and a cancellation have in common."""
+    """The fields that requests and cancellations have in common."""
 
     @property
     def datamart_name(self) -> str:
@@ -121,6 +128,31 @@ class Cancellation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRequest:
+    """A valid request to restore a datamart, with its defaults filled in.
+
+    Attributes:
+        datamart_name: the name of the datamart that the retirement deleted; together with `retirement_id` and
+            `restore_id` it is the identity of the restore.
+        restored_as: the name that the restored datamart gets.
+        content_hash: the SHA-256 of `detail` as it was sent, before defaults.
+    """
+
+    datamart_name: str
+    retirement_id: str
+    restore_id: str
+    environment: str
+    requested_by: str
+    reason: str
+    restored_as: str
+    embeds: EmbedsPolicy
+    dry_run: bool
+    requested_at: datetime
+    content_hash: str
+    detail: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A valid message to the webhook, as the detail-type, time and detail of the event that it becomes."""
 
@@ -131,7 +163,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """The fields of an event that is not a valid request, cut to the limits of a result; None if they are missing."""
+    """The fields of an event that is not a valid request, cut to the limits of a result; None if they are missing.
+
+    Attributes:
+        is_restore: whether its detail-type is that of a restore.
+    """
 
     event_id: str | None
     retirement_id: str | None
@@ -139,3 +175,5 @@ class RawRequest:
     requested_by: str | None
     reason: str | None
     requested_at: datetime
+    is_restore: bool = False
+    restore_id: str | None = None

@@ -1,10 +1,12 @@
 """Objects on S3: those of the evidence bucket, and the files that the stack's owner maintains."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from retirement.canonical import Document
-from retirement.errors import AwsCallFailed
+from retirement.errors import MalformedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +19,9 @@ class StoredObject:
     body: str
     content_hash: str | None
 
-    def malformed(self) -> AwsCallFailed:
+    def malformed(self) -> MalformedObject:
         """Return the error to raise if the body is not what this project writes under this key."""
-        return AwsCallFailed(
+        return MalformedObject(
             f"{self.key} is not as this project writes it: check the object's versions for one that was written by hand"
         )
 
@@ -43,6 +45,15 @@ class BackupReference:
             "sha256": self.sha256,
             "bytes": self.size,
         }
+
+    @classmethod
+    def stored_in(cls, document: Mapping[str, Any]) -> "BackupReference":
+        """Read a reference that `document` wrote.
+
+        Raises:
+            KeyError, TypeError: it is malformed.
+        """
+        return cls(document["bucket"], document["key"], document["versionId"], document["sha256"], document["bytes"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What may vanish, in DynamoDB: the lock on a datamart's name, and the reason of a retirement's last failure."""
+"""What may vanish, in DynamoDB: the locks on datamarts' names, and what is known of attempts that failed."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
-from retirement.requests import Request
+from retirement.requests import Request, RestoreRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -142,8 +142,8 @@ class CoordinationTable:
                 raise
         return True
 
-    def last_failure(self, request: Request) -> Reason | None:
-        """The reason of this retirement's last failed attempt, None where none is known.
+    def last_failure(self, request: Request | RestoreRequest) -> Reason | None:
+        """The reason of this request's last failed attempt, None where none is known.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer.
@@ -151,7 +151,9 @@ class CoordinationTable:
         item = self._read(_failure(request))
         return None if item is None else Reason(item["reason"]["S"])
 
-    def record_failure(self, request: Request, reason: Reason, now: datetime, *, after_intent: bool = False) -> None:
+    def record_failure(
+        self, request: Request | RestoreRequest, reason: Reason, now: datetime, *, after_intent: bool = False
+    ) -> None:
         """Remember why this attempt failed; a kept `unconfirmed` stays until `record_no_effect` says what became of it.
 
         After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
@@ -172,14 +174,34 @@ class CoordinationTable:
                 if after_intent:
                     self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, Reason.UNCONFIRMED, now))
 
-    def record_no_effect(self, request: Request, reason: Reason, now: datetime) -> None:
-        """No delete of this retirement took effect so far, for this reason.
+    def record_no_effect(self, request: Request | RestoreRequest, reason: Reason, now: datetime) -> None:
+        """Nothing that this request has sent and that is not known took effect so far, for this reason.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer.
         """
         with _errors_translated("PutItem"):
             self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
+
+    def record_created(self, request: RestoreRequest, now: datetime) -> None:
+        """Remember that Databrain answered that it created the datamart of this restore.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        expires_at = {"N": str(int((now + RETENTION).timestamp()))}
+        with _errors_translated("PutItem"):
+            self._dynamodb.put_item(
+                TableName=self._table, Item={"pk": {"S": _created(request)}, "expiresAt": expires_at}
+            )
+
+    def is_created(self, request: RestoreRequest) -> bool:
+        """Whether Databrain answered that it created the datamart of this restore.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        return self._read(_created(request)) is not None
 
     def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
         with _errors_translated("GetItem"):
@@ -207,8 +229,18 @@ def _identity(request: Request) -> str:
     return f"{request.retirement_id}#{request.datamart_name}"
 
 
-def _failure(request: Request) -> str:
+def _failure(request: Request | RestoreRequest) -> str:
+    if isinstance(request, RestoreRequest):
+        return f"restore-failure#{_identity_of_restore(request)}"
     return f"failure#{_identity(request)}"
+
+
+def _created(request: RestoreRequest) -> str:
+    return f"restore-created#{_identity_of_restore(request)}"
+
+
+def _identity_of_restore(request: RestoreRequest) -> str:
+    return f"{request.restore_id}#{request.retirement_id}#{request.datamart_name}"
 
 
 def _collided(error: BaseException) -> bool:
@@ -219,7 +251,7 @@ def _collided(error: BaseException) -> bool:
     return any(reason.get("Code") == "TransactionConflict" for reason in reasons)
 
 
-def _failure_item(request: Request, reason: Reason, now: datetime) -> dict[str, dict[str, str]]:
+def _failure_item(request: Request | RestoreRequest, reason: Reason, now: datetime) -> dict[str, dict[str, str]]:
     return {
         "pk": {"S": _failure(request)},
         "reason": {"S": reason},

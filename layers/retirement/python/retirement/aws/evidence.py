@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retirement.errors import AwsCallFailed
+from retirement.errors import AwsCallFailed, MalformedObject
 from retirement.stored_object import StoredObject
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class S3Evidence:
         """Read an object, whole: this project wrote it. None where there is none; a 403 is an error and never that.
 
         Raises:
+            MalformedObject: it is no text, which everything is that this project writes.
             AwsCallFailed: it could not be read, or its checksum does not fit.
         """
         try:
@@ -70,7 +71,9 @@ class S3Evidence:
             body = answer["Body"].read().decode()
         except self._s3.exceptions.NoSuchKey:
             return None
-        except (ClientError, BotoCoreError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise MalformedObject(f"S3 GetObject s3://{self._bucket}/{key} failed: {error}") from None
+        except (ClientError, BotoCoreError) as error:
             raise self._failed("GetObject", key, error) from error
         return StoredObject(
             self._bucket, key, answer.get("VersionId"), body, answer.get("Metadata", {}).get(_CONTENT_HASH)

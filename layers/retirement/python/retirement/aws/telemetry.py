@@ -14,16 +14,20 @@ from aws_lambda_powertools.metrics import MetricUnit
 from retirement.canonical import Document
 from retirement.databrain.ports import Metric
 from retirement.errors import is_retryable, reason_of
-from retirement.requests import Command, Delivery
+from retirement.requests import Command, Delivery, RestoreRequest
 
 
 class PowertoolsTelemetry:
-    """One instance for the life of the execution environment; `attempt` and `sweep` begin afresh."""
+    """One instance for the life of the execution environment; `attempt` and `sweep` begin afresh.
 
-    def __init__(self, logger: Logger, metrics: Metrics, environment: str) -> None:
+    `counted` is the metric of results, and `Failed...` that of abandoned requests.
+    """
+
+    def __init__(self, logger: Logger, metrics: Metrics, environment: str, *, counted: str = "Retirements") -> None:
         self._logger = logger
         self._metrics = metrics
         self._environment = environment
+        self._counted = counted
         self._counts: Counter[Metric] = Counter()
         self._lock = Lock()
         self._is_last = False
@@ -45,6 +49,8 @@ class PowertoolsTelemetry:
     def about(self, command: Command) -> None:
         """From here on, every line is about this request."""
         self._logger.append_keys(retirementId=command.retirement_id, datamartName=command.datamart_name)
+        if isinstance(command, RestoreRequest):
+            self._logger.append_keys(restoreId=command.restore_id)
 
     def step(self, step: str, **fields: object) -> None:
         """Log one line; values that JSON does not know are shown as text."""
@@ -68,7 +74,7 @@ class PowertoolsTelemetry:
             "outcome": str(result["outcome"]),
             "reason": str(result["reason"] or "none"),
         }
-        with single_metric("Retirements", MetricUnit.Count, 1, default_dimensions=dimensions):
+        with single_metric(self._counted, MetricUnit.Count, 1, default_dimensions=dimensions):
             pass
 
     def swept(self, report: Document) -> None:
@@ -117,7 +123,7 @@ class PowertoolsTelemetry:
             },
         )
         if self._is_last:  # also where its result could not be published
-            self._metrics.add_metric("FailedRetirements", MetricUnit.Count, 1)
+            self._metrics.add_metric(f"Failed{self._counted}", MetricUnit.Count, 1)
 
 
 class PowertoolsWebhookTelemetry:

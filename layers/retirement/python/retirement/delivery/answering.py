@@ -14,7 +14,7 @@ from retirement.delivery.settings import AnsweringSettings
 from retirement.errors import AwsCallFailed, InvalidRequest, NotYetDue
 from retirement.outcomes import Outcome
 from retirement.record.keys import rejected_key
-from retirement.record.results import Result
+from retirement.record.results import Restoration, Result
 from retirement.requests import Delivery
 
 # Seconds. The last receive retries while there is time for one more call that is slow and that the SDK retries.
@@ -112,7 +112,8 @@ def _reject(
         finished_at=ports.clock.now(),
     )
     stored_event: Json = delivery.body.encode(errors="replace")[:MAX_EVENT_BYTES].decode(errors="ignore")
-    receipt = ordered_json({**result.document(), "event": stored_event})
+    restoration = Restoration(raw.restore_id).document() if raw.is_restore else {}
+    receipt = ordered_json({**result.document(), **restoration, "event": stored_event})
     content_hash = sha256_hex(delivery.body)
     stored = ports.evidence.create(rejected_key(raw.event_id or delivery.id), receipt, content_hash)
     if stored.content_hash != content_hash:  # another event has the same ID

@@ -146,11 +146,17 @@ def abandon(
         reason=reason,
         grounds=NOTHING_READ if intent is None else intent.grounds,
     )
-    failure = attempt.with_event(result)
+    return store_failure(
+        attempt.with_event(result), reason, lambda number: attempt.key(file_name(number)), attempt.ports
+    )
+
+
+def store_failure(failure: str, reason: Reason, key_of: Callable[[int], str], ports: AnsweringPorts) -> Abandoned:
+    """Store a failure under the first number that is free, publish it, and return the error to raise."""
     numbers = count(1)
-    while attempt.ports.evidence.create(attempt.key(file_name(next(numbers))), failure).body != failure:
+    while ports.evidence.create(key_of(next(numbers)), failure).body != failure:
         pass  # an earlier failure
-    publish(failure, attempt.ports)
+    publish(failure, ports)
     return Abandoned(
         f"The event was abandoned after {MAX_RECEIVES} receives, with the reason {reason}. The failure is published, "
         "and SQS moves the event to Failures: fix the cause, then redrive it.",

@@ -33,6 +33,24 @@ class CancellationDetail(CommandDetail):
     retirementId: str
 
 
+class RestoreDetail(CommandDetail):
+    """The `detail` of a request to restore."""
+
+    retirementId: str
+    restoreId: NotRequired[str]
+    asName: NotRequired[str]
+    embeds: NotRequired[str]
+    dryRun: NotRequired[bool]
+
+
+class RestoreEvent(TypedDict):
+    """The event of a request to restore."""
+
+    id: str
+    time: str
+    detail: RestoreDetail
+
+
 class RequestEvent(TypedDict):
     """The event of a request."""
 

@@ -11,15 +11,25 @@ from typing import Any, cast
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
-from retirement.delivery.events import CancellationEvent, RequestDetail, RequestEvent, WebhookMessage
+from retirement.delivery.events import CancellationEvent, RequestDetail, RequestEvent, RestoreEvent, WebhookMessage
 from retirement.errors import ConfigurationError, InvalidRequest
-from retirement.requests import Cancellation, Delivery, DependentsPolicy, Message, RawRequest, Request
+from retirement.requests import (
+    Cancellation,
+    Delivery,
+    DependentsPolicy,
+    EmbedsPolicy,
+    Message,
+    RawRequest,
+    Request,
+    RestoreRequest,
+)
 from retirement.timestamps import latest_instant, parse_timestamp
 from retirement.wording import MAX_QUOTED_LENGTH, shortened
 
 SCHEMAS = Path(__file__).with_name("schemas")
 REQUESTED = "Datamart Retirement Requested"
 CANCELLED = "Datamart Retirement Cancelled"
+RESTORE_REQUESTED = "Datamart Restore Requested"
 
 # The types of webhook messages, and the detail-types of the events that they become.
 DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
@@ -85,6 +95,40 @@ def parse_request(delivery: Delivery, *, backup_by_default: bool, require_restor
     """
     sent = _parsed(delivery.body)
     return _request(sent, delivery, backup_by_default=backup_by_default, require_restorable=require_restorable)
+
+
+def parse_restore(delivery: Delivery) -> RestoreRequest:
+    """Validate an event that requests a restore, and fill in the defaults. Its environment is not compared yet.
+
+    Raises:
+        InvalidRequest: the message names the field, the rule and what was received.
+    """
+    valid = _validated(_parsed(delivery.body), RESTORE_REQUESTED, root="the event")
+    event, sent_detail = cast("RestoreEvent", valid), cast("Document", valid["detail"])
+    detail = event["detail"]
+    return RestoreRequest(
+        datamart_name=detail["datamartName"],
+        retirement_id=detail["retirementId"],
+        restore_id=detail.get("restoreId") or _default_id(event["id"]),
+        environment=detail["environment"],
+        requested_by=detail["requestedBy"],
+        reason=detail["reason"],
+        restored_as=detail.get("asName", detail["datamartName"]),
+        embeds=EmbedsPolicy(detail.get("embeds", EmbedsPolicy.RESTORE)),
+        dry_run=detail.get("dryRun", False),
+        requested_at=_requested_at(event["time"], delivery),
+        content_hash=sha256_hex(canonical_json(sent_detail)),
+        detail=sent_detail,
+    )
+
+
+def requests_restore(delivery: Delivery) -> bool:
+    """Return whether the detail-type of an event, valid or not, is that of a restore."""
+    try:
+        event = parse_json(delivery.body)
+    except ValueError:
+        return False
+    return isinstance(event, Mapping) and event.get("detail-type") == RESTORE_REQUESTED
 
 
 def _request(body: Json, delivery: Delivery, *, backup_by_default: bool, require_restorable: bool) -> Request:
@@ -176,6 +220,8 @@ def raw_request(delivery: Delivery) -> RawRequest:
         requested_by=_cut(fields.get("requestedBy"), NAME_LIMIT),
         reason=_cut(fields.get("reason"), REASON_LIMIT),
         requested_at=requested_at,
+        is_restore=envelope.get("detail-type") == RESTORE_REQUESTED,
+        restore_id=_cut(fields.get("restoreId"), RETIREMENT_ID_LIMIT),
     )
 
 

@@ -7,10 +7,16 @@ from retirement.environment import FunctionSettings, arn, boolean, delays, text,
 
 @dataclass(frozen=True, kw_only=True)
 class AnsweringSettings(FunctionSettings):
-    """The queue, the bucket and the topic, and the defaults of a request."""
+    """The bucket, the topic, and the delays of redeliveries."""
 
-    backup_by_default: bool = variable(boolean)
     retry_delays: tuple[int, ...] = variable(delays)  # seconds before receives 2 to 6
-    requests_queue_url: str = variable(text)
     evidence_bucket_name: str = variable(text)
     results_topic_arn: str = variable(arn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetirementSettings(AnsweringSettings):
+    """The settings of the functions that take requests to retire: the queue, and the defaults of a request."""
+
+    backup_by_default: bool = variable(boolean)
+    requests_queue_url: str = variable(text)

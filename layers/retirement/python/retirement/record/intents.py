@@ -1,6 +1,6 @@
 """The intent to delete: written before the delete and never changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -80,16 +80,10 @@ class Intent:
                 configuration_hash=datamart["configurationHash"],
                 plan_id=document["planId"],
                 dependents=document["dependents"],
-                backup=None if backup is None else _backup(backup),
+                backup=None if backup is None else BackupReference.stored_in(backup),
                 not_restorable=document.get("notRestorable"),  # missing in intents of earlier versions
                 invocation_id=document["invocationId"],
                 organisation=Organisation.stored_in(document),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise stored.malformed() from None
-
-
-def _backup(document: Mapping[str, Any]) -> BackupReference:
-    return BackupReference(
-        document["bucket"], document["key"], document["versionId"], document["sha256"], document["bytes"]
-    )

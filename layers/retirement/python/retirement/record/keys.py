@@ -26,6 +26,16 @@ def backup_key(datamart_name: str, retirement_id: str, sha256: str) -> str:
     return f"backups/{_segment(datamart_name)}/{retirement_id}/backup-{sha256[:16]}.json"
 
 
+def restore_key(datamart_name: str, retirement_id: str, restore_id: str, file_name: str) -> str:
+    """Return the key of a file of one restore, such as `receipt.json`; an empty name gives the prefix of all."""
+    return f"restores/{_segment(datamart_name)}/{retirement_id}/{restore_id}/{file_name}"
+
+
+def embed_file_name(number: int) -> str:
+    """Return the name of the n-th request of a restore to create an embed; numbers begin at 1."""
+    return f"embed-{number}.json"
+
+
 def failure_file_name(number: int) -> str:
     """Return the name of the n-th failure, stored when the request is abandoned; numbers begin at 1."""
     return f"failure-{number}.json"

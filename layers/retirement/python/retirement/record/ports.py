@@ -20,6 +20,7 @@ class Evidence(Protocol):
         """Read an object; None if the key does not exist.
 
         Raises:
+            MalformedObject: it is not text, as everything is that this project writes.
             AwsCallFailed: it could not be read. A 403 is an error, and is not taken for a missing object.
         """
 

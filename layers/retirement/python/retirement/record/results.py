@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from retirement.canonical import Document
+from retirement.canonical import Document, truncated
 from retirement.outcomes import ConfirmedBy, Outcome, Reason
 from retirement.stored_object import BackupReference
 from retirement.timestamps import format_timestamp
 
 SCHEMA_VERSION = "1"
+
+# In the lists of a restore's result, whatever the API tells: the message stays under SNS's 256 KiB.
+MAX_SHOWN = 100
+MAX_BYTES_OF_EMBEDS = 80 * 1024
+MAX_BYTES_OF_TEXTS = 40 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +71,28 @@ class Result:
             "dependents": self.grounds.dependents,
             "notRestorable": self.grounds.not_restorable,
             "confirmedBy": self.confirmed_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """What the result of a restore has beside the fields of every result.
+
+    `differences` are paths and never values, which may be SQL; `embeds` are objects as the published schema has them.
+    """
+
+    restore_id: str | None
+    restored_as: str | None = None
+    differences: Sequence[str] = ()
+    not_restored: Sequence[str] = ()
+    embeds: Sequence[Document] = ()
+
+    def document(self) -> Document:
+        """The fields as JSON, at most 100 entries in each list."""
+        return {
+            "restoreId": self.restore_id,
+            "restoredAs": self.restored_as,
+            "differences": truncated(self.differences[:MAX_SHOWN], MAX_BYTES_OF_TEXTS),
+            "notRestored": truncated(self.not_restored[:MAX_SHOWN], MAX_BYTES_OF_TEXTS),
+            "restoredEmbeds": truncated(self.embeds[:MAX_SHOWN], MAX_BYTES_OF_EMBEDS),
         }

@@ -5,22 +5,17 @@ from datetime import datetime
 from typing import Protocol
 
 from retirement.databrain.ports import Databrain, DatamartListsSource, EmbedMapSource
+from retirement.delivery.locking import Lock
 from retirement.delivery.ports import AnsweringPorts
 from retirement.outcomes import Reason
 from retirement.requests import Request
 
 
-class Coordination(Protocol):
+class Coordination(Lock, Protocol):
     """The lock on a name, the day's count, and the reason of a retirement's last failure.
 
     The evidence does not depend on this state: it may be lost. Every method raises `AwsCallFailed`.
     """
-
-    def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take the lock until then, and return True, unless another holder has it and it has not expired."""
-
-    def release(self, datamart_name: str, holder: str) -> None:
-        """Release the lock if this holder has it."""
 
     def used_today(self, now: datetime) -> int:
         """Return how many retirements were counted on this UTC day."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retirement.databrain.settings import DatabrainSettings
-from retirement.delivery.settings import AnsweringSettings
+from retirement.delivery.settings import RetirementSettings
 from retirement.environment import boolean, choice, count, text, variable
 
 
@@ -23,7 +23,7 @@ class UndeterminedEmbeds(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetireSettings(AnsweringSettings, DatabrainSettings):
+class RetireSettings(RetirementSettings, DatabrainSettings):
     """All settings of the retire function."""
 
     mode: Mode = variable(choice(Mode))

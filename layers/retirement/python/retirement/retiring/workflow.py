@@ -6,7 +6,7 @@ Every step can be repeated: after a crash between any two of them, the next deli
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from retirement.delivery.endings import (
     require_same_request,
 )
 from retirement.delivery.intake import parse_request, require_environment
+from retirement.delivery.locking import locked
 from retirement.environment import MAX_DELAY
 from retirement.errors import (
     AttemptInterrupted,
@@ -75,9 +76,6 @@ from retirement.wording import quoted
 TIME_TO_DELETE = 30.0
 TIME_TO_LOOK = 5.0
 TIME_TO_BACK_UP = 5.0
-# Seconds. An attempt waits for the lock as long as it can, because raising uses up one of the queue's receives.
-MIN_TIME_TO_WAIT_FOR_LOCK = 5.0
-LOCK_POLL = 1.0
 RESEND_WAIT = 1.0
 CONFIRM_WAIT = 1.0
 
@@ -123,7 +121,8 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
     attempt = _Attempt(request, delivery, settings, ports, started_at)
     if delivery.is_last:
         return _conclude(attempt)
-    with _locked(attempt), _failure_recorded(attempt):  # 2. lock
+    lock = locked(request.datamart_name, delivery, ports.coordination, ports.clock, ports.telemetry)
+    with lock, _failure_recorded(attempt):  # 2. lock
         record = attempt.record()  # 3. recover
         if record.receipt is not None:
             return publish_receipt(attempt, record.receipt, again=True)
@@ -202,26 +201,6 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     permit = _renew_permit(sighting, intent, attempt)
     return _delete_unless_ended(_Deletion(intent, permit, counted_on, in_doubt), attempt)
-
-
-@contextmanager
-def _locked(attempt: _Attempt) -> Iterator[None]:
-    """Step 2. The lock expires with the invocation, so after a crash others wait no longer than that."""
-    name, holder = attempt.request.datamart_name, attempt.delivery.invocation_id
-    clock, coordination = attempt.ports.clock, attempt.ports.coordination
-    while not coordination.acquire(name, holder, clock.now(), clock.now() + timedelta(seconds=clock.remaining())):
-        if clock.remaining() < MIN_TIME_TO_WAIT_FOR_LOCK:
-            raise AttemptInterrupted(
-                "Another retirement of this datamart is in progress, and this invocation has no time left to wait for "
-                "it. The queue delivers the request again."
-            )
-        attempt.ports.telemetry.step("wait for the lock")
-        clock.sleep(LOCK_POLL)
-    try:
-        yield
-    finally:
-        with suppress(AwsCallFailed):  # the lock expires
-            coordination.release(name, holder)
 
 
 @contextmanager

@@ -1,0 +1,516 @@
+"""One restore, from the event to the published result. It reads like the protocol in docs/architecture.md.
+
+Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on. What
+creates is sent once in an attempt; what has become of it only a fresh look tells.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
+from retirement.databrain.creations import CreateEffect
+from retirement.databrain.dependents import EmbedListing
+from retirement.databrain.snapshot import Absent, Listing, Snapshot
+from retirement.delivery.intake import parse_restore, require_environment
+from retirement.delivery.locking import locked
+from retirement.errors import (
+    AttemptInterrupted,
+    AwsCallFailed,
+    DatabrainError,
+    InvalidRequest,
+    MalformedObject,
+    NotConfirmed,
+    reason_of,
+)
+from retirement.outcomes import Outcome, Reason
+from retirement.record.organisation import Organisation
+from retirement.record.record import Record
+from retirement.record.restores import RestoreIntent, RestoreRecord
+from retirement.record.results import Restoration
+from retirement.requests import Delivery, EmbedsPolicy, RestoreRequest
+from retirement.restoring.backups import Backup, read_backup
+from retirement.restoring.differences import Difference, differences, is_as_sent
+from retirement.restoring.embeds import (
+    LOOK_WAITS,
+    checked,
+    has_embeds,
+    in_short,
+    list_embeds,
+    plan_embeds,
+    restore_embeds,
+)
+from retirement.restoring.endings import (
+    ANOTHER_ATTEMPT,
+    RestoreAttempt,
+    abandon,
+    finish,
+    publish_receipt,
+    refuse,
+    require_same_request,
+)
+from retirement.restoring.ports import RestorePorts
+from retirement.restoring.rules import (
+    ASK_AGAIN,
+    EMBEDS_LEFT,
+    EmbedState,
+    Refusal,
+    RestoredEmbed,
+    not_restored,
+    refuse_by_content,
+    refuse_by_datasource,
+    refuse_by_listing,
+)
+from retirement.restoring.secrets import require_no_secret
+from retirement.restoring.settings import RestoreSettings
+from retirement.stored_object import BackupReference
+from retirement.wording import in_words
+
+# Seconds. The datamart is created only with time left for it, for its semantic layer, and for reading both back.
+TIME_TO_CREATE = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a retirement has left of a datamart: its backup, and the organisation that it was in."""
+
+    backup: Backup
+    reference: BackupReference
+    organisation: Organisation
+
+
+def restore(delivery: Delivery, settings: RestoreSettings, ports: RestorePorts, started_at: datetime) -> Document:
+    """Create one datamart again, at most once and over nothing, with the embeds that went with it.
+
+    Returns:
+        The result as it was published.
+
+    Raises:
+        InvalidRequest: it is to be rejected.
+        RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
+    """
+    request = parse_restore(delivery)  # 1. validate
+    ports.telemetry.about(request)
+    ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
+    attempt = RestoreAttempt(request, delivery, settings, ports, started_at)
+    if delivery.is_last:
+        return _conclude(attempt)
+    lock = locked(request.restored_as, delivery, ports.coordination, ports.clock, ports.telemetry)
+    with lock, _failure_recorded(attempt):  # 2. lock the name that it is to have
+        record = attempt.record()  # 3. recover
+        if record.receipt is not None:
+            return publish_receipt(attempt, record.receipt, again=True)
+        if record.intent is not None:  # it owns the identity
+            require_same_request(request, record.intent.content_hash)
+            ports.telemetry.step("recover", found="intent")
+            return _resume(record.intent, record, attempt)
+        require_environment(request.environment, settings.environment_name)
+        return _carry_out(record, attempt)
+
+
+def _carry_out(record: RestoreRecord, attempt: RestoreAttempt) -> Document:
+    """Steps 4 to 13, where no earlier attempt has set out to create anything."""
+    # 4. the retirement, and its backup
+    source = _source(attempt)
+    if isinstance(source, Refusal):
+        return refuse(attempt, source)
+
+    # 5. the token is read with the first request; 6. look, 7. refuse
+    listing = attempt.ports.databrain.list_datamarts()
+    refusal = _refuse(source, listing, attempt)
+    if refusal is not None:
+        return refuse(attempt, refusal, backup=source.reference)
+    embeds = list_embeds(attempt) if has_embeds(source.backup, attempt) else None
+    if attempt.request.dry_run:
+        return _end_as_planned(source, embeds, attempt)
+
+    # 8. write the intent, 9. create
+    intent = _write_intent(source, listing, embeds, attempt)
+    refusal = _create(source, intent, attempt, is_first=True)
+    if refusal is not None:
+        return refuse(attempt, refusal, intent=intent, backup=source.reference)
+    return _complete(source, embeds, intent, record, attempt)
+
+
+def _resume(intent: RestoreIntent, record: RestoreRecord, attempt: RestoreAttempt) -> Document:
+    """Steps 5 to 13, where an earlier attempt may have created it already: first of all, what has become of that."""
+    source = _source(attempt)
+    if isinstance(source, Refusal):
+        raise NotConfirmed(f"An earlier attempt had set out to create the datamart, and now: {source.message}")
+    sighting = attempt.ports.databrain.find(intent.restored_as)
+    _require_same_organisation(intent, sighting, attempt)
+    if isinstance(sighting, Snapshot):
+        _require_ours(sighting, source, intent, attempt)
+    else:  # a name is unique: where an earlier request takes effect late, one of the two is refused
+        _create(source, intent, attempt, is_first=False)
+    embeds = list_embeds(attempt) if has_embeds(source.backup, attempt) else None
+    return _complete(source, embeds, intent, record, attempt)
+
+
+def _complete(
+    source: _Source,
+    embeds: EmbedListing | None,
+    intent: RestoreIntent,
+    record: RestoreRecord,
+    attempt: RestoreAttempt,
+) -> Document:
+    """Steps 10 to 13: the datamart is there, and is this restore's."""
+    # 10. semantic layer; read back and compare
+    found = _with_semantic_layer(source.backup, attempt)
+    differing = differences(source.backup.datamart, source.backup.semantic_layer, found)
+    attempt.ports.telemetry.step("compare", differences=len(differing))
+
+    # 11. embeds, 12. check each new one
+    restored = [] if embeds is None else restore_embeds(source.backup, embeds, record, attempt)
+    restored = checked(restored, attempt)
+
+    # 13. receipt and publication
+    return _end_as_restored(source, differing, restored, intent, attempt)
+
+
+@contextmanager
+def _failure_recorded(attempt: RestoreAttempt) -> Iterator[None]:
+    """Keep the reason of a failed attempt for the receive that gives up."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except Exception as error:
+        ports = attempt.ports
+        with suppress(AwsCallFailed):  # the error itself matters more
+            after_intent = ports.evidence.read(attempt.key("intent.json")) is not None
+            ports.coordination.record_failure(
+                attempt.request, reason_of(error), ports.clock.now(), after_intent=after_intent
+            )
+        raise
+
+
+def _conclude(attempt: RestoreAttempt) -> Document:
+    """The last receive makes no attempt. It publishes what has ended the restore by now, or else the failure.
+
+    Raises:
+        Abandoned: the failure is kept and published.
+    """
+    record = attempt.record()
+    if record.receipt is not None:
+        return publish_receipt(attempt, record.receipt, again=True)
+    intent, reason = record.intent, None
+    if intent is None:
+        require_environment(attempt.request.environment, attempt.settings.environment_name)
+    else:
+        require_same_request(attempt.request, intent.content_hash)
+    with suppress(AwsCallFailed):  # the table may vanish
+        reason = attempt.ports.coordination.last_failure(attempt.request)
+    raise abandon(attempt, intent, reason)
+
+
+# ---- What there was ------------------------------------------------------------------------------------------------
+
+
+def _source(attempt: RestoreAttempt) -> _Source | Refusal:
+    """Step 4: what the retirement has left, unaltered."""
+    request, evidence = attempt.request, attempt.ports.evidence
+    retirement = Record(evidence, request.datamart_name, request.retirement_id)
+    if retirement.receipt is None:
+        return Refusal(
+            Reason.NOT_DELETED,
+            "No retirement of this datamartName and retirementId has ended. Names are case-sensitive; if it is under "
+            f"way, {ASK_AGAIN} when its result is published.",
+        )
+    told = cast("dict[str, Any]", parse_json(retirement.receipt.body))
+    if told["outcome"] != Outcome.DELETED:
+        return Refusal(
+            Reason.NOT_DELETED,
+            f"The retirement ended as {told['outcome']}, so it deleted nothing that could be restored.",
+        )
+    if told["backup"] is None:
+        return Refusal(Reason.BACKUP_MISSING, "The retirement was asked to make no backup, so nothing can be restored.")
+    reference = BackupReference.stored_in(told["backup"])
+    where = f"s3://{reference.bucket}/{reference.key}"
+    damaged = Refusal(
+        Reason.BACKUP_DAMAGED,
+        f"{where} is not what the retirement wrote (SHA-256 {reference.sha256}). Look at the object's versions.",
+    )
+    try:
+        kept = evidence.read(reference.key)
+    except MalformedObject:
+        return damaged
+    if kept is None:
+        return Refusal(Reason.BACKUP_MISSING, f"{where} is not there. Look at the object's versions.")
+    if sha256_hex(kept.body) != reference.sha256:
+        return damaged
+    try:
+        backup = read_backup(kept.body, request.datamart_name, request.restored_as)
+    except ValueError as error:
+        return Refusal(Reason.BACKUP_DAMAGED, f"{where} cannot be restored from: {error}.")
+    if retirement.intent is None:
+        raise retirement.receipt.malformed()
+    attempt.ports.telemetry.step("backup", key=reference.key, embeds=len(backup.embeds))
+    return _Source(backup, reference, retirement.intent.organisation)
+
+
+def _refuse(source: _Source, listing: Listing, attempt: RestoreAttempt) -> Refusal | None:
+    """Step 7: what Databrain shows says no."""
+    databrain, request = attempt.ports.databrain, attempt.request
+    if not source.organisation.is_recognised(
+        databrain.fingerprint, listing.created_at, databrain.list_data_apps, has_same_creation=False
+    ):
+        return Refusal(
+            Reason.ANOTHER_ORGANISATION,
+            "The service token or DatabrainBaseUrl has changed since the retirement, and nothing that was listed then "
+            f"is listed now: this looks like another organisation. Put back a token of the one that was meant, then "
+            f"{ASK_AGAIN}.",
+        )
+    return (
+        refuse_by_listing(request.restored_as, listing)
+        or refuse_by_content(source.backup)
+        or refuse_by_datasource(source.backup, databrain.list_datasources())
+    )
+
+
+def _require_same_organisation(intent: RestoreIntent, sighting: Snapshot | Absent, attempt: RestoreAttempt) -> None:
+    """Of the organisation in which the datamart may have been created, another one tells nothing."""
+    databrain = attempt.ports.databrain
+    if not intent.organisation.is_recognised(
+        databrain.fingerprint, sighting.listing.created_at, databrain.list_data_apps, has_same_creation=False
+    ):
+        raise NotConfirmed(
+            "The service token or DatabrainBaseUrl has changed since this restore set out to create the datamart, and "
+            "nothing that was listed then is listed now: this looks like another organisation. Nothing was created "
+            "there. Put back a token of the organisation that was meant, then send the request again."
+        )
+
+
+# ---- The datamart --------------------------------------------------------------------------------------------------
+
+
+def _write_intent(
+    source: _Source, listing: Listing, embeds: EmbedListing | None, attempt: RestoreAttempt
+) -> RestoreIntent:
+    """Step 8."""
+    request, ports = attempt.request, attempt.ports
+    _require_time(attempt)
+    identity = canonical_json([request.datamart_name, request.retirement_id, request.restore_id])
+    intent = RestoreIntent(
+        detail=request.detail,
+        content_hash=request.content_hash,
+        restored_as=request.restored_as,
+        listed=frozenset(listing.created_at),
+        backup=source.reference,
+        invocation_id=attempt.delivery.invocation_id,
+        organisation=Organisation.of(
+            identity,
+            ports.databrain.fingerprint(identity),
+            request.restored_as,
+            listing,
+            ports.databrain.list_data_apps() if embeds is None else embeds.data_apps,
+        ),
+    )
+    require_no_secret("The intent", intent.document(), attempt)
+    text = canonical_json(intent.document())
+    if ports.evidence.create(attempt.key("intent.json"), text).body != text:
+        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    ports.telemetry.step("intent")
+    return intent
+
+
+def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, is_first: bool) -> Refusal | None:
+    """Step 9: send one request, and find out what became of it. None: the datamart is this restore's.
+
+    `is_first` is whether no earlier attempt can have sent one. Only then a refusal says that nothing was created.
+
+    Raises:
+        NotConfirmed: nothing tells what became of it, or whose the datamart is.
+        DatabrainError: nothing was created.
+    """
+    ports, body = attempt.ports, source.backup.create_body
+    _require_time(attempt)
+    answer = ports.databrain.create_datamart(body)
+    ports.telemetry.step("create", effect=answer.effect.name.lower(), error=answer.error)
+    if answer.effect is CreateEffect.DONE:
+        with suppress(AwsCallFailed):  # without it the next attempt compares
+            ports.coordination.record_created(attempt.request, ports.clock.now())
+        return None
+    error = answer.error or DatabrainError("no answer")
+    waits = LOOK_WAITS if answer.effect is CreateEffect.UNKNOWN else LOOK_WAITS[:1]
+    sighting = _look(attempt, waits)
+    if isinstance(sighting, Snapshot):
+        was_taken = answer.effect is not CreateEffect.UNKNOWN and is_first and not is_as_sent(body, sighting.entry)
+        if was_taken:
+            return refuse_by_listing(intent.restored_as, sighting.listing)
+        _require_ours(sighting, source, intent, attempt)
+        return None
+    if answer.effect is CreateEffect.UNKNOWN:
+        raise NotConfirmed(f"The datamart may have been created and is not listed; the answer: {error}")
+    if answer.effect is CreateEffect.REFUSED and is_first:
+        return Refusal(
+            Reason.NOT_RESTORABLE,
+            f"Databrain refuses to create the datamart: {in_short(error)}. Perhaps a table or a column is gone from "
+            f"its datasource. Mend that, then {ASK_AGAIN}; or create it by hand from the backup's createRequest.",
+        )
+    raise error
+
+
+def _require_ours(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt: RestoreAttempt) -> None:
+    """After any doubt it is ours only if the name was not listed before, and what is listed is what was sent.
+
+    Raises:
+        NotConfirmed: it may be somebody else's.
+    """
+    if intent.restored_as not in intent.listed and (
+        is_as_sent(source.backup.create_body, sighting.entry) or attempt.ports.coordination.is_created(attempt.request)
+    ):
+        return
+    raise NotConfirmed(
+        "A datamart of this name is listed that is not as this restore asked for it, so it may be somebody else's. It "
+        "was left as it is: look at it in Databrain. To restore under another name, ask under a new restoreId with "
+        "asName."
+    )
+
+
+def _with_semantic_layer(backup: Backup, attempt: RestoreAttempt) -> Snapshot:
+    """Step 10: create the semantic layer unless it is there, and read both back.
+
+    A datamart has one layer at most, so the request can be sent again by the next attempt. What Databrain refuses is
+    a difference.
+
+    Raises:
+        NotConfirmed: the datamart is not listed.
+        DatabrainError: the layer was not created.
+    """
+    found = _read_back(attempt)
+    if backup.create_layer_body is None or found.semantic_layer is not None:
+        return found
+    answer = attempt.ports.databrain.create_semantic_layer(backup.create_layer_body)
+    attempt.ports.telemetry.step("create semantic layer", effect=answer.effect.name.lower(), error=answer.error)
+    if answer.effect is CreateEffect.REFUSED:
+        return _read_back(attempt)
+    if answer.effect is CreateEffect.NONE and answer.error is not None:
+        raise answer.error
+    for wait in LOOK_WAITS:
+        if wait:
+            attempt.ports.clock.sleep(wait)
+        found = _read_back(attempt)
+        if found.semantic_layer is not None:
+            break
+    if found.semantic_layer is None and answer.error is not None:
+        raise answer.error
+    return found
+
+
+def _read_back(attempt: RestoreAttempt) -> Snapshot:
+    found = _look(attempt, LOOK_WAITS)
+    if isinstance(found, Absent):
+        raise NotConfirmed("The datamart was created and is not listed: the next attempt looks again.")
+    return found
+
+
+def _look(attempt: RestoreAttempt, waits: Sequence[float]) -> Snapshot | Absent:
+    """Look for the datamart, once more after each of these waits where it is not listed."""
+    clock = attempt.ports.clock
+    sighting = attempt.ports.databrain.find(attempt.request.restored_as)
+    for wait in waits[1:]:
+        if isinstance(sighting, Snapshot):
+            break
+        clock.sleep(wait)
+        sighting = attempt.ports.databrain.find(attempt.request.restored_as)
+    return sighting
+
+
+def _require_time(attempt: RestoreAttempt) -> None:
+    left = attempt.ports.clock.remaining()
+    if left < TIME_TO_CREATE:
+        raise AttemptInterrupted(
+            f"{left:.0f} s are left of this invocation and a restore needs {TIME_TO_CREATE:.0f}: Databrain answered "
+            "slowly. The queue delivers the request again."
+        )
+
+
+# ---- The end -------------------------------------------------------------------------------------------------------
+
+
+def _end_as_planned(source: _Source, listing: EmbedListing | None, attempt: RestoreAttempt) -> Document:
+    request = attempt.request
+    embeds = [] if listing is None else plan_embeds(source.backup, listing, attempt)
+    return finish(
+        attempt,
+        Outcome.RESTORE_PLANNED,
+        f"Nothing was changed, as asked (dryRun); a real run would create the datamart{_as_name(request)} again"
+        f"{_of_embeds(embeds, planned=True)}. notRestored and restoredEmbeds say what would not come back. To have it "
+        f"restored, {ASK_AGAIN} and without dryRun.",
+        intent=None,
+        reason=Reason.DRY_RUN,
+        backup=source.reference,
+        restoration=Restoration(
+            request.restore_id,
+            request.restored_as,
+            not_restored=_not_restored(source.backup, embeds, attempt),
+            embeds=[each.document() for each in embeds],
+        ),
+    )
+
+
+def _end_as_restored(
+    source: _Source,
+    differing: Sequence[Difference],
+    embeds: Sequence[RestoredEmbed],
+    intent: RestoreIntent,
+    attempt: RestoreAttempt,
+) -> Document:
+    """Step 13. What is kept first is what is told, also where another attempt has kept it."""
+    request = attempt.request
+    lost = [
+        Difference(f"embeds[{each.embed.number}]", each.embed.embed_id, None)
+        for each in embeds
+        if each.state is EmbedState.NOT_RESTORED
+    ]
+    document: Document = {
+        "formatVersion": "1",
+        "restoredAs": request.restored_as,
+        "differences": [each.document() for each in (*differing, *lost)],
+        "notRestored": _not_restored(source.backup, embeds, attempt),
+        "restoredEmbeds": [each.document() for each in embeds],
+    }
+    require_no_secret("differences.json", document, attempt)
+    stored = attempt.ports.evidence.create(attempt.key("differences.json"), canonical_json(document))
+    kept = cast("dict[str, Any]", parse_json(stored.body, exact=True))
+    paths = [difference["path"] for difference in kept["differences"]]
+    how = f", with {in_words(len(paths), 'difference')} from what it was (differences.json has the values)"
+    return finish(
+        attempt,
+        Outcome.RESTORED,
+        f"The datamart{_as_name(request)} was created again{_of_embeds(embeds)}{how if paths else ''}. Links from "
+        "workspaces cannot be read: to link one again, send PUT /api/v2/workspace with its name, connectionType "
+        '"DATAMART" and datamartName.',
+        intent=intent,
+        reason=Reason.WITH_DIFFERENCES if paths else None,
+        backup=source.reference,
+        restoration=Restoration(
+            request.restore_id,
+            request.restored_as,
+            differences=paths,
+            not_restored=kept["notRestored"],
+            embeds=kept["restoredEmbeds"],
+        ),
+    )
+
+
+def _not_restored(backup: Backup, embeds: Sequence[RestoredEmbed], attempt: RestoreAttempt) -> list[str]:
+    found = not_restored(backup, embeds, attempt.settings.databrain_api)
+    is_left = attempt.request.embeds is EmbedsPolicy.LEAVE and backup.embeds
+    return [*found, EMBEDS_LEFT] if is_left else found
+
+
+def _as_name(request: RestoreRequest) -> str:
+    return "" if request.restored_as == request.datamart_name else " under the name of restoredAs"
+
+
+def _of_embeds(embeds: Sequence[RestoredEmbed], *, planned: bool = False) -> str:
+    created = sum(each.state is EmbedState.CREATED for each in embeds)
+    missing = sum(each.state is EmbedState.NOT_RESTORED for each in embeds)
+    told = f" and {in_words(created, 'embed')}, which {'would get' if planned else 'got'} new IDs" if created else ""
+    return told + (
+        f"; {in_words(missing, 'embed')} {'would not come' if planned else 'did not come'} back" if missing else ""
+    )
