@@ -340,11 +340,14 @@ class EmbeddedStack:
 
     # ---- What came of them -----------------------------------------------------------------------------------------
 
-    def next_result(self, *, retirement_id: str | None = None, timeout: float = 30) -> PublishedResult:
+    def next_result(
+        self, *, retirement_id: str | None = None, restore_id: str | None = None, timeout: float = 30
+    ) -> PublishedResult:
         """Take the next result out of the queue that is subscribed to the topic.
 
         Args:
             retirement_id: pass over the results of other retirements.
+            restore_id: pass over the results of other restores, and of retirements.
             timeout: seconds.
 
         Raises:
@@ -353,12 +356,15 @@ class EmbeddedStack:
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             for result in self.results(wait_seconds=min(int(left) + 1, 20)):
-                if retirement_id in (None, result.document.get("retirementId")):
+                told = result.document
+                is_it = retirement_id in (None, told.get("retirementId"))
+                if is_it and restore_id in (None, told.get("restoreId")):
                     return result
         raise StackError(
-            f"no result within {timeout} s (retirementId: {retirement_id or 'any'}).\n"
+            f"no result within {timeout} s (retirementId {retirement_id or 'any'}, restoreId {restore_id or 'any'}).\n"
             + "\n".join(["The retire function's last lines:", *self.function_log()[-20:]])
             + "\n".join(["", "The schedule function's:", *self.function_log(function="ScheduleFunctionName")[-20:]])
+            + "\n".join(["", "The restore function's:", *self.function_log(function="RestoreFunctionName")[-20:]])
             + "\n".join(["", "MiniStack's last lines:", *self._emulator.log.read_text().splitlines()[-20:]])
         )
 
@@ -452,7 +458,8 @@ class EmbeddedStack:
 
     def purge(self) -> None:
         """Forget every message: requests (those in work too), failures and results."""
-        queues = (self.outputs[name] for name in ("RequestsQueueUrl", "SchedulingQueueUrl", "FailuresQueueUrl"))
+        names = ("RequestsQueueUrl", "SchedulingQueueUrl", "RestoresQueueUrl", "FailuresQueueUrl")
+        queues = (self.outputs[name] for name in names)
         for url in (*queues, self._results_queue_url):
             self.sqs.purge_queue(QueueUrl=url)
 

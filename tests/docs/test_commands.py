@@ -19,15 +19,18 @@ from tests.docs.pages import SHELLS, Block, Page
 # A page, or a section of it, and the test that runs its blocks.
 RUN_BY = {
     "docs/runbooks/expiring-failures.md": "tests/stack/test_runbooks.py",
+    "docs/runbooks/failed-restores.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/failed-retirements.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/failures.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/stale-requests.md": "tests/stack/test_runbooks.py",
+    "docs/runbooks/stale-restores.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/stale-scheduling.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/stop-button.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/sweep-errors.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/dropped-sweeps.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/undelivered-sweeps.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/webhook-errors.md": "tests/stack/test_runbooks.py",
+    "docs/restore.md": "tests/stack/test_pages.py",
     "docs/scheduling.md": "tests/stack/test_pages.py",
     "docs/sweep.md": "tests/stack/test_sweep_page.py",
     "docs/webhook.md": "tests/stack/test_webhook_page.py",

@@ -114,7 +114,9 @@ def test_who_may_ask(resources: Node) -> None:
     (name,) = set(re.findall(r"(?:--name |EventBusName=)(\w+)", bus))
     (sources,) = re.findall(r"EventSources=([\w,]+)", bus)
     rules = [rule["Properties"] for rule in resources.values() if rule["Type"] == "AWS::Events::Rule"]
-    assert {kind for rule in rules for kind in rule["EventPattern"]["detail-type"]} == set(DETAIL_TYPES)
+    kinds = {kind for rule in rules for kind in rule["EventPattern"]["detail-type"]}
+    assert kinds == {*DETAIL_TYPES, intake.RESTORE_REQUESTED}
+    assert f"also needs `{intake.RESTORE_REQUESTED}`" in DEPLOY.path.read_text()
 
     for policy, source in zip(policies()[:2], sources.split(","), strict=True):
         (statement,) = policy["Statement"]

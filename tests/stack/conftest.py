@@ -18,6 +18,7 @@ from tests.stack.scene import (
     DATA_APP_KEY,
     MAPS_BUCKET,
     PARAMETERS,
+    RESTORE,
     SCHEDULE,
     SEED,
     SERVICE_TOKEN,
@@ -128,6 +129,6 @@ def pytest_runtest_makereport(
     scene = getattr(item, "funcargs", {}).get("scene")
     if report.failed and isinstance(scene, Scene):
         began = datetime.fromtimestamp(call.start, UTC)
-        for function in (RETIRE, SCHEDULE, SWEEP):
+        for function in (RETIRE, SCHEDULE, RESTORE, SWEEP):
             report.sections.append((f"log of {function}", "\n".join(scene.stack.function_log(began, function))))
     return report

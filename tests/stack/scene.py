@@ -32,6 +32,8 @@ DEADLINE = 90  # seconds, of a machine that is busy with other work
 AT_WORK = 5  # seconds; longer than any attempt that nothing holds up
 SCHEDULE = "ScheduleFunctionName"
 CANCELLED = "Datamart Retirement Cancelled"
+RESTORE_REQUESTED = "Datamart Restore Requested"
+RESTORE = "RestoreFunctionName"
 MAPS_BUCKET, MAP_KEY, POLICY_KEY = "embed-maps-of-the-stack-tests", "embeds.json", "sweep.json"
 LISTS_KEY = "datamarts.json"
 PARAMETERS = {
@@ -131,11 +133,22 @@ class Scene:
             },
         }
 
+    def restore_event(self, datamart_name: str, retirement_id: str, **fields: Any) -> JsonObject:  # noqa: ANN401 -- any JSON
+        """Make the event that asks for a restore, with a restoreId of its own; `fields` go over defaults."""
+        about = {"retirementId": retirement_id, "restoreId": f"back-{uuid4()}"}
+        return {**self.event(datamart_name, **{**about, **fields}), "detail-type": RESTORE_REQUESTED}
+
     def ask(self, datamart_name: str, **fields: Any) -> str:  # noqa: ANN401 -- any JSON
         """Put a request on the bus and return its retirementId; `fields` go over defaults."""
         detail = self.event(datamart_name, **fields)["detail"]
         self.stack.put_event(detail)
         return str(detail["retirementId"])
+
+    def ask_back(self, datamart_name: str, retirement_id: str, **fields: Any) -> str:  # noqa: ANN401 -- any JSON
+        """Put a request to restore on the bus and return its restoreId; `fields` go over defaults."""
+        detail = self.restore_event(datamart_name, retirement_id, **fields)["detail"]
+        self.stack.put_event(detail, detail_type=RESTORE_REQUESTED)
+        return str(detail["restoreId"])
 
     def send(self, event: JsonObject) -> str:
         """Put an event into the queue as the bus would, and return its retirementId. Sent again, it is a redelivery."""
@@ -162,6 +175,16 @@ class Scene:
         assert self.kept(key).body.decode() == result.message
         spent_on = self.kept(key).metadata.get("request")  # a cancellation is of whatever content
         assert re.fullmatch("[0-9a-f]{64}", spent_on) if spent_on else result.document["outcome"] == "cancelled"
+        return result
+
+    def restored(self, restore_id: str) -> PublishedResult:
+        """Wait for a restore's result as SNS delivers it: it keeps the contract, and is the receipt to the byte."""
+        result = self.stack.next_result(restore_id=restore_id, timeout=DEADLINE)
+        check_contract(result)
+        (key,) = (key for key in self.new_objects() if key.endswith(f"/{restore_id}/receipt.json"))
+        assert key.startswith("restores/")
+        assert self.kept(key).body.decode() == result.message
+        assert re.fullmatch("[0-9a-f]{64}", self.kept(key).metadata["request"])
         return result
 
     def rejection(self) -> JsonObject:
@@ -221,7 +244,12 @@ class Scene:
     def messages(self) -> Counter[str]:
         """How many requests wait: `visible`, `in flight` (at work, or failed and not yet due again), or `given up`."""
         counts: Counter[str] = Counter()
-        places = {"RequestsQueueUrl": "visible", "SchedulingQueueUrl": "visible", "FailuresQueueUrl": "given up"}
+        places = {
+            "RequestsQueueUrl": "visible",
+            "SchedulingQueueUrl": "visible",
+            "RestoresQueueUrl": "visible",
+            "FailuresQueueUrl": "given up",
+        }
         for queue, visible in places.items():
             attributes = self.stack.sqs.get_queue_attributes(
                 QueueUrl=self.stack.outputs[queue],

@@ -67,6 +67,28 @@ def test_scheduling(shell: Shell, scene: Scene, retirement_id: str) -> None:
     assert [name for name in shown_files if not name.startswith("arrival-")] == files
 
 
+def test_restore(shell: Shell, scene: Scene, retirement_id: str) -> None:
+    """A retirement is undone, first as a preview, and each answer is where the page says."""
+    tools, preview, planned, ask, end, differences = commands(DOCS / "restore.md")
+    tools = tools.replace("acme-leaves", retirement_id)
+    scene.datamart("sales-analytics")
+    scene.ask("sales-analytics", retirementId=retirement_id)
+    assert scene.result(retirement_id).document["outcome"] == "deleted"
+
+    shell.run(tools, preview)
+    told = scene.restored("preview").document
+    assert (told["outcome"], told["reason"]) == ("restore_planned", "dry_run")
+    assert shell.told(tools, planned) == told
+    assert scene.databrain.organisation.datamarts == {}
+
+    shell.run(tools, ask)
+    told = scene.restored("for-good").document
+    assert (told["outcome"], told["reason"]) == ("restored", None)
+    assert shell.told(tools, end) == told
+    assert shell.told(tools, differences)["differences"] == []
+    assert list(scene.databrain.organisation.datamarts) == ["sales-analytics"]
+
+
 def test_a_date_that_was_not_filled_in(scene: Scene) -> None:
     """An example that is sent as it is asks for nothing."""
     (entry,) = json.loads((EVENTS / "put-scheduled.json").read_bytes())

@@ -12,7 +12,7 @@ import pytest
 
 from local.emulator import CHECKOUT
 from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME
-from tests.stack.scene import DEADLINE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
+from tests.stack.scene import DEADLINE, RESTORE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
 from tests.stack.shell import Shell, commands
 from tests.stack.sweeps import Sweeps
 from tests.stack.webhooks import Sender, asking
@@ -183,6 +183,56 @@ def test_failed_retirements(shell: Shell, scene: Scene) -> None:
     assert (last["retirementId"], last["reason"]) == (*ids(cancelled), "internal_error")
     assert last["function_name"] == scene.stack.outputs[SCHEDULE]
     mend_and_redrive(scene, request, cancellations=(cancelled,))
+
+
+def test_failed_restores(shell: Shell, scene: Scene) -> None:
+    """FailedRestoresAlarm: which restores were given up, what happened to one and how far it got; redriven, it ends."""
+    tools, given_up, one, objects = blocks("failed-restores.md")
+    name = scene.datamart(f"Sales 2026 {uuid4()}")
+    retirement_id = scene.ask(name)
+    assert scene.result(retirement_id).document["outcome"] == "deleted"
+    event = scene.restore_event(name, retirement_id)
+    restore_id = event["detail"]["restoreId"]
+    scene.databrain.faults.replace([{"route": "create_datamart", "fault": "refused"}])
+    with scene.stack.settings(RESTORE, RETRY_DELAYS="0,0,0,0,0"):
+        scene.stack.put_message(json.dumps(event), "RestoresQueueUrl")
+        failed = scene.stack.next_result(restore_id=restore_id, timeout=2 * DEADLINE).document
+        scene.eventually(lambda: scene.messages() == {"given up": 1})
+    assert (failed["outcome"], failed["reason"]) == ("failed", "unconfirmed")
+
+    (last,) = shell.logged(tools, given_up)
+    assert (last["restoreId"], last["retirementId"], last["reason"]) == (restore_id, retirement_id, "unconfirmed")
+    about = shell.logged(tools, one, RESTORE_ID=restore_id)
+    assert {line["receiveCount"] for line in about} == {1, 2, 3, 4, 5, 6}
+    folder = quote(name, safe="")
+    listed = shell.told(tools, objects, NAME=folder, RETIREMENT_ID=retirement_id, RESTORE_ID=restore_id)
+    prefix = f"restores/{folder}/{retirement_id}/{restore_id}"
+    assert listed == [f"{prefix}/failure-1.json", f"{prefix}/intent.json"]
+
+    scene.databrain.faults.clear()
+    assert scene.stack.redrive() == 1
+    assert scene.restored(restore_id).document["outcome"] == "restored"
+    assert list(scene.databrain.organisation.datamarts) == [name]
+
+
+def test_stale_restores(shell: Shell, scene: Scene) -> None:
+    """StaleRestoresAlarm: how many wait, whether anything takes them, and why attempts failed."""
+    tools, waiting, mapping, failing = blocks("stale-restores.md")
+    event = scene.restore_event(scene.datamart(), "no-retirement")
+    with scene.stack.without_permission("s3:ListBucket", RESTORE):
+        assert scene.stack.invoke(event, RESTORE).error
+    uuid = scene.stack.mapping(RESTORE)["UUID"]
+    scene.stack.lambda_.update_event_source_mapping(UUID=uuid, Enabled=False)
+    try:
+        scene.stack.put_message(json.dumps(event), "RestoresQueueUrl")
+        scene.eventually(lambda: scene.messages() == {"visible": 1})
+        shown = shell.told(tools, waiting)["Attributes"]
+        assert shown == {"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "0"}
+        assert shell.told(tools, mapping) == [["Disabled", "USER_INITIATED", 2]]
+        assert [line["restoreId"] for line in shell.logged(tools, failing)] == [event["detail"]["restoreId"]]
+    finally:
+        scene.stack.lambda_.update_event_source_mapping(UUID=uuid, Enabled=True)
+    assert scene.restored(event["detail"]["restoreId"]).document["reason"] == "not_deleted"
 
 
 @pytest.mark.usefixtures("_released")

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.stack.scene import CANCELLED, EVENTS, JsonObject, Scene, ahead, check_contract
+from tests.stack.scene import CANCELLED, EVENTS, RESTORE_REQUESTED, JsonObject, Scene, ahead, check_contract
 
-ENTRIES = {"put-events.json", "put-scheduled.json", "put-cancelled.json"}
+ENTRIES = {"put-events.json", "put-scheduled.json", "put-cancelled.json", "put-restore.json"}
 
 # The outcome and the reason of each, on a stack called `dev` where the datamart `sales-analytics` has no dependents.
 ENDS = {
@@ -19,6 +19,7 @@ ENDS = {
     "hostile-texts.json": ("already_absent", None),
     "missing-environment.json": ("rejected", "invalid_request"),
     "misspelt-option.json": ("rejected", "invalid_request"),
+    "restore.json": ("restore_blocked", "not_deleted"),
     "retire.json": ("deleted", None),
     "scheduled.json": ("scheduled", None),
 }
@@ -43,6 +44,8 @@ def sample(name: str) -> JsonObject:
 
 def queue_of(event: JsonObject) -> str:
     """Where the rules send it."""
+    if event["detail-type"] == RESTORE_REQUESTED:
+        return "RestoresQueueUrl"
     is_plain = event["detail-type"] != CANCELLED and "retireAt" not in event["detail"]
     return "RequestsQueueUrl" if is_plain else "SchedulingQueueUrl"
 
@@ -64,6 +67,16 @@ def test_a_sample_ends_as_expected(scene: Scene, name: str) -> None:
     told = [result[field] for field in ("datamartName", "requestedBy", "requestReason")]
     assert told == [event["detail"][field] for field in ("datamartName", "requestedBy", "reason")]
     assert ("sales-analytics" in scene.databrain.organisation.datamarts) == (result["outcome"] != "deleted")
+
+
+def test_the_sample_restore(scene: Scene) -> None:
+    """After the sample retirement of the same ID, the sample restore brings the datamart back."""
+    retired, restored = sample("retire.json"), sample("restore.json")
+    restored["detail"]["retirementId"] = scene.send(retired)
+    assert scene.result(restored["detail"]["retirementId"]).document["outcome"] == "deleted"
+    scene.stack.put_message(json.dumps(restored), "RestoresQueueUrl")
+    assert scene.restored(restored["detail"]["restoreId"]).document["outcome"] == "restored"
+    assert list(scene.databrain.organisation.datamarts) == ["sales-analytics"]
 
 
 def test_every_option_is_carried_out(scene: Scene) -> None:

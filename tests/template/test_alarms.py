@@ -64,6 +64,8 @@ def test_what_is_watched(of_type: OfType) -> None:
         ),
         "StaleRequestsAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
         "StaleSchedulingAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
+        "StaleRestoresAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Minimum", "GreaterThanThreshold", 0),
+        "FailedRestoresAlarm": ("DatamartRetirement", "FailedRestores", "Sum", "GreaterThanThreshold", 0),
         "FailedRetirementsAlarm": ("DatamartRetirement", "FailedRetirements", "Sum", "GreaterThanThreshold", 0),
         "SweepErrorsAlarm": ("AWS/Lambda", "Errors", "Sum", "GreaterThanThreshold", 0),
         "DroppedSweepsAlarm": ("AWS/Lambda", "AsyncEventsDropped", "Sum", "GreaterThanThreshold", 0),
@@ -80,6 +82,7 @@ def test_alarms_watch_the_queues_by_name(of_type: OfType) -> None:
         "ExpiringFailuresAlarm": "Failures",
         "StaleRequestsAlarm": "Requests",
         "StaleSchedulingAlarm": "Scheduling",
+        "StaleRestoresAlarm": "Restores",
     }
     for alarm, queue in watched.items():
         assert alarms[alarm]["Properties"]["Dimensions"] == [
@@ -87,10 +90,17 @@ def test_alarms_watch_the_queues_by_name(of_type: OfType) -> None:
         ]
 
 
-@pytest.mark.parametrize("function", ["RetireFunction", "ScheduleFunction"])
-def test_the_metric_is_the_functions(deployed: Node, of_type: OfType, function: str) -> None:
-    """The alarm on failed retirements has the namespace and the dimensions that both functions report under."""
-    alarm = of_type("AWS::CloudWatch::Alarm")["FailedRetirementsAlarm"]["Properties"]
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("RetireFunction", "FailedRetirementsAlarm"),
+        ("ScheduleFunction", "FailedRetirementsAlarm"),
+        ("RestoreFunction", "FailedRestoresAlarm"),
+    ],
+)
+def test_the_metric_is_the_functions(deployed: Node, of_type: OfType, function: str, name: str) -> None:
+    """The alarm on what failed has the namespace and the dimensions that the functions report under."""
+    alarm = of_type("AWS::CloudWatch::Alarm")[name]["Properties"]
     variables = deployed["Resources"][function]["Properties"]["Environment"]["Variables"]
     assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
     assert alarm["Dimensions"] == [
@@ -99,7 +109,7 @@ def test_the_metric_is_the_functions(deployed: Node, of_type: OfType, function: 
     ]
 
 
-@pytest.mark.parametrize("name", ["StaleRequestsAlarm", "StaleSchedulingAlarm"])
+@pytest.mark.parametrize("name", ["StaleRequestsAlarm", "StaleSchedulingAlarm", "StaleRestoresAlarm"])
 def test_a_queue_is_stale_after_an_hour(of_type: OfType, name: str) -> None:
     """A queue is stale where something was visible for an hour on end, however long RetryDelays are."""
     alarm = of_type("AWS::CloudWatch::Alarm")[name]["Properties"]

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 BUILT = CHECKOUT / ".aws-sam" / "build"
 DEPENDENCIES = BUILT / "DependenciesLayer" / "python"
 RETIREMENT = BUILT / "RetirementLayer" / "python" / "retirement"
-FUNCTIONS = {name: BUILT / f"{name.title()}Function" for name in ("retire", "schedule", "sweep", "webhook")}
+FUNCTIONS = {name: BUILT / f"{name.title()}Function" for name in ("retire", "schedule", "restore", "sweep", "webhook")}
 
 UNCHECKED_HASH = 0b01  # flags of a byte-code file, PEP 552
 ENVIRONMENT = {
@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "RETRY_DELAYS": "60,300,900,2700,7200",
     "REMINDER_LEAD_TIME": "24",
     "REQUESTS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/requests",
+    "RESTORES_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/restores",
     "SCHEDULING_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/scheduling",
     "REQUESTS_QUEUE_ARN": "arn:aws:sqs:eu-central-1:123456789012:requests",
     "SCHEDULING_QUEUE_ARN": "arn:aws:sqs:eu-central-1:123456789012:scheduling",

@@ -121,6 +121,13 @@ class Emitted:
         (self.failure,) = [
             line for line in map(json.loads, lines.getvalue().splitlines()) if line["message"] == "attempt failed"
         ]
+        of_restores = PowertoolsTelemetry(logger, counted, ENVIRONMENT, counted="Restores")
+        with of_restores.attempt(DELIVERY):
+            of_restores.ended(result | {"restoreId": "b1", "outcome": "restored"}, again=False)
+        with pytest.raises(DatabrainUnavailable), of_restores.attempt(last):
+            raise DatabrainUnavailable("HTTP 503")
+        counted.flush_metrics()
+        logger.clear_state()
         self.metrics = {
             (directive["Namespace"], metric["Name"]): {name: document[name] for name in names}
             for document in map(json.loads, capsys.readouterr().out.splitlines())
@@ -168,6 +175,7 @@ def test_business_comes_first(widgets: list[Node]) -> None:
         None,
         "Retirements by outcome",
         "Blocked, rejected and failed, by reason",
+        "Restores by outcome",
         "Abandoned requests in Failures",
         "Age of the oldest request",
         "Requests in the queues",
@@ -197,16 +205,22 @@ def test_every_metric_is_this_stacks(widgets: list[Node], emitted: Emitted) -> N
 
 
 def test_everything_that_is_counted_is_shown(widgets: list[Node], emitted: Emitted) -> None:
-    """What the function counts is on the dashboard, but for one that is an alarm's: the outcomes show it."""
+    """What the functions count is on the dashboard, but for what is an alarm's: the outcomes show it."""
     assert emitted.metrics.keys() - {name for name, _ in metrics(widgets)} == {
-        ("DatamartRetirement", "FailedRetirements")
+        ("DatamartRetirement", "FailedRetirements"),
+        ("DatamartRetirement", "FailedRestores"),
     }
+
+
+OF_RESTORES = {Outcome.RESTORED, Outcome.RESTORE_PLANNED, Outcome.RESTORE_BLOCKED}
 
 
 def test_every_outcome_is_shown(widgets: list[Node]) -> None:
     """Each outcome has a line, so none is left out of the whole."""
     outcomes = [dimensions["outcome"] for _, dimensions in metrics(widgets[1:2])]
-    assert sorted(map(str, outcomes)) == sorted(Outcome)
+    assert sorted(map(str, outcomes)) == sorted({*Outcome} - OF_RESTORES)
+    outcomes = [dimensions["outcome"] for _, dimensions in metrics(widgets[3:4])]
+    assert sorted(map(str, outcomes)) == sorted(OF_RESTORES | {Outcome.REJECTED, Outcome.FAILED})
 
 
 def test_every_queue_and_function_is_shown(widgets: list[Node], of_type: OfType) -> None:

@@ -7,7 +7,7 @@ import pytest
 Node = dict[str, Any]
 
 
-@pytest.mark.parametrize("name", ["RetireFunction", "SweepFunction"])
+@pytest.mark.parametrize("name", ["RetireFunction", "RestoreFunction", "SweepFunction"])
 def test_who_calls_databrain_goes_where_it_is_told(deployed: Node, name: str) -> None:
     """With SubnetIds these functions are in the owner's subnets, with the owner's groups; without them in no VPC."""
     assert deployed["Conditions"]["HasVpc"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "SubnetIds"}, ""]}]}

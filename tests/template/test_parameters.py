@@ -51,7 +51,9 @@ DEFAULTS = {
 OUTPUTS = {
     "RetireFunctionName": {"Ref": "RetireFunction"},
     "ScheduleFunctionName": {"Ref": "ScheduleFunction"},
+    "RestoreFunctionName": {"Ref": "RestoreFunction"},
     "RequestsQueueUrl": {"Ref": "Requests"},
+    "RestoresQueueUrl": {"Ref": "Restores"},
     "SchedulingQueueUrl": {"Ref": "Scheduling"},
     "ScheduleGroupName": {"Ref": "ScheduleGroup"},
     "FailuresQueueUrl": {"Ref": "Failures"},
@@ -94,12 +96,28 @@ SCHEDULE_VARIABLES: Variables = {
     "REMINDER_LEAD_TIME": {"Ref": "ReminderLeadTime"},
     "SCHEDULING_QUEUE_URL": {"Ref": "Scheduling"},
     "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
+    "RESTORES_QUEUE_URL": {"Ref": "Restores"},
     "SCHEDULING_QUEUE_ARN": {"Fn::GetAtt": ["Scheduling", "Arn"]},
     "REQUESTS_QUEUE_ARN": {"Fn::GetAtt": ["Requests", "Arn"]},
     "FAILURES_QUEUE_ARN": {"Fn::GetAtt": ["Failures", "Arn"]},
     "SCHEDULE_GROUP_NAME": {"Ref": "ScheduleGroup"},
     "TIMER_ROLE_ARN": {"Fn::GetAtt": ["TimerRole", "Arn"]},
     "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
+    "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
+    "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
+    "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+}
+RESTORE_VARIABLES: Variables = {
+    "ENVIRONMENT_NAME": {"Ref": "EnvironmentName"},
+    "DATABRAIN_BASE_URL": {"Ref": "DatabrainBaseUrl"},
+    "DATABRAIN_API": {"Ref": "DatabrainApi"},
+    "DATABRAIN_CA_URI": {"Ref": "DatabrainCaUri"},
+    "SERVICE_TOKEN_SECRET_ARN": {"Ref": "ServiceTokenSecretArn"},
+    "RETRY_DELAYS": {"Ref": "RetryDelays"},
+    "RESTORES_QUEUE_URL": {"Ref": "Restores"},
+    "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
+    "COORDINATION_TABLE_NAME": {"Ref": "CoordinationTable"},
     "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
     "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
     "POWERTOOLS_METRICS_NAMESPACE": "DatamartRetirement",
@@ -350,7 +368,12 @@ def test_outputs(written: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "variables"), [("RetireFunction", VARIABLES), ("ScheduleFunction", SCHEDULE_VARIABLES)]
+    ("function", "variables"),
+    [
+        ("RetireFunction", VARIABLES),
+        ("ScheduleFunction", SCHEDULE_VARIABLES),
+        ("RestoreFunction", RESTORE_VARIABLES),
+    ],
 )
 def test_environment_variables(properties: Properties, function: str, variables: Variables) -> None:
     """A function's environment holds its settings and nothing else."""
@@ -373,7 +396,9 @@ MAX_LENGTH = {
     "EventBusName": 256,
     "RetryDelays": len("42000,42000,42000,42000,42000"),
     "ReminderLeadTime": len("8784"),
-    **dict.fromkeys(("Requests", "Scheduling"), len("https://sqs.ap-northeast-1.amazonaws.com.cn/123456789012/") + 80),
+    **dict.fromkeys(
+        ("Requests", "Scheduling", "Restores"), len("https://sqs.ap-northeast-1.amazonaws.com.cn/123456789012/") + 80
+    ),
     **dict.fromkeys(
         ("RequestsArn", "SchedulingArn", "FailuresArn"), len("arn:aws-cn:sqs:ap-northeast-1:123456789012:") + 80
     ),
@@ -385,7 +410,9 @@ MAX_LENGTH = {
 }
 
 
-@pytest.mark.parametrize("function", ["RetireFunction", "ScheduleFunction", "SweepFunction", "WebhookFunction"])
+@pytest.mark.parametrize(
+    "function", ["RetireFunction", "ScheduleFunction", "RestoreFunction", "SweepFunction", "WebhookFunction"]
+)
 def test_every_environment_fits(written: Node, properties: Properties, function: str) -> None:
     """Whatever the parameters are within their bounds, a function's variables fit into Lambda's 4 KB, as JSON even."""
 

@@ -44,7 +44,7 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "sqs:DeleteMessage": ["Scheduling"],
         "sqs:GetQueueAttributes": ["Scheduling"],
         "sqs:ChangeMessageVisibility": ["Scheduling"],
-        "sqs:SendMessage": ["Requests"],
+        "sqs:SendMessage": ["Requests", "Restores"],
         "scheduler:CreateSchedule": ["schedule/${ScheduleGroup}/*"],
         "scheduler:UpdateSchedule": ["schedule/${ScheduleGroup}/*"],
         "scheduler:DeleteSchedule": ["schedule/${ScheduleGroup}/*"],
@@ -54,6 +54,22 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["retirements/*", "rejected/*"],
         "s3:GetObject": ["retirements/*", "rejected/*"],
+        "sns:Publish": ["ResultsTopic"],
+    },
+    "RestoreFunctionRole": {
+        "sqs:ReceiveMessage": ["Restores"],
+        "sqs:DeleteMessage": ["Restores"],
+        "sqs:GetQueueAttributes": ["Restores"],
+        "sqs:ChangeMessageVisibility": ["Restores"],
+        "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
+        "kms:Decrypt": ["ServiceTokenKeyArn", "EncryptionKeyArn"],
+        "kms:GenerateDataKey": ["EncryptionKeyArn"],
+        "s3:ListBucket": ["EvidenceBucket"],
+        "s3:PutObject": ["restores/*", "rejected/*"],
+        "s3:GetObject": ["restores/*", "rejected/*", "retirements/*", "backups/*", "DatabrainCaUri"],
+        "dynamodb:PutItem": ["CoordinationTable"],
+        "dynamodb:DeleteItem": ["CoordinationTable"],
+        "dynamodb:GetItem": ["CoordinationTable"],
         "sns:Publish": ["ResultsTopic"],
     },
     "SweepFunctionRole": {
@@ -88,7 +104,7 @@ FUNCTION_ROLES = [name for name in ACTIONS if name.endswith("FunctionRole")]
 # What SAM attaches by itself, the name of the second depends on the partition.
 ATTACHED = {"service-role/AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", "AWSXRayDaemonWriteAccess"}
 # And to whom may be in a VPC (IAM: the role's own code is denied it again).
-IN_A_VPC = {"RetireFunctionRole", "SweepFunctionRole"}
+IN_A_VPC = {"RetireFunctionRole", "RestoreFunctionRole", "SweepFunctionRole"}
 NETWORK = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 
@@ -173,9 +189,17 @@ def test_each_role_may_do_exactly_this(of_type: OfType) -> None:
 
 
 def test_who_reads_backups() -> None:
-    """Backups hold customers' SQL: no role but the retire function's reads or writes them."""
-    readers = {role for role, actions in ACTIONS.items() if any("backups/*" in parts for parts in actions.values())}
-    assert readers == {"RetireFunctionRole"}
+    """Backups hold customers' SQL: one role writes them, and one more reads them."""
+    users = {
+        action: {
+            role for role, actions in ACTIONS.items() if any("backups/*" in part for part in actions.get(action, ()))
+        }
+        for action in ("s3:PutObject", "s3:GetObject")
+    }
+    assert users == {
+        "s3:PutObject": {"RetireFunctionRole"},
+        "s3:GetObject": {"RetireFunctionRole", "RestoreFunctionRole"},
+    }
 
 
 def test_what_is_called_is_what_is_allowed() -> None:
@@ -245,7 +269,7 @@ def conditional(deployed: Node, role: str, condition: str) -> Node:
     return found
 
 
-@pytest.mark.parametrize("role", ["RetireFunctionRole", "SweepFunctionRole"])
+@pytest.mark.parametrize("role", ["RetireFunctionRole", "RestoreFunctionRole", "SweepFunctionRole"])
 def test_the_key_is_for_the_secret_only(deployed: Node, role: str) -> None:
     """A function may decrypt only where a key is given, and only through Secrets Manager."""
     statement = conditional(deployed, role, "HasServiceTokenKey")
@@ -268,6 +292,14 @@ def test_a_file_is_for_who_has_one(deployed: Node, role: str, condition: str, pa
     assert target(statement["Resource"]) == parameter
 
 
+def test_a_restore_writes_its_own_evidence_alone(of_type: OfType) -> None:
+    """The restore role writes under restores/ and rejected/ alone, so that no retirement's record can be its work."""
+    written = granted(of_type("AWS::IAM::Role")["RestoreFunctionRole"])["s3:PutObject"]
+    assert written == ["restores/*", "rejected/*"]
+    others = {name: role for name, role in of_type("AWS::IAM::Role").items() if name != "RestoreFunctionRole"}
+    assert not [name for name, role in others.items() if "restores/*" in granted(role).get("s3:PutObject", [])]
+
+
 def test_only_timers_get_their_role(of_type: OfType) -> None:
     """The role of the timers goes to EventBridge Scheduler alone, and only for the timers of this stack's group."""
     (passing,) = [
@@ -284,7 +316,9 @@ def test_only_timers_get_their_role(of_type: OfType) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["RetireFunctionRole", "ScheduleFunctionRole", "SweepFunctionRole"])
+@pytest.mark.parametrize(
+    "name", ["RetireFunctionRole", "ScheduleFunctionRole", "RestoreFunctionRole", "SweepFunctionRole"]
+)
 def test_a_missing_object_can_be_told(of_type: OfType, name: str) -> None:
     """The role may list the bucket without a condition: else S3 answers 403 for an object that is not there."""
     role = of_type("AWS::IAM::Role")[name]
@@ -312,6 +346,7 @@ def test_the_webhook_speaks_in_its_own_name(of_type: OfType) -> None:
     [
         ("RequestsPolicy", "sqs:*", ["Requests"]),
         ("SchedulingPolicy", "sqs:*", ["Scheduling"]),
+        ("RestoresPolicy", "sqs:*", ["Restores"]),
         ("FailuresPolicy", "sqs:*", ["Failures"]),
         ("EvidenceBucketPolicy", "s3:*", ["EvidenceBucket", "*"]),
         ("ResultsTopicPolicy", "sns:Publish", ["ResultsTopic"]),

@@ -25,18 +25,23 @@ RULES: dict[str, tuple[str, str, Node]] = {
     "RequestedRule": ("Requests", "Datamart Retirement Requested", {"retireAt": [{"exists": False}]}),
     "ScheduledRule": ("Scheduling", "Datamart Retirement Requested", {"retireAt": [{"exists": True}]}),
     "CancelledRule": ("Scheduling", "Datamart Retirement Cancelled", {}),
+    "RestoreRule": ("Restores", "Datamart Restore Requested", {}),
 }
 OWN_SOURCES = ["datamart-retirement.webhook", "datamart-retirement.sweep"]
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_takes_what_is_meant_for_this_stack(properties: Properties, name: str) -> None:
-    """A rule takes the given sources and the stack's own, and an environment that is the stack's own or missing."""
+    """A rule takes the given sources and the stack's own, and an environment that is the stack's own or missing.
+
+    Restores are asked for by the given sources alone.
+    """
     rule, (_, detail_type, detail) = properties(name), RULES[name]
     assert rule["EventBusName"] == {"Ref": "EventBusName"}
     given = {"Fn::Join": [",", {"Ref": "EventSources"}]}
+    with_own = {"Fn::Split": [",", {"Fn::Join": [",", [given, *OWN_SOURCES]]}]}
     assert rule["EventPattern"] == {
-        "source": {"Fn::Split": [",", {"Fn::Join": [",", [given, *OWN_SOURCES]]}]},
+        "source": {"Ref": "EventSources"} if name == "RestoreRule" else with_own,
         "detail-type": [detail_type],
         "detail": {"environment": [{"Ref": "EnvironmentName"}, {"exists": False}], **detail},
     }
@@ -63,7 +68,7 @@ def test_what_was_abandoned_is_found(properties: Properties) -> None:
     assert properties("Failures")["ReceiveMessageWaitTimeSeconds"] == 5
 
 
-QUEUES = {"Requests": "Retire", "Scheduling": "Schedule"}
+QUEUES = {"Requests": "Retire", "Scheduling": "Schedule", "Restores": "Restore"}
 
 
 @pytest.mark.parametrize("name", QUEUES)
@@ -127,12 +132,13 @@ def test_nobody_else_sends_where_senders_are_named(deployed: Node, queue: str) -
 
 @pytest.mark.parametrize("queue", QUEUES)
 def test_one_request_an_invocation(deployed: Node, queue: str) -> None:
-    """An invocation gets one message, and no more run at once than the parameter says."""
+    """An invocation gets one message, and no more run at once than the parameter says; of restores two."""
     mapping = deployed["Resources"][f"{queue}Mapping"]["Properties"]
     assert mapping["EventSourceArn"] == arn(queue)
     assert mapping["FunctionName"] == {"Ref": f"{QUEUES[queue]}Function"}
     assert mapping["BatchSize"] == 1
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
+    at_once = 2 if queue == "Restores" else {"Ref": "MaximumConcurrency"}
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": at_once}
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -147,10 +153,13 @@ def test_the_log_group_comes_first(deployed: Node, queue: str) -> None:
 
 @pytest.mark.parametrize("name", QUEUES.values())
 def test_the_functions_of_queues(properties: Properties, name: str) -> None:
-    """A small function on ARM, packed as a zip file, with a minute's time and traces, and no reserved concurrency."""
+    """A small function on ARM, packed as a zip file, with traces and no reserved concurrency.
+
+    It has a minute, and for a restore a quarter of an hour.
+    """
     function = properties(f"{name}Function")
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
-    assert (function["Timeout"], function["MemorySize"]) == (60, 512)
+    assert (function["Timeout"], function["MemorySize"]) == (900 if name == "Restore" else 60, 512)
     assert function["TracingConfig"] == {"Mode": "Active"}
     assert function["LoggingConfig"] == {"LogFormat": "JSON"}
     assert not {"PackageType", "SnapStart", "ReservedConcurrentExecutions"} & function.keys()

@@ -8,12 +8,14 @@ import pytest
 
 from tests.unit import test_settings
 from tests.unit.entry_points import FUNCTIONS, LAMBDA, lines_of, load
+from tests.unit.restoring import test_restore_app
 from tests.unit.scheduling import test_schedule_settings
 from tests.unit.sweeping import test_sweep_settings
 from tests.unit.webhook import test_webhook_app
 
 CONFIGURED = [
-    each.ENVIRONMENT for each in (test_schedule_settings, test_settings, test_sweep_settings, test_webhook_app)
+    each.ENVIRONMENT
+    for each in (test_schedule_settings, test_settings, test_restore_app, test_sweep_settings, test_webhook_app)
 ]
 
 

@@ -27,7 +27,7 @@ def deployed(
     _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployed[World]]:
     """With nothing scheduled yet."""
-    ports = ("evidence", "timers", "inbox", "outbox", "results_topic")
+    ports = ("evidence", "timers", "inbox", "outbox", "restores", "results_topic")
     with deploy("schedule", world, capsys, monkeypatch, *ports) as deployed:
         yield deployed
 
@@ -102,17 +102,18 @@ def test_wired() -> None:
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings == SCHEDULE_SETTINGS
-    assert kept(first, second) == {"evidence", "timers", "inbox", "outbox", "results_topic", "telemetry"}
+    assert kept(first, second) == {"evidence", "timers", "inbox", "outbox", "restores", "results_topic", "telemetry"}
     assert second.clock.remaining() == 1.5
 
 
 @pytest.mark.usefixtures("_configured")
 def test_queues() -> None:
-    """A retirement that is due goes to the queue of requests, a reminder to that of schedulings."""
+    """What is due goes to the queue of requests, a reminder to that of schedulings, a restore to that of restores."""
     wiring = load("schedule").wiring
 
     assert wiring._inbox._url == SCHEDULE_SETTINGS.scheduling_queue_url  # noqa: SLF001  # there is no other way to see it
     assert wiring._outbox._url == SCHEDULE_SETTINGS.requests_queue_url  # noqa: SLF001  # the same
+    assert wiring._restores._url == SCHEDULE_SETTINGS.restores_queue_url  # noqa: SLF001  # the same
     assert wiring._timers._targets.queues == {  # noqa: SLF001  # the same
         Timer.RETIRE: SCHEDULE_SETTINGS.requests_queue_arn,
         Timer.REMIND: SCHEDULE_SETTINGS.scheduling_queue_arn,
@@ -128,6 +129,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._timers._scheduler,  # noqa: SLF001  # the same
         wiring._inbox._client,  # noqa: SLF001  # the same
         wiring._outbox._client,  # noqa: SLF001  # the same
+        wiring._restores._client,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 

@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "REMINDER_LEAD_TIME": "24",
     "SCHEDULING_QUEUE_URL": SCHEDULE_SETTINGS.scheduling_queue_url,
     "REQUESTS_QUEUE_URL": SCHEDULE_SETTINGS.requests_queue_url,
+    "RESTORES_QUEUE_URL": SCHEDULE_SETTINGS.restores_queue_url,
     "SCHEDULING_QUEUE_ARN": SCHEDULE_SETTINGS.scheduling_queue_arn,
     "REQUESTS_QUEUE_ARN": SCHEDULE_SETTINGS.requests_queue_arn,
     "FAILURES_QUEUE_ARN": SCHEDULE_SETTINGS.failures_queue_arn,

@@ -54,3 +54,4 @@ class SchedulePorts(AnsweringPorts):
 
     timers: Timers
     outbox: Outbox
+    restores: Outbox

@@ -19,7 +19,7 @@ from retirement.delivery.endings import (
     require_same_request,
     without_event,
 )
-from retirement.delivery.intake import parse_command, require_environment
+from retirement.delivery.intake import parse_command, requests_restore, require_environment
 from retirement.errors import AttemptInterrupted, InvalidRequest
 from retirement.outcomes import Outcome, Reason
 from retirement.record.intents import Intent
@@ -58,12 +58,17 @@ def schedule(delivery: Delivery, settings: ScheduleSettings, ports: SchedulePort
     """Set the date of a retirement, move it, remind of it, or cancel the retirement.
 
     Returns:
-        The result as it was published; `{}` for a request that is due and was forwarded to the retire function.
+        The result as it was published; `{}` for what was forwarded: a due request to the retire function, and a
+        restore, which only a redrive brings here, to the restore function.
 
     Raises:
         InvalidRequest: the event has to be rejected.
         RetirementError: the event goes back to its queue, or moves to `Failures` after the last receive.
     """
+    if requests_restore(delivery):
+        ports.restores.send(delivery.body, 0)
+        ports.telemetry.step("forward a restore")
+        return {}
     command = parse_command(delivery, backup_by_default=settings.backup_by_default)
     ports.telemetry.about(command)
     ports.telemetry.step("request", kind=type(command).__name__, requestedBy=command.requested_by)

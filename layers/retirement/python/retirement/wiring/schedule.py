@@ -38,6 +38,7 @@ class Wiring:
         )
         self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), settings.scheduling_queue_url)
         self._outbox = SqsQueue(lambda: session.client("sqs", config=AWS), settings.requests_queue_url)
+        self._restores = SqsQueue(lambda: session.client("sqs", config=AWS), settings.restores_queue_url)
         self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), settings.results_topic_arn)
         self._telemetry = PowertoolsTelemetry(logger, metrics, settings.environment_name)
 
@@ -48,6 +49,7 @@ class Wiring:
             timers=self._timers,
             inbox=self._inbox,
             outbox=self._outbox,
+            restores=self._restores,
             results_topic=self._results_topic,
             telemetry=self._telemetry,
             clock=LambdaClock(context),

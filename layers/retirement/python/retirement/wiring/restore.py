@@ -1,0 +1,64 @@
+"""Where the restore function is put together, once for an execution environment and again for each invocation."""
+
+import os
+from functools import partial
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+
+from retirement.aws.certificate_authority import read_authority
+from retirement.aws.coordination import CoordinationTable
+from retirement.aws.evidence import S3Evidence
+from retirement.aws.message_queue import SqsQueue
+from retirement.aws.results_topic import SnsResultsTopic
+from retirement.aws.service_token import ServiceToken
+from retirement.aws.telemetry import PowertoolsTelemetry
+from retirement.databrain.restorer import DatabrainRestorer
+from retirement.databrain.transport import http_client
+from retirement.environment import read_settings
+from retirement.restoring.ports import RestorePorts
+from retirement.restoring.settings import RestoreSettings
+from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
+
+
+class Wiring:
+    """Everything that outlives an invocation. Nothing of it can delete a datamart.
+
+    Raises:
+        ConfigurationError: at construction; the message names the setting.
+    """
+
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self.settings = read_settings(RestoreSettings, os.environ)
+        session = boto3.Session()
+        self._token = ServiceToken(session.client("secretsmanager", config=AWS), self.settings.service_token_secret_arn)
+        s3 = session.client("s3", config=AWS)
+        ca = self.settings.databrain_ca_uri
+        authority = None if ca is None else partial(read_authority, s3, ca)  # with the first request
+        self._http = http_client(self.settings.databrain_base_url, authority)
+        self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
+        self._coordination = CoordinationTable(
+            session.client("dynamodb", config=AWS), self.settings.coordination_table_name
+        )
+        self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), self.settings.restores_queue_url)
+        self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)
+        self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name, counted="Restores")
+
+    def ports(self, context: LambdaContext) -> RestorePorts:
+        """The ports of one invocation."""
+        clock = LambdaClock(context)
+        return RestorePorts(
+            databrain=DatabrainRestorer(
+                self._http,
+                api=self.settings.databrain_api,
+                token=self._token,
+                clock=clock,
+                telemetry=self._telemetry,
+            ),
+            evidence=self._evidence,
+            coordination=self._coordination,
+            inbox=self._inbox,
+            results_topic=self._results_topic,
+            telemetry=self._telemetry,
+            clock=clock,
+        )
