@@ -81,13 +81,13 @@ def test_the_largest_report(reports_topic: ResultsTopic, message: Messages) -> N
 @pytest.mark.parametrize(
     ("report", "subject"),
     [
-        (report_of(asked=0), "Sweep asked for 0 retirements [prod]"),
-        (report_of(asked=1), "Sweep asked for 1 retirement [prod]"),
-        (report_of(asked=25), "Sweep asked for 25 retirements [prod]"),
-        (report_of(would_ask=2, dry_run=True), "Sweep would ask for 2 retirements [prod]"),
+        (report_of(asked=0), "Sweep requested 0 retirements [prod]"),
+        (report_of(asked=1), "Sweep requested 1 retirement [prod]"),
+        (report_of(asked=25), "Sweep requested 25 retirements [prod]"),
+        (report_of(would_ask=2, dry_run=True), "Sweep would request 2 retirements [prod]"),
         (report_of(dry_run=None, refusal="no policy"), "Sweep refused [prod]"),
         (report_of(held_back=9, refusal="too many"), "Sweep refused [prod]"),
-        (report_of(environment="e" * 64, asked=9), f"Sweep asked for 9 retirements [{'e' * 64}]"),
+        (report_of(environment="e" * 64, asked=9), f"Sweep requested 9 retirements [{'e' * 64}]"),
     ],
 )
 def test_the_subject(sns_topic: SnsReportsTopic, subscription: Subscription, report: SweepReport, subject: str) -> None:

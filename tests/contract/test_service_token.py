@@ -81,7 +81,7 @@ def test_a_secret_without_a_token(aws: EmbeddedStack, secret: Callable[[str], st
 def test_a_binary_secret(aws: EmbeddedStack) -> None:
     """A secret of bytes holds no token."""
     arn = aws.secretsmanager.create_secret(Name=f"token-{uuid4()}", SecretBinary=TOKEN.encode())["ARN"]
-    with pytest.raises(ConfigurationError, match="must hold the token"):
+    with pytest.raises(ConfigurationError, match="must contain the token"):
         ServiceToken(aws.secretsmanager, arn).value()
 
 

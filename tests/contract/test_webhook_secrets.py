@@ -50,7 +50,7 @@ def test_rotation(aws: EmbeddedStack, keep: Callable[[str], str]) -> None:
 def test_a_binary_secret(aws: EmbeddedStack) -> None:
     """A secret of bytes holds none."""
     arn = aws.secretsmanager.create_secret(Name=f"webhook-{uuid4()}", SecretBinary=ONE.encode())["ARN"]
-    with pytest.raises(ConfigurationError, match="must hold one or more secrets"):
+    with pytest.raises(ConfigurationError, match="must contain one or more secrets"):
         secrets_in(aws, arn).known(START)
 
 

@@ -104,7 +104,7 @@ def test_a_bad_secret(scene: Scene, secret: Secret, value: str) -> None:
     assert invocation.error
     message = invocation.payload["errorMessage"]
     assert message.startswith("ServiceTokenSecretArn: the secret arn:")
-    assert 'must hold the token, as plain text or as JSON {"token": "..."}' in message
+    assert 'must contain the token, as plain text or as JSON {"token": "..."}' in message
     assert "in the wrong place" not in message
     assert scene.databrain.requests == []
 

@@ -80,7 +80,7 @@ def test_what_is_no_certificate_trusts_nobody(stub: Stubber, s3: Any, body: byte
     """A file without a certificate is a wrong setting; the public authorities do not stand in for it."""
     answered(stub, body)
 
-    with pytest.raises(ConfigurationError, match=NAMED + "holds no certificate in PEM"):
+    with pytest.raises(ConfigurationError, match=NAMED + "contains no certificate in PEM"):
         read_authority(s3, WHERE)
 
 

@@ -86,7 +86,7 @@ def test_forms(text: str, secrets: tuple[str, ...]) -> None:
 def test_no_secret(text: str) -> None:
     """None at all, an empty one, a short one or one that is no base64 among others: none is used, and none is shown."""
     with pytest.raises(
-        ConfigurationError, match=r"^WebhookSecretArn: the secret arn:\S+ must hold one or more"
+        ConfigurationError, match=r"^WebhookSecretArn: the secret arn:\S+ must contain one or more"
     ) as told:
         read_from(text)
 
@@ -99,7 +99,7 @@ def test_bytes() -> None:
     secret = RotatedSecret(ONE)
     secret.get_secret_value = lambda SecretId: {"ARN": SecretId, "SecretBinary": ONE}  # type: ignore[method-assign]  # noqa: N803  # another answer
 
-    with pytest.raises(ConfigurationError, match="must hold one or more"):
+    with pytest.raises(ConfigurationError, match="must contain one or more"):
         secret.webhook_secrets().known(START)
 
 

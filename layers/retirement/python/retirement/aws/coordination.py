@@ -1,4 +1,4 @@
-"""What may vanish, in DynamoDB: the locks on datamarts' names, and what is known of attempts that failed."""
+"""The coordination table in DynamoDB: locks, the day's counts, and what is known of failed attempts."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-# Longer than a message lives in both queues (14 days each).
+# Longer than a message can be in both queues (14 days each).
 RETENTION = timedelta(days=30)
 
 MAX_COLLISIONS = 10
@@ -24,9 +24,10 @@ _CONDITION = "ConditionalCheckFailed"
 
 
 class CoordinationTable:
-    """One table: partition key `pk` (string), TTL attribute `expiresAt` (epoch seconds).
+    """One table, with partition key `pk` (string) and TTL attribute `expiresAt` (epoch seconds).
 
-    DynamoDB deletes expired items days late (developer guide, "Using time to live"), so expiry is compared here.
+    DynamoDB deletes expired items up to days late (developer guide, "Using time to live"), so locks are compared with
+    the time. Every method raises `AwsCallFailed` if DynamoDB does not answer.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
@@ -34,11 +35,7 @@ class CoordinationTable:
         self._table = table
 
     def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
-        """Take the lock unless somebody else has it and it has not expired.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Put the lock's item, unless another holder's exists and has not expired."""
         with _errors_translated("PutItem"):
             try:
                 self._dynamodb.put_item(
@@ -49,7 +46,7 @@ class CoordinationTable:
                         "until": {"N": f"{until.timestamp():.3f}"},
                         "expiresAt": {"N": str(int(until.timestamp()) + 1)},
                     },
-                    # its own holder: the SDK sends again what was done and not answered
+                    # the holder is compared because the SDK retries a call whose answer was lost
                     ConditionExpression="attribute_not_exists(pk) OR #until < :now OR holder = :holder",
                     ExpressionAttributeNames={"#until": "until"},
                     ExpressionAttributeValues={":now": {"N": f"{now.timestamp():.3f}"}, ":holder": {"S": holder}},
@@ -59,11 +56,7 @@ class CoordinationTable:
         return True
 
     def release(self, datamart_name: str, holder: str) -> None:
-        """Give the lock back, if it is still this holder's.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer; the lock expires.
-        """
+        """Delete the lock's item, if it is still this holder's; after an error the lock expires."""
         with _errors_translated("DeleteItem"), suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
             self._dynamodb.delete_item(
                 TableName=self._table,
@@ -73,29 +66,18 @@ class CoordinationTable:
             )
 
     def used_today(self, now: datetime) -> int:
-        """How many retirements were counted on this UTC day.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Return the day's count, by a consistent read."""
         item = self._read(_day(now))
         return 0 if item is None else int(item["used"]["N"])
 
     def is_counted(self, request: Request, now: datetime) -> bool:
-        """Whether this retirement was counted on this UTC day.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Return whether the day has a mark of this retirement, by a consistent read."""
         return self._read(_mark(request, now)) is not None
 
     def reserve(self, request: Request, limit: int, now: datetime) -> bool:
-        """Count this retirement on this UTC day, unless `limit` are; once a day, however often it is asked for.
+        """Write the day's mark of this retirement and raise the count, in one transaction.
 
-        One transaction writes the mark of this retirement and raises the count, so neither can be without the other.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer, or transactions kept colliding.
+        A transaction that conflicts with another one is retried, up to `MAX_COLLISIONS` times.
         """
         if limit == 0:
             return False
@@ -143,24 +125,14 @@ class CoordinationTable:
         return True
 
     def last_failure(self, request: Request | RestoreRequest) -> Reason | None:
-        """The reason of this request's last failed attempt, None where none is known.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Return the recorded reason, by a consistent read."""
         item = self._read(_failure(request))
         return None if item is None else Reason(item["reason"]["S"])
 
     def record_failure(
         self, request: Request | RestoreRequest, reason: Reason, now: datetime, *, after_intent: bool = False
     ) -> None:
-        """Remember why this attempt failed; a kept `unconfirmed` stays until `record_no_effect` says what became of it.
-
-        After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Put the reason, unless `unconfirmed` is recorded, or nothing is after an intent."""
         condition = "attribute_exists(reason) AND" if after_intent else "attribute_not_exists(reason) OR"
         with _errors_translated("PutItem"):
             try:
@@ -175,11 +147,7 @@ class CoordinationTable:
                     self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, Reason.UNCONFIRMED, now))
 
     def record_no_effect(self, request: Request | RestoreRequest, reason: Reason, now: datetime) -> None:
-        """Nothing that this request has sent and that is not known took effect so far, for this reason.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Put the reason, whatever is recorded."""
         with _errors_translated("PutItem"):
             self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
 
@@ -244,7 +212,7 @@ def _identity_of_restore(request: RestoreRequest) -> str:
 
 
 def _collided(error: BaseException) -> bool:
-    """Another transaction on the same items was under way (DynamoDB API reference, TransactWriteItems)."""
+    """Return whether another transaction on the same items was in progress (API reference, TransactWriteItems)."""
     if not isinstance(error, ClientError):
         return False
     reasons = error.response.get("CancellationReasons", [])
@@ -261,7 +229,7 @@ def _failure_item(request: Request | RestoreRequest, reason: Reason, now: dateti
 
 @contextmanager
 def _errors_translated(operation: str) -> Iterator[None]:
-    """Raise what the SDK raises as `AwsCallFailed`."""
+    """Raise the SDK's errors as `AwsCallFailed`."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:

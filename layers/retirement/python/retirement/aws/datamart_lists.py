@@ -1,4 +1,4 @@
-"""The lists of protected and of retirable names that the owner keeps, on S3."""
+"""The lists of protected and of retirable names, in a file on S3 that the owner maintains."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 PARAMETER = "DatamartListsUri"
 SIZE_LIMIT = 1024 * 1024
-MAX_GLOBS = 1_000  # of a list
-MAX_GLOB_LENGTH = 256  # characters, as of a name
+MAX_GLOBS = 1_000  # in one list
+MAX_GLOB_LENGTH = 256  # characters, as in a name
 _FIELDS = ("protected", "retirable")
 
 
@@ -28,12 +28,7 @@ class S3DatamartLists:
         self._location = location
 
     def read(self) -> DatamartLists:
-        """Read the lists as they are now; `NO_LISTS` where the stack has none.
-
-        Raises:
-            ConfigurationError: the file is missing, broken or of another shape: it does not pass as empty.
-            AwsCallFailed: S3 did not answer.
-        """
+        """Read and parse the file; a missing or broken one is an error, and is not taken for an empty one."""
         if self._location is None:
             return NO_LISTS
         file = read_owners_file(self._s3, PARAMETER, self._location, SIZE_LIMIT)
@@ -41,10 +36,10 @@ class S3DatamartLists:
 
 
 def parse_datamart_lists(uri: str, body: bytes) -> DatamartLists:
-    """Read a file of lists; `uri` names it for a message.
+    """Parse a file of lists; `uri` names it in messages.
 
     Raises:
-        ConfigurationError: it is broken or of another shape; the message names the entry.
+        ConfigurationError: the file is broken or has another shape; the message names the entry.
     """
     where = f"{PARAMETER}: {uri}"
     try:
@@ -56,7 +51,7 @@ def parse_datamart_lists(uri: str, body: bytes) -> DatamartLists:
     for name in lists:
         if name not in _FIELDS:
             raise ConfigurationError(
-                f"{where} has the unknown field {shortened(name)!a}: it can have {' and '.join(_FIELDS)}"
+                f"{where} has the unknown field {shortened(name)!a}: its fields are {' and '.join(_FIELDS)}"
             )
     return DatamartLists(f"{uri} ({PARAMETER})", **{name: _globs(where, name, globs) for name, globs in lists.items()})
 

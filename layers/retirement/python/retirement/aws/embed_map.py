@@ -1,4 +1,4 @@
-"""The map of embeds that the owner keeps, on S3."""
+"""The map of embeds, in a file on S3 that the owner maintains."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ from retirement.wording import shortened
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Some hundred thousand embeds; more would not fit the function's memory.
+# Bytes and JSON values: some hundred thousand embeds. More would not fit into the function's memory.
 SIZE_LIMIT = 32 * 1024 * 1024
 MAX_VALUES = 1_000_000
 
@@ -23,8 +23,8 @@ MAX_VALUES = 1_000_000
 class S3EmbedMap:
     """A JSON object: embed ID -> datamart name, or null for none.
 
-    `make embed-map` writes it with an object for each embed, with the `updatedAt` that its owner sees, whose `datamart`
-    is to be filled in: a name, or null for none. As long as it is empty, nobody has looked.
+    `make embed-map` writes an object for each embed instead, with the `updatedAt` that the owner sees, and a `datamart`
+    for the owner to fill in: a name, or null for none. While `datamart` is an empty text, the entry does not count.
     """
 
     def __init__(self, s3: "S3Client", location: S3Location | None) -> None:
@@ -32,12 +32,7 @@ class S3EmbedMap:
         self._location = location
 
     def read(self) -> EmbedMap | None:
-        """Read the map; None where the stack has none.
-
-        Raises:
-            ConfigurationError: the map is missing, broken or of another shape: it does not pass as empty.
-            AwsCallFailed: S3 did not answer.
-        """
+        """Read and parse the file; a missing or broken one is an error, and is not taken for an empty one."""
         if self._location is None:
             return None
         file = read_owners_file(self._s3, "EmbedMapUri", self._location, SIZE_LIMIT)
@@ -45,10 +40,10 @@ class S3EmbedMap:
 
 
 def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
-    """Read a map; `where` names it for a message.
+    """Parse a map; `where` names it in messages.
 
     Raises:
-        ConfigurationError: it is broken or of another shape.
+        ConfigurationError: the map is broken or has another shape; the message names the entry.
     """
     if count_values(body, MAX_VALUES) > MAX_VALUES:
         raise ConfigurationError(f"{where} has more than {MAX_VALUES} values")
@@ -71,7 +66,7 @@ def parse_embed_map(where: str, body: bytes, made_at: datetime) -> EmbedMap:
 
 
 def _datamart_field(where: str, embed_id: str, entry: Json) -> str | None:
-    """None where nobody has filled it in."""
+    """Return the datamart of an entry, or None if nobody has filled it in."""
     if isinstance(entry, Mapping):
         if "datamart" not in entry:
             raise ConfigurationError(f"{where}: the entry of {shortened(embed_id)!a} has no field datamart")

@@ -1,4 +1,4 @@
-"""The event bus on EventBridge: where requests and cancellations go that a function makes."""
+"""The event bus on EventBridge, for the requests and cancellations that functions send."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,20 +15,17 @@ if TYPE_CHECKING:
 
 
 class EventBridgeBus:
-    """Puts one event at a time: each is taken or not by itself."""
+    """Puts one event at a time, because EventBridge accepts or refuses each by itself."""
 
     def __init__(self, events: "EventBridgeClient", name: str) -> None:
         self._events = events
         self._name = name
 
     def put(self, *, source: str, detail_type: str, detail: Document, time: datetime | None = None) -> str:
-        """Put an event on the bus and return its id; without a time of its own it is of now.
+        """Put an event on the bus, with its time cut to whole seconds, since the bus stores no fraction.
 
-        The bus keeps whole seconds, so a time with a fraction becomes the second before: nobody asked later than that.
-        EventBridge answers 200 for an event that it did not take, too (API reference, PutEvents: FailedEntryCount).
-
-        Raises:
-            AwsCallFailed: the bus did not take it, or it is not known.
+        A time with a fraction becomes the second before, so that the event does not seem to be sent later than it was.
+        EventBridge also answers 200 if it refuses an event (API reference, PutEvents: FailedEntryCount).
         """
         entry: PutEventsRequestEntryTypeDef = {
             "EventBusName": self._name,

@@ -1,4 +1,4 @@
-"""The evidence bucket on S3: created once, never overwritten."""
+"""The evidence bucket on S3, in which objects are created and never overwritten."""
 
 import base64
 import hashlib
@@ -15,26 +15,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2RequestTypeDef
 
 _CONTENT_HASH = "request"  # the name of the metadata
-# Somebody else is writing or deleting the object right now (S3 API reference, PutObject and "Error responses").
+# 409: another caller is writing or deleting the object (S3 API reference, PutObject and "Error responses").
 _CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _MAX_CONFLICTS = 3
 
 
 class S3Evidence:
-    """Conditional writes (S3 user guide, "How to prevent object overwrites with conditional writes")."""
+    """Writes conditionally (S3 user guide, "How to prevent object overwrites with conditional writes")."""
 
     def __init__(self, s3: "S3Client", bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
 
     def create(self, key: str, body: str, content_hash: str | None = None) -> StoredObject:
-        """Store the object unless there is one, and return what is there now.
-
-        412 says that it exists. 409 says that somebody else is writing or deleting it right now: try again.
-
-        Raises:
-            AwsCallFailed: it could not be stored, or what is there could not be read.
-        """
+        """Put the object with `If-None-Match: *`; read the existing one after 412, and retry after 409."""
         encoded = body.encode()
         checksum = base64.b64encode(hashlib.sha256(encoded).digest()).decode()
         metadata = {} if content_hash is None else {_CONTENT_HASH: content_hash}
@@ -60,11 +54,11 @@ class S3Evidence:
         raise AwsCallFailed(f"S3 PutObject s3://{self._bucket}/{key}: {_MAX_CONFLICTS} conflicts in a row; try again")
 
     def read(self, key: str) -> StoredObject | None:
-        """Read an object, whole: this project wrote it. None where there is none; a 403 is an error and never that.
+        """Read an object of any size, because this project wrote it, and verify its checksum.
 
         Raises:
-            MalformedObject: it is no text, which everything is that this project writes.
-            AwsCallFailed: it could not be read, or its checksum does not fit.
+            MalformedObject: it is not a text, so this project did not write it.
+            AwsCallFailed: it could not be read, or its checksum does not match.
         """
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
@@ -80,11 +74,7 @@ class S3Evidence:
         )
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys that begin so, in their order (S3 API reference, ListObjectsV2: 1,000 in an answer).
-
-        Raises:
-            AwsCallFailed: in between, too: not all of them could be listed.
-        """
+        """Yield the keys with this prefix, 1,000 for each call (S3 API reference, ListObjectsV2)."""
         request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
         while True:
             try:

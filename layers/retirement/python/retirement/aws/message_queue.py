@@ -1,4 +1,4 @@
-"""The queues on SQS: the one that events come from, and the one that they are handed on to."""
+"""The queues on SQS: the one that events come from, and the one that they are forwarded to."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SqsQueue:
-    """Lambda takes messages out of a queue and puts them back; only the wait in between is decided here."""
+    """Sends messages, and sets the delay until one is delivered again; receiving and deleting is up to Lambda."""
 
     def __init__(self, make_client: "Callable[[], SQSClient]", url: str) -> None:
         self._make_client = make_client
@@ -22,17 +22,11 @@ class SqsQueue:
 
     @cached_property
     def _client(self) -> "SQSClient":
-        """Made when an attempt has failed: few invocations need it."""
+        """The client, which is created on first use because few invocations need it."""
         return self._make_client()
 
     def redeliver_after(self, delivery: Delivery, seconds: int) -> None:
-        """Deliver it again after this time, or at once; nothing where it came from no queue.
-
-        Changes the message's visibility time-out (SQS API reference, ChangeMessageVisibility).
-
-        Raises:
-            AwsCallFailed: it comes again after the queue's visibility time-out.
-        """
+        """Change the message's visibility time-out (SQS API reference, ChangeMessageVisibility)."""
         if delivery.receipt_handle is None:
             return
         try:
@@ -43,11 +37,7 @@ class SqsQueue:
             raise AwsCallFailed(f"SQS ChangeMessageVisibility failed: {error}") from error
 
     def send(self, body: str, seconds: int) -> None:
-        """Send a message, to be delivered after this time (SQS API reference, SendMessage: at most 900 seconds).
-
-        Raises:
-            AwsCallFailed: it may have been sent or not.
-        """
+        """Send a message with this delay (SQS API reference, SendMessage: at most 900 seconds)."""
         try:
             self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=seconds)
         except (ClientError, BotoCoreError) as error:

@@ -1,4 +1,4 @@
-"""A file that the stack's owner keeps on S3, and the parameter that names it."""
+"""Reads a file on S3 that the stack's owner maintains, and that a parameter names."""
 
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def read_owners_file(s3: "S3Client", parameter: str, location: S3Location, size_limit: int) -> OwnersFile:
-    """Read it, unless it has more bytes than that.
+    """Read a file of at most `size_limit` bytes.
 
     Raises:
-        ConfigurationError: it is missing, too large, or not for this role: it does not pass as empty.
+        ConfigurationError: it is missing or too large, or the role may not read it; it is not taken for an empty file.
         AwsCallFailed: S3 did not answer.
     """
     where = f"{parameter}: s3://{location.bucket}/{location.key}"
@@ -28,8 +28,8 @@ def read_owners_file(s3: "S3Client", parameter: str, location: S3Location, size_
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in {"NoSuchKey", "NoSuchBucket", "AccessDenied"}:
-            # S3 answers AccessDenied for a missing object, too, to whom may not list the bucket.
-            denied = ", let its bucket's policy and its KMS key admit this role" if code == "AccessDenied" else ""
+            # S3 also answers AccessDenied for a missing object if the role may not list the bucket.
+            denied = ", allow this role in its bucket's policy and its KMS key" if code == "AccessDenied" else ""
             raise ConfigurationError(
                 f"{where} cannot be read ({code}): put the file there{denied}, or clear the parameter"
             ) from None

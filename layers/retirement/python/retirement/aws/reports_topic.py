@@ -1,4 +1,4 @@
-"""The results topic on SNS, as the reports of sweeps go there."""
+"""The results topic on SNS, for the reports of sweeps."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,29 +11,25 @@ if TYPE_CHECKING:
 
 
 class SnsReportsTopic:
-    """Publishes reports without the attribute `outcome`, so that a filter on outcomes keeps them away."""
+    """Publishes reports without the attribute `outcome`, so that a filter on outcomes does not match them."""
 
     def __init__(self, sns: "SNSClient", topic_arn: str) -> None:
         self._sns = sns
         self._topic_arn = topic_arn
 
     def publish(self, report: Document) -> None:
-        """Publish.
-
-        Raises:
-            AwsCallFailed: SNS did not take it.
-        """
+        """Publish a report, with the attributes `kind` and `environment`."""
         attributes = {"kind": "sweep", "environment": str(report["environment"])}
         publish(self._sns, self._topic_arn, report, subject(report), attributes)
 
 
 def subject(report: Document) -> str:
-    """For example `Sweep asked for 3 retirements [prod]`."""
+    """Return the subject, for example `Sweep requested 3 retirements [prod]`."""
     counts = cast("dict[str, Any]", report["counts"])
     if report["refusal"] is not None:
         outcome = "refused"
     elif report["dryRun"]:
-        outcome = f"would ask for {in_words(counts['wouldAsk'], 'retirement')}"
+        outcome = f"would request {in_words(counts['wouldAsk'], 'retirement')}"
     else:
-        outcome = f"asked for {in_words(counts['asked'], 'retirement')}"
+        outcome = f"requested {in_words(counts['asked'], 'retirement')}"
     return as_subject(f"Sweep {outcome} [{report['environment']}]")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 _ATTRIBUTES = ("outcome", "datamartName", "environment")
-# What a message attribute may hold (SQS API reference, MessageAttributeValue, which subscribed queues go by).
+# Characters that message attributes cannot contain (SQS API reference, MessageAttributeValue, for subscribed queues).
 _NOT_IN_ATTRIBUTES = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -22,19 +22,15 @@ class SnsResultsTopic:
         self._topic_arn = topic_arn
 
     def publish(self, result: Document) -> None:
-        """Publish; a repeated publication of one result is the same to the byte.
-
-        Raises:
-            AwsCallFailed: SNS did not take it.
-        """
+        """Publish a result, with the attributes `outcome`, `datamartName` and `environment`."""
         attributes = {name: _NOT_IN_ATTRIBUTES.sub("\ufffd", str(result[name])) for name in _ATTRIBUTES if result[name]}
         publish(self._sns, self._topic_arn, result, subject(result), attributes)
 
 
 def subject(result: Document) -> str:
-    """For example `Datamart "sales-analytics" deleted [prod]`; what SNS does not take in a subject becomes `?`."""
+    """Return the subject, for example `Datamart "sales-analytics" deleted [prod]`."""
     tail = f" {str(result['outcome']).replace('_', ' ')} [{result['environment']}]"
     name, room = result["datamartName"], SUBJECT_LIMIT - len(tail)
     head = f'Datamart "{name}"' if name else "Datamart retirement"
-    fitting = head if len(head) <= room else f'{head[: room - 4]}..."'
-    return as_subject(fitting + tail)
+    fitted = head if len(head) <= room else f'{head[: room - 4]}..."'
+    return as_subject(fitted + tail)

@@ -1,4 +1,4 @@
-"""Databrain's service token, from Secrets Manager. It is kept in memory, and in no message, log or `repr`."""
+"""Databrain's service token, from Secrets Manager. It is only in memory: no message, log or `repr` shows it."""
 
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ServiceToken:
-    """Read once and kept for the life of the execution environment, until Databrain refuses it."""
+    """Reads the token once for an execution environment, and again after Databrain has refused it."""
 
     def __init__(self, secrets_manager: "SecretsManagerClient", secret_arn: str) -> None:
         self._secret = StoredSecret(
@@ -25,10 +25,10 @@ class ServiceToken:
         self._lock = Lock()
 
     def value(self) -> str:
-        """The token.
+        """Return the token.
 
         Raises:
-            ConfigurationError: the secret cannot be read or holds no token.
+            ConfigurationError: the secret cannot be read or contains no token.
             AwsCallFailed: Secrets Manager did not answer.
         """
         with self._lock:
@@ -37,7 +37,7 @@ class ServiceToken:
             return self._token
 
     def drop(self, refused: str) -> None:
-        """Forget the token that Databrain refused, unless another thread already has."""
+        """Forget this token, unless another thread has already replaced it."""
         with self._lock:
             if self._token == refused:
                 self._token = None
@@ -46,8 +46,8 @@ class ServiceToken:
         token = _token_in(self._secret.text())
         if not is_bearer_token(token):
             raise self._secret.unusable(
-                'the token, as plain text or as JSON {"token": "..."}, and holds neither: a token is made of letters, '
-                "digits and -._~+/, and may end with = (RFC 6750)"
+                'the token, as plain text or as JSON {"token": "..."}; a token consists of letters, digits and -._~+/, '
+                "and may end with = (RFC 6750)"
             )
         return token
 

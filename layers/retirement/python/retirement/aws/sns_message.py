@@ -12,16 +12,16 @@ from retirement.errors import AwsCallFailed
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
-# SNS API reference, Publish: a subject is ASCII, begins with a letter, digit or punctuation, has no control characters
-# and fewer than 100 characters.
+# A subject is ASCII without control characters, begins with a letter, digit or punctuation, and has fewer than 100
+# characters (SNS API reference, Publish).
 SUBJECT_LIMIT = 99
 
 
 def publish(sns: "SNSClient", topic_arn: str, document: Document, subject: str, attributes: Mapping[str, str]) -> None:
-    """Publish; what is the same is published the same, to the byte.
+    """Publish a document; equal documents give equal bytes.
 
     Raises:
-        AwsCallFailed: SNS did not take it.
+        AwsCallFailed: SNS did not accept it, or the answer was lost.
     """
     try:
         sns.publish(
@@ -37,5 +37,5 @@ def publish(sns: "SNSClient", topic_arn: str, document: Document, subject: str, 
 
 
 def as_subject(text: str) -> str:
-    """What SNS takes of a text; what it does not take becomes `?`."""
+    """Cut a text to a subject, and replace characters that SNS does not accept by `?`."""
     return re.sub(r"[^\x20-\x7e]", "?", text[:SUBJECT_LIMIT])

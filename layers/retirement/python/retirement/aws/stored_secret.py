@@ -1,4 +1,4 @@
-"""A secret in Secrets Manager. Its text is in no message, log or `repr`."""
+"""A secret in Secrets Manager. No message, log or `repr` shows its text."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from retirement.errors import AwsCallFailed, ConfigurationError
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-# Someone has to mend these (Secrets Manager API reference, GetSecretValue); anything else may pass.
+# Errors that a person has to fix (Secrets Manager API reference, GetSecretValue); any other may be temporary.
 _CONFIGURATION_ERRORS = frozenset(
     {
         "AccessDeniedException",
@@ -23,13 +23,13 @@ _CONFIGURATION_ERRORS = frozenset(
 
 
 class StoredSecret:
-    """Read anew each time.
+    """Reads a secret, without caching it.
 
     Args:
         secrets_manager: the client.
-        arn: of the secret.
+        arn: the ARN of the secret.
         setting: the template's parameter with that ARN, for messages.
-        to_check: what to check where the secret cannot be read, for messages.
+        to_check: what to check if the secret cannot be read, for messages.
     """
 
     def __init__(self, secrets_manager: "SecretsManagerClient", arn: str, *, setting: str, to_check: str) -> None:
@@ -37,11 +37,11 @@ class StoredSecret:
         self._arn = arn
         self._setting = setting
         self._to_check = to_check
-        # At DEBUG, which anyone who looks for a fault can set as the function's log level, botocore logs the secret.
+        # At DEBUG, which can be set as the function's log level, botocore logs the secret.
         logging.getLogger("botocore").setLevel(logging.INFO)
 
     def text(self) -> str:
-        """The secret's text; empty where it is bytes.
+        """Return the secret's text, which is empty if the secret is binary.
 
         Raises:
             ConfigurationError: the secret cannot be read.
@@ -60,5 +60,5 @@ class StoredSecret:
             raise AwsCallFailed(f"Secrets Manager did not answer: {type(error).__name__}") from None
 
     def unusable(self, expected: str) -> ConfigurationError:
-        """What to raise where the text is not as expected; it is not repeated."""
-        return ConfigurationError(f"{self._setting}: the secret {self._arn} must hold {expected}")
+        """Return the error to raise if the text is not as expected; the message does not repeat the text."""
+        return ConfigurationError(f"{self._setting}: the secret {self._arn} must contain {expected}")

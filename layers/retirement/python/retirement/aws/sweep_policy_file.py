@@ -1,4 +1,4 @@
-"""The policy that the owner keeps, on S3."""
+"""The policy of sweeps, in a file on S3 that the owner maintains."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from retirement.stored_object import OwnersFile
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# A policy of the longest texts and the most globs has less, also with every character escaped.
+# Bytes. A policy with the longest texts and the most globs is smaller, even with every character escaped.
 SIZE_LIMIT = 4 * 1024 * 1024
 
 
@@ -21,10 +21,5 @@ class S3SweepPolicy:
         self._location = location
 
     def read(self) -> OwnersFile:
-        """Read the file as it is now.
-
-        Raises:
-            ConfigurationError: it is missing, too large, or not for this role.
-            AwsCallFailed: S3 did not answer.
-        """
+        """Read the file, of at most `SIZE_LIMIT` bytes."""
         return read_owners_file(self._s3, "SweepPolicyUri", self._location, SIZE_LIMIT)

@@ -1,4 +1,4 @@
-"""What an operator sees: one JSON line a step, and metrics in CloudWatch's embedded format."""
+"""Logs and metrics: one JSON line for each step, and metrics in CloudWatch's embedded format."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from retirement.requests import Command, Delivery, RestoreRequest
 
 
 class PowertoolsTelemetry:
-    """One instance for the life of the execution environment; `attempt` and `sweep` begin afresh.
+    """Logs and metrics of all invocations of an execution environment; `attempt` and `sweep` reset the counts.
 
     `counted` is the metric of results, and `Failed...` that of abandoned requests.
     """
@@ -34,7 +34,7 @@ class PowertoolsTelemetry:
 
     @contextmanager
     def attempt(self, delivery: Delivery) -> Iterator[None]:
-        """Measure one attempt, whatever its end, and report the error that it ends in."""
+        """Measure one attempt, with `receiveCount` in every line, and log `attempt failed` if it raises."""
         self._is_last = delivery.is_last
         self._logger.append_keys(receiveCount=delivery.receive_count)
         with self._measured(self._failed):
@@ -42,28 +42,28 @@ class PowertoolsTelemetry:
 
     @contextmanager
     def sweep(self) -> Iterator[None]:
-        """Measure one sweep, whatever its end, and report the error that it ends in."""
+        """Measure one sweep, and log `sweep failed` if it raises."""
         with self._measured(self._sweep_failed):
             yield
 
     def about(self, command: Command) -> None:
-        """From here on, every line is about this request."""
+        """Add `retirementId` and `datamartName` to every line from here on."""
         self._logger.append_keys(retirementId=command.retirement_id, datamartName=command.datamart_name)
         if isinstance(command, RestoreRequest):
             self._logger.append_keys(restoreId=command.restore_id)
 
     def step(self, step: str, **fields: object) -> None:
-        """Log one line; values that JSON does not know are shown as text."""
+        """Log one line; None is left out, and values that JSON does not have are shown as text."""
         shown = {name: value for name, value in fields.items() if value is not None}
-        self._logger.info(step, extra=shown, stacklevel=3)  # `location` is the caller's
+        self._logger.info(step, extra=shown, stacklevel=3)  # so that `location` is the caller's
 
     def count(self, metric: Metric) -> None:
-        """Count one; safe from any thread."""
+        """Add one, under a lock."""
         with self._lock:
             self._counts[metric] += 1
 
     def ended(self, result: Document, *, again: bool) -> None:
-        """The request has its result; it is counted once, as far as deliveries one after the other go."""
+        """Log the result, and count it in the metric `Retirements` unless it was published `again`."""
         self._logger.append_keys(**{key: result[key] for key in ("retirementId", "datamartName", "outcome")})
         shown = {"reason": result["reason"], "resultMessage": result["message"]}
         self._logger.info("published again" if again else "published", extra=shown)
@@ -78,7 +78,7 @@ class PowertoolsTelemetry:
             pass
 
     def swept(self, report: Document) -> None:
-        """The sweep has its report; of a dry run nothing is counted but what matched."""
+        """Log the report, and count what matched; what was requested and cancelled only if it is not a dry run."""
         counts = cast("Mapping[str, int]", report["counts"])
         shown = {"sweepId": report["sweepId"], "dryRun": report["dryRun"], "refusal": report["refusal"]}
         self._logger.info("reported", extra={**shown, **counts})
@@ -106,12 +106,12 @@ class PowertoolsTelemetry:
                 self._metrics.add_metric(metric, MetricUnit.Count, count)
 
     def _sweep_failed(self, error: Exception) -> None:
-        """The next sweep does what this one did not."""
+        """Log the error; the next sweep does what this one did not."""
         shown = {"reason": reason_of(error), "retryHelps": is_retryable(error)}
         self._logger.error("sweep failed", exc_info=error, extra=shown)
 
     def _failed(self, error: Exception) -> None:
-        """The attempt goes back to the queue, or was the last one."""
+        """Log the error, and count the request as failed if this was the last receive."""
         reason = reason_of(error)
         self._logger.error(
             "attempt failed",
@@ -122,12 +122,12 @@ class PowertoolsTelemetry:
                 "lastReceive": self._is_last,
             },
         )
-        if self._is_last:  # also where its result could not be published
+        if self._is_last:  # even if its result could not be published
             self._metrics.add_metric(f"Failed{self._counted}", MetricUnit.Count, 1)
 
 
 class PowertoolsWebhookTelemetry:
-    """One line and one count a request; nothing of what was sent but the retirement's id."""
+    """Logs and counts each request; of what was sent it shows only the retirementId."""
 
     def __init__(self, logger: Logger, metrics: Metrics, environment: str) -> None:
         self._logger = logger
@@ -135,11 +135,11 @@ class PowertoolsWebhookTelemetry:
         self._environment = environment
 
     def about(self, retirement_id: str) -> None:
-        """From here on, every line is about this retirement."""
+        """Add `retirementId` to every line from here on."""
         self._logger.append_keys(retirementId=retirement_id)
 
     def answered(self, status: HTTPStatus, *, reason: str | None = None, error: Exception | None = None) -> None:
-        """Log one request and count it: its answer, why it was not trusted, or what failed."""
+        """Log `webhook answered`, and count the request in the metric `Webhooks` by its status."""
         shown: dict[str, object] = {"status": status.value}
         if reason is not None:
             shown["reason"] = reason

@@ -1,4 +1,4 @@
-"""The timers, on EventBridge Scheduler."""
+"""Timers on EventBridge Scheduler."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler.client import EventBridgeSchedulerClient
     from mypy_boto3_scheduler.type_defs import CreateScheduleInputTypeDef
 
-# Delivery is tried for a day, the most there is (EventBridge Scheduler API reference, RetryPolicy).
+# Delivery is retried for a day, which is the maximum (EventBridge Scheduler API reference, RetryPolicy).
 _RETRIES = 185
 _RETRY_SECONDS = 86_400
-# Bytes of UTF-8 (EventBridge Scheduler user guide, "Quotas": 256 KB, whatever is meant by that).
+# Bytes of UTF-8. The user guide ("Quotas") says 256 KB, and not whether that is 256,000 or 262,144 bytes.
 _MAX_INPUT_BYTES = 256_000
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where timers send to, and as whom: ARNs."""
+    """The ARNs of the queues that timers send to, of the dead-letter queue, and of their role."""
 
     queues: Mapping[Timer, str]
     failures: str
@@ -33,10 +33,10 @@ class Targets:
 
 
 class SchedulerTimers:
-    """One-time schedules in a group of this stack's, which are deleted after they went off.
+    """One-time schedules in the stack's group, which are deleted after they went off.
 
-    They are set to whole minutes: one that is set to 1:00 goes off between 1:00:00 and 1:00:59 (EventBridge Scheduler
-    user guide, "Schedule types"), and nothing is said of one that is set to 1:00:30.
+    They are set to whole minutes: a schedule for 1:00 goes off between 1:00:00 and 1:00:59 (EventBridge Scheduler user
+    guide, "Schedule types"), but the guide does not say when one for 1:00:30 does.
     """
 
     def __init__(self, scheduler: "EventBridgeSchedulerClient", group: str, targets: Targets) -> None:
@@ -45,15 +45,11 @@ class SchedulerTimers:
         self._targets = targets
 
     def can_send(self, body: str) -> bool:
-        """Whether a body is small enough for a timer."""
+        """Return whether a body has at most `_MAX_INPUT_BYTES`, with escapes."""
         return len(_input(body).encode()) <= _MAX_INPUT_BYTES
 
     def set(self, timer: Timer, command: Command, at: datetime, body: str) -> None:
-        """Set or move it.
-
-        Raises:
-            AwsCallFailed: it may have been set or not.
-        """
+        """Update the schedule, or create it if it does not exist."""
         schedule: CreateScheduleInputTypeDef = {
             "Name": _name(timer, command),
             "GroupName": self._group,
@@ -77,31 +73,27 @@ class SchedulerTimers:
             raise AwsCallFailed(f"EventBridge Scheduler could not set a timer: {error}") from error
 
     def clear(self, timer: Timer, command: Command) -> None:
-        """Take it away, if it is there.
-
-        Raises:
-            AwsCallFailed: it may be there or not.
-        """
+        """Delete the schedule, if it exists."""
         try:
             self._scheduler.delete_schedule(Name=_name(timer, command), GroupName=self._group)
         except self._scheduler.exceptions.ResourceNotFoundException:
-            pass  # it went off, or there was none
+            pass  # it has gone off, or was never set
         except (ClientError, BotoCoreError) as error:
             raise AwsCallFailed(f"EventBridge Scheduler could not clear a timer: {error}") from error
 
 
 def _input(body: str) -> str:
-    """`<aws.scheduler...>` would be filled in (user guide, "Adding context attributes"); JSON reads this alike."""
+    """Escape `<` in JSON, because `<aws.scheduler...>` would be replaced (user guide, "Adding context attributes")."""
     return body.replace("<", "\\u003c")
 
 
 def _name(timer: Timer, command: Command) -> str:
-    """One for each retirement: at most 64 letters, digits and `-_.` (API reference, CreateSchedule)."""
+    """Return a name for each timer of a retirement: at most 64 letters, digits and `-_.` (API reference)."""
     identity = canonical_json([command.datamart_name, command.retirement_id])
     return f"{timer.value}-{sha256_hex(identity)[:40]}"
 
 
 def _whole_minute(moment: datetime) -> datetime:
-    """UTC, never earlier."""
+    """Return the next whole minute in UTC, or the time itself if it is one."""
     whole = moment.astimezone(UTC).replace(second=0, microsecond=0)
     return whole if whole == moment else whole + timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""The secrets that webhooks are signed with, from Secrets Manager; kept in memory, and in no message, log or `repr`."""
+"""The secrets that verify webhooks, from Secrets Manager. They are in memory; no message, log or `repr` shows them."""
 
 from base64 import b64decode
 from datetime import datetime, timedelta
@@ -7,18 +7,18 @@ from retirement.aws.stored_secret import StoredSecret
 from retirement.canonical import parse_json
 from retirement.errors import RetirementError
 
-# A secret that was taken out verifies nothing after this; one that was put in need not wait for it.
+# A removed secret verifies nothing after this time. A new one can be used earlier, see `latest`.
 MAX_AGE = timedelta(minutes=5)
-# However many messages come that no secret verifies, and whatever became of the last reading.
+# The time between two reads, however many messages fail verification, and also if the last read failed.
 MIN_AGE = timedelta(seconds=10)
 
 PREFIX = "whsec_"
-# Bytes: "at least 24" (Standard Webhooks 1.0.0, "Signature scheme"). With less, whoever has the URL could guess it.
+# "At least 24" (Standard Webhooks 1.0.0, "Signature scheme"). A shorter key could be guessed by whoever has the URL.
 MIN_KEY_BYTES = 24
 
 
 class StoredWebhookSecrets:
-    """Read once, and again when they have become old, or when none of them verifies a message."""
+    """Reads the secrets once, and again when they are too old, or when none of them verifies a message."""
 
     def __init__(self, secret: StoredSecret) -> None:
         self._secret = secret
@@ -26,21 +26,11 @@ class StoredWebhookSecrets:
         self._failed: tuple[datetime, RetirementError] | None = None
 
     def known(self, now: datetime) -> tuple[str, ...]:
-        """Return all secrets, one or more, as they were at most `MAX_AGE` ago.
-
-        Raises:
-            ConfigurationError: the secret cannot be read, or does not hold what it should.
-            AwsCallFailed: Secrets Manager did not answer.
-        """
+        """Return the secrets, at most `MAX_AGE` old."""
         return self._no_older_than(MAX_AGE, now)
 
     def latest(self, now: datetime) -> tuple[str, ...]:
-        """Return all secrets, one or more, as they were at most `MIN_AGE` ago.
-
-        Raises:
-            ConfigurationError: the secret cannot be read, or does not hold what it should.
-            AwsCallFailed: Secrets Manager did not answer.
-        """
+        """Return the secrets, at most `MIN_AGE` old."""
         return self._no_older_than(MIN_AGE, now)
 
     def _no_older_than(self, age: timedelta, now: datetime) -> tuple[str, ...]:
@@ -59,7 +49,7 @@ class StoredWebhookSecrets:
             secrets = self._usable(self._secret.text())
         except RetirementError as failure:
             self._failed = now, failure
-            if not failure.retryable:  # somebody has changed it: what was kept is no longer meant
+            if not failure.retryable:  # somebody has changed the secret, so the cached ones may be revoked
                 self._cached = None
             raise
         self._cached, self._failed = (now, secrets), None
@@ -70,13 +60,13 @@ class StoredWebhookSecrets:
         if not secrets:
             raise self._secret.unusable(
                 f"one or more secrets of Standard Webhooks ({PREFIX} and the base64 of at least {MIN_KEY_BYTES} bytes) "
-                'and nothing else, as plain text with white space in between or as JSON {"secrets": ["..."]}'
+                'and nothing else, as plain text separated by white space, or as JSON {"secrets": ["..."]}'
             )
         return secrets
 
 
 def usable_secrets(text: str) -> tuple[str, ...]:
-    """Return all secrets in the text; none where any of them cannot be used."""
+    """Return all secrets in the text, or none if any of them is not valid."""
     secrets = _secrets_in(text)
     return secrets if all(map(_is_usable, secrets)) else ()
 
@@ -95,7 +85,7 @@ def _secrets_in(text: str) -> tuple[str, ...]:
 
 
 def _is_usable(secret: str) -> bool:
-    """Strictly: the library skips what is no base64, and would then know another key than the sender."""
+    """Return whether a secret is valid base64: the library skips other characters, and would use another key."""
     encoded = secret.removeprefix(PREFIX)
     try:
         return len(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)) >= MIN_KEY_BYTES
