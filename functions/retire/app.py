@@ -1,4 +1,4 @@
-"""Retires datamarts: takes a request from the queue, or from a rule as such, and returns its result."""
+"""Retires datamarts: takes a request from the queue, or directly from a rule, and returns its result."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ wiring = Wiring(logger, metrics)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def handler(event: object, context: LambdaContext) -> Mapping[str, Json]:
-    """Carry out one request; an exception sends it back to the queue."""
+    """Carry out one request; an exception sends it back to its queue."""
     ports = wiring.ports(context)
     delivery = receive(event, context.aws_request_id, ports.clock.now())
     return answer(delivery, retire, wiring.settings, ports)

@@ -1,4 +1,4 @@
-"""Schedules retirements: takes a dated request or a cancellation from the queue, and returns its result."""
+"""Schedules retirements: takes a request with a date or a cancellation from the queue, and returns its result."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ wiring = Wiring(logger, metrics)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def handler(event: object, context: LambdaContext) -> Mapping[str, Json]:
-    """Set, move or cancel one date; an exception sends the event back to the queue."""
+    """Set or move one date, or cancel one retirement; an exception sends the event back to its queue."""
     ports = wiring.ports(context)
     delivery = receive(event, context.aws_request_id, ports.clock.now())
     return answer(delivery, schedule, wiring.settings, ports)

@@ -1,4 +1,4 @@
-"""Sweeps: asks for the retirement of what the owner's policy matches, and returns the report."""
+"""Sweeps: requests the retirement of what the owner's policy matches, and returns the report."""
 
 from collections.abc import Mapping
 
@@ -17,5 +17,5 @@ wiring = Wiring(logger, metrics)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def handler(_event: object, context: LambdaContext) -> Mapping[str, Json]:
-    """Sweep once; what an exception leaves undone the next sweep does."""
+    """Sweep once; after an exception, the next sweep does the rest."""
     return sweep(context.aws_request_id, wiring.settings, wiring.ports(context))

@@ -1,4 +1,4 @@
-"""Takes webhooks at the function's URL, and puts what they ask for on the bus."""
+"""Takes messages at the URL of the webhook, and puts the events that they become on the bus."""
 
 from aws_lambda_powertools import Logger, Metrics
 

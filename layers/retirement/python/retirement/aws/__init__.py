@@ -1,1 +1,1 @@
-"""Adapters to AWS: each speaks to one service."""
+"""Adapters to AWS: each calls one service."""

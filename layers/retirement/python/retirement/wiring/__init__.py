@@ -1,1 +1,1 @@
-"""One module for each function, and what they share."""
+"""Puts each function together: one module for each function, and one for what they share."""

@@ -1,4 +1,4 @@
-"""What every function is wired with: the invocation's clock, and how AWS is called."""
+"""What the functions share: the clock of an invocation, and the time-outs and retries of calls to AWS."""
 
 import time
 from datetime import UTC, datetime
@@ -6,19 +6,19 @@ from typing import Protocol
 
 from botocore.config import Config
 
-# Seconds; `total_max_attempts` counts the first one.
+# Time-outs in seconds; `total_max_attempts` includes the first attempt.
 AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 class LambdaContext(Protocol):
-    """What of Lambda's context object is used."""
+    """The parts of Lambda's context object that are used."""
 
     @property
     def aws_request_id(self) -> str:
-        """The invocation's id."""
+        """The ID of the invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """The time that this invocation has left."""
+        """Return the time that this invocation has left."""
 
 
 class LambdaClock:
@@ -28,14 +28,14 @@ class LambdaClock:
         self._context = context
 
     def now(self) -> datetime:
-        """The time of day, UTC, to the millisecond."""
+        """Return the time of day in UTC, cut to milliseconds."""
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def remaining(self) -> float:
-        """Seconds left in this invocation."""
+        """Return the seconds that Lambda's context says are left."""
         return self._context.get_remaining_time_in_millis() / 1000
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Block for this many seconds."""
         time.sleep(seconds)

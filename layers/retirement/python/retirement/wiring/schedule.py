@@ -1,4 +1,4 @@
-"""Where the schedule function is put together, once for an execution environment and again for each invocation."""
+"""Puts the schedule function together: once for an execution environment, and again for each invocation."""
 
 import os
 
@@ -17,10 +17,10 @@ from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
 
 
 class Wiring:
-    """Everything that outlives an invocation.
+    """What is shared by the invocations of an execution environment.
 
     Raises:
-        ConfigurationError: at construction; the message names the setting.
+        ConfigurationError: at construction, if a setting is missing or wrong; the message names it.
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
@@ -43,7 +43,7 @@ class Wiring:
         self._telemetry = PowertoolsTelemetry(logger, metrics, settings.environment_name)
 
     def ports(self, context: LambdaContext) -> SchedulePorts:
-        """The ports of one invocation."""
+        """Return the ports of one invocation."""
         return SchedulePorts(
             evidence=self._evidence,
             timers=self._timers,

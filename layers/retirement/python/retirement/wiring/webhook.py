@@ -1,4 +1,4 @@
-"""Where the webhook function is put together, once for an execution environment and again for each invocation."""
+"""Puts the webhook function together: once for an execution environment, and again for each invocation."""
 
 import os
 
@@ -15,15 +15,15 @@ from retirement.webhook.ports import WebhookPorts
 from retirement.webhook.settings import WebhookSettings
 from retirement.wiring.invocation import LambdaClock, LambdaContext
 
-# Seconds. A sender waits and tries again by itself: 7 s at most for a call, the pause before its second try among them.
+# Time-outs in seconds. A sender waits for the answer and retries by itself, so a call takes at most 7 s with its retry.
 AWS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class Wiring:
-    """Everything that outlives an invocation.
+    """What is shared by the invocations of an execution environment.
 
     Raises:
-        ConfigurationError: at construction; the message names the setting.
+        ConfigurationError: at construction, if a setting is missing or wrong; the message names it.
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
@@ -41,7 +41,7 @@ class Wiring:
         self._telemetry = PowertoolsWebhookTelemetry(logger, metrics, self.settings.environment_name)
 
     def ports(self, context: LambdaContext) -> WebhookPorts:
-        """The ports of one invocation."""
+        """Return the ports of one invocation."""
         return WebhookPorts(
             secrets=self._secrets,
             event_bus=self._event_bus,
