@@ -80,15 +80,15 @@ class Record:
                 return False
         return False
 
-    def as_first_arrived(self, request: Request, delivery: Delivery, *, comes_again: bool) -> Request:
+    def as_first_arrived(self, request: Request, delivery: Delivery, *, may_arrive_again: bool) -> Request:
         """Return the request dated by the first arrival of its event, if that was stored.
 
         A request cannot have been sent in the future: if the event's time is later than its arrival, that counts,
         and is stored at once, because after a redrive the event arrives anew. If the arrival is within the precision of
-        the event's time, for example in the same second, it is stored only if the event `comes_again`.
+        the event's time, for example in the same second, it is stored only if the event `may_arrive_again`.
         """
         first, arrived_at = self._first_arrival(request.event_id), delivery.arrived_at
-        counts = arrived_at < request.event_time or (comes_again and arrived_at == request.cutoff)
+        counts = arrived_at < request.event_time or (may_arrive_again and arrived_at == request.cutoff)
         if counts and (first is None or arrived_at < first):
             first = arrived_at
             self._evidence.create(

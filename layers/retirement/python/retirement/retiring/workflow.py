@@ -131,7 +131,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
             ports.telemetry.step("recover", found="intent")
             return _resume(record.intent, attempt)
         require_environment(request.environment, settings.environment_name)
-        request = record.as_first_arrived(request, delivery, comes_again=delivery.receive_count > 1)
+        request = record.as_first_arrived(request, delivery, may_arrive_again=delivery.receive_count > 1)
         attempt = replace(attempt, request=request)
         return _postpone(record, attempt) or _carry_out(replace(attempt, request=record.as_first_requested(request)))
 
@@ -231,7 +231,7 @@ def _conclude(attempt: _Attempt) -> Document:
     intent, reason = record.intent, None
     if intent is None:
         require_environment(attempt.request.environment, attempt.settings.environment_name)
-        record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # in case it is redriven
+        record.as_first_arrived(attempt.request, attempt.delivery, may_arrive_again=True)  # in case it is redriven
     else:
         require_same_request(attempt.request, intent.content_hash)
     with suppress(AwsCallFailed):  # the table may be lost

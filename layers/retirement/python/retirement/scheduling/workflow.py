@@ -96,7 +96,9 @@ def _set_date(attempt: _Attempt) -> Document:
     if ended is not None:
         return ended
     _require_environment(record, attempt)
-    attempt = replace(attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True))
+    attempt = replace(
+        attempt, request=record.as_first_arrived(attempt.request, attempt.delivery, may_arrive_again=True)
+    )
 
     if _is_of_another(record.current_date, record.intent):
         require_same_request(attempt.request, cast("Intent", record.intent).content_hash)
@@ -267,7 +269,7 @@ def _conclude(attempt: _Attempt) -> Document:
     if ended is not None:
         return ended
     _require_environment(record, attempt)
-    record.as_first_arrived(attempt.request, attempt.delivery, comes_again=True)  # in case it is redriven
+    record.as_first_arrived(attempt.request, attempt.delivery, may_arrive_again=True)  # in case it is redriven
     raise abandon(attempt, record.intent, None)
 
 
