@@ -152,11 +152,7 @@ class CoordinationTable:
             self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
 
     def record_created(self, request: RestoreRequest, now: datetime) -> None:
-        """Remember that Databrain answered that it created the datamart of this restore.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Put an item which says that Databrain confirmed the creation of this restore's datamart."""
         expires_at = {"N": str(int((now + RETENTION).timestamp()))}
         with _errors_translated("PutItem"):
             self._dynamodb.put_item(
@@ -164,11 +160,7 @@ class CoordinationTable:
             )
 
     def is_created(self, request: RestoreRequest) -> bool:
-        """Whether Databrain answered that it created the datamart of this restore.
-
-        Raises:
-            AwsCallFailed: DynamoDB did not answer.
-        """
+        """Return whether that item exists, by a consistent read."""
         return self._read(_created(request)) is not None
 
     def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":

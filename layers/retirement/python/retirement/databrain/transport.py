@@ -351,7 +351,7 @@ class Transport:
         max_values = MAX_VALUES if unpaginated else MAX_VALUES // PAGES_SHARE
         share = self._embeds if route.is_retained else self._exports if route.for_backup else None
         if share is not None:
-            share.take(route)  # nothing is asked for that there is no room for
+            share.take(route)  # raises before the request if there is no room for the answer
         body = bytearray()
         with self._concurrency, self._http.stream(route.method, route.path, headers=headers, **sent) as response:  # type: ignore[arg-type]  # one of two documented arguments
             if _is_compressed(response.headers.get("Content-Encoding", "")):
@@ -470,7 +470,7 @@ class NotFound(DatabrainUnexpected):
 
 
 class Refused(DatabrainUnexpected):
-    """A 4xx to what is read for a backup alone: Databrain does not give it out, whoever asks again."""
+    """The status is a 4xx, of a route that is read only for a backup: a retry would be refused as well."""
 
 
 class _TokenReplaced(DatabrainUnauthorized):

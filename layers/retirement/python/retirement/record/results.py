@@ -11,7 +11,7 @@ from retirement.timestamps import format_timestamp
 
 SCHEMA_VERSION = "1"
 
-# In the lists of a restore's result, whatever the API tells: the message stays under SNS's 256 KiB.
+# Limits of the lists in a restore's result, so that the message stays under SNS's 256 KiB whatever the API returns.
 MAX_SHOWN = 100
 MAX_BYTES_OF_EMBEDS = 80 * 1024
 MAX_BYTES_OF_TEXTS = 40 * 1024

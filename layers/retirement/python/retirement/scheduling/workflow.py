@@ -141,7 +141,7 @@ def _ended(record: Record, attempt: _Attempt) -> Document | None:
 
 
 def _is_of_another(date: Schedule | None, intent: Intent | None) -> bool:
-    """Whether a date was stored too late: another request had read that there is none, and has set out to delete."""
+    """Return whether a date was stored too late: another request had found none, and has an intent by now."""
     return date is not None and intent is not None and date.stored.content_hash != intent.content_hash
 
 

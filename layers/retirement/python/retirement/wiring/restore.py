@@ -1,4 +1,4 @@
-"""Where the restore function is put together, once for an execution environment and again for each invocation."""
+"""Puts the restore function together: once for an execution environment, and again for each invocation."""
 
 import os
 from functools import partial
@@ -22,10 +22,10 @@ from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
 
 
 class Wiring:
-    """Everything that outlives an invocation. Nothing of it can delete a datamart.
+    """What is shared by the invocations of an execution environment. Nothing in it can delete a datamart.
 
     Raises:
-        ConfigurationError: at construction; the message names the setting.
+        ConfigurationError: at construction, if a setting is missing or wrong; the message names it.
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
@@ -34,7 +34,7 @@ class Wiring:
         self._token = ServiceToken(session.client("secretsmanager", config=AWS), self.settings.service_token_secret_arn)
         s3 = session.client("s3", config=AWS)
         ca = self.settings.databrain_ca_uri
-        authority = None if ca is None else partial(read_authority, s3, ca)  # with the first request
+        authority = None if ca is None else partial(read_authority, s3, ca)  # read with the first request
         self._http = http_client(self.settings.databrain_base_url, authority)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
         self._coordination = CoordinationTable(
@@ -45,7 +45,7 @@ class Wiring:
         self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name, counted="Restores")
 
     def ports(self, context: LambdaContext) -> RestorePorts:
-        """The ports of one invocation."""
+        """Return the ports of one invocation."""
         clock = LambdaClock(context)
         return RestorePorts(
             databrain=DatabrainRestorer(
