@@ -54,17 +54,18 @@ class Role:
 
     def _decision(self, permission: str) -> str:
         """What IAM says of it: `allowed` or `implicitDeny`."""
-        (resource,) = (
+        resources = [
             granted["Resource"]
             for policy in self.policies.values()
             for granted in policy["Statement"]
             if granted["Sid"] == permission
-        )
+        ]
         arn = self._stack.iam.get_role(RoleName=self._name)["Role"]["Arn"]
         response = self._stack.iam.simulate_principal_policy(
-            PolicySourceArn=arn, ActionNames=[permission.partition(" ")[0]], ResourceArns=[resource]
+            PolicySourceArn=arn, ActionNames=[permission.partition(" ")[0]], ResourceArns=resources
         )
-        return response["EvaluationResults"][0]["EvalDecision"]
+        (decision,) = {result["EvalDecision"] for result in response["EvaluationResults"]}
+        return decision
 
     def _documents(self) -> Iterator[tuple[str, Any]]:
         for name in self._stack.iam.list_role_policies(RoleName=self._name)["PolicyNames"]:

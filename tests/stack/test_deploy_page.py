@@ -242,7 +242,7 @@ def settings(account: Account) -> None:
     rules = account.stack.events.list_rules(EventBusName="lifecycle")["Rules"]
     sources = [json.loads(rule["EventPattern"])["source"][:2] for rule in rules]
     assert sources == [["crm", "billing"]] * len(rules)
-    assert len(rules) == 3
+    assert len(rules) == 4
     assert "Policy" in account.stack.events.describe_event_bus(Name="lifecycle")
     parameters = account.parameters()
     assert account.stack.iam.get_policy(PolicyArn=parameters["PermissionsBoundaryArn"])

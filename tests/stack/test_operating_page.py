@@ -100,7 +100,7 @@ def test_what_waits(shell: Shell, scene: Scene) -> None:
     """What waits in each queue is counted before a stack is removed."""
     waiting, *_ = PAGE.commands("Remove the stack")
     scene.stack.put_message("no request", "FailuresQueueUrl")
-    assert shell.run(TOOLS, waiting).split() == ["0", "0", "0", "0", "1", "0"]
+    assert shell.run(TOOLS, waiting).split() == [*["0", "0"] * 3, "1", "0"]
 
 
 # As AWS does (S3 API reference, DeleteObjects), and MiniStack does not.

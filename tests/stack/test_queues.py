@@ -123,7 +123,7 @@ def test_redrive_from_another_process(
     scene.stack.sqs.send_message(QueueUrl=scene.stack.outputs["FailuresQueueUrl"], MessageBody=json.dumps(request))
     with scene.stack.announced():
         assert redrive.main() == 0
-    assert capsys.readouterr().out == "1 request was sent again.\n"
+    assert capsys.readouterr().out == "1 request was redriven.\n"
     assert scene.result(request["detail"]["retirementId"]).document["outcome"] == "deleted"
     with pytest.raises(SystemExit, match="start one with `make local`"):
         redrive.main()
