@@ -235,7 +235,7 @@ class FakeCoordination:
     def __init__(self) -> None:
         self.locks: dict[str, tuple[str, datetime]] = {}
         self.failures: dict[tuple[str, ...], Reason] = {}
-        self.created: set[tuple[str, ...]] = set()
+        self.hashes: dict[tuple[str, ...], str] = {}
         self.counted: set[tuple[date, tuple[str, ...]]] = set()
 
     def acquire(self, datamart_name: str, holder: str, now: datetime, until: datetime) -> bool:
@@ -285,11 +285,16 @@ class FakeCoordination:
     ) -> None:
         self.failures[_identity(request)] = reason
 
-    def record_created(self, request: RestoreRequest, now: datetime) -> None:  # noqa: ARG002  # for expiry
-        self.created.add(_identity(request))
+    def record_created(
+        self,
+        request: RestoreRequest,
+        configuration_hash: str,
+        now: datetime,  # noqa: ARG002  # for expiry
+    ) -> None:
+        self.hashes[_identity(request)] = configuration_hash
 
-    def is_created(self, request: RestoreRequest) -> bool:
-        return _identity(request) in self.created
+    def created(self, request: RestoreRequest) -> str | None:
+        return self.hashes.get(_identity(request))
 
 
 def _identity(request: Request | RestoreRequest) -> tuple[str, ...]:

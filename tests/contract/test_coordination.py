@@ -249,23 +249,23 @@ class TestRestores:
     def test_whose_it_is(self, coordination: Coordination, restoring: RestoreCoordination, name: str) -> None:
         """Neither another restore nor the retirement has that reason."""
         restoring.record_failure(restore_of(name), Reason.UNCONFIRMED, NOW)
-        restoring.record_created(restore_of(name), NOW)
+        restoring.record_created(restore_of(name), "1" * 64, NOW)
         others = (
             restore_of(name, restore_id="back-2"),
             restore_of(name, retirement_id="retirement-2"),
             restore_of(f"{name}."),
         )
         assert [restoring.last_failure(other) for other in others] == [None] * 3
-        assert [restoring.is_created(other) for other in others] == [False] * 3
+        assert [restoring.created(other) for other in others] == [None] * 3
         assert coordination.last_failure(request_for(name)) is None
         assert coordination.last_failure(request_for(f"retirement-1#{name}", "back-1")) is None
 
     def test_created(self, restoring: RestoreCoordination, name: str) -> None:
-        """That a datamart was created is remembered, however often it is said."""
-        assert not restoring.is_created(restore_of(name))
-        restoring.record_created(restore_of(name), NOW)
-        restoring.record_created(restore_of(name), NOW + MINUTE)
-        assert restoring.is_created(restore_of(name))
+        """The last hash of what was created is recorded."""
+        assert restoring.created(restore_of(name)) is None
+        restoring.record_created(restore_of(name), "1" * 64, NOW)
+        restoring.record_created(restore_of(name), "2" * 64, NOW + MINUTE)
+        assert restoring.created(restore_of(name)) == "2" * 64
         assert restoring.last_failure(restore_of(name)) is None
 
 

@@ -70,14 +70,14 @@ def test_read_back() -> None:
 def test_nothing() -> None:
     """A restore of which nothing is kept has nothing, and the files of another restore are not its."""
     kept = record()
-    assert (kept.receipt, kept.intent, kept.last_embed, kept.embeds_asked_for) == (None, None, None, 0)
+    assert (kept.receipt, kept.intent, kept.last_embed, kept.embeds_requested) == (None, None, None, 0)
 
 
 def test_the_last_embed() -> None:
     """The last request is the one with the highest number, by number and not by text; other files are none."""
     texts = {f"embed_{number}": canonical_json({**EMBED.document(), "embedId": f"e{number}"}) for number in (1, 2, 10)}
     kept = record(**texts, embed_007="", embed_x="")
-    assert kept.embeds_asked_for == 10
+    assert kept.embeds_requested == 10
     assert kept.last_embed is not None
     assert kept.last_embed.embed_id == "e10"
 

@@ -41,16 +41,19 @@ def state_of(world: RestoreWorld, **fields: Any) -> tuple[str, str | None]:  # n
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"verdict": "undetermined"}, "datamart unknown"),
-        ({"export": None}, "the backup has no export of it"),
+        ({"verdict": "undetermined"}, "it is unknown whether it used this datamart"),
+        ({"export": None}, "the backup does not contain its export"),
         ({"export": None, "whyNot": "no Export Embed on this server"}, "no Export Embed on this server"),
-        ({"workspaceName": None}, "the workspace of its dashboard is not known"),
+        ({"workspaceName": None}, "the workspace of its dashboard is unknown"),
         ({"workspaceName": None, "whyNot": "two workspaces have it"}, "two workspaces have it"),
-        ({"dataAppName": "Gone"}, "its data app is not listed"),
-        ({"export": {"_meta": {}}, "item": None}, "the backup does not say which dashboard or metric it shows"),
-        ({"export": {"_meta": {"embedType": "dashboard"}}, "item": {}}, "the backup does not say which dashboard or"),
-        ({"export": {"_meta": {"embedType": "page", "pageId": "x"}}, "item": {}}, "the backup does not say which"),
-        ({"workspaceName": "Gone"}, "Databrain refuses it: POST /api/v2/data-app/embeds: HTTP 404 INVALID_WORKSPACE"),
+        ({"dataAppName": "Gone"}, "its data app no longer exists"),
+        ({"export": {"_meta": {}}, "item": None}, "the backup does not tell which dashboard or metric it shows"),
+        ({"export": {"_meta": {"embedType": "dashboard"}}, "item": {}}, "the backup does not tell which dashboard or"),
+        ({"export": {"_meta": {"embedType": "page", "pageId": "x"}}, "item": {}}, "the backup does not tell which"),
+        (
+            {"workspaceName": "Gone"},
+            "Databrain refused to create it: POST /api/v2/data-app/embeds: HTTP 404 INVALID_WORKSPACE",
+        ),
     ],
     ids=str,
 )
@@ -105,7 +108,7 @@ def test_no_client_column(world: RestoreWorld, level: str) -> None:
     datamart = backup["datamart"] | {"datamartOrganization": {"tenancyLevel": level}}
     world.retire(createRequest={"body": body}, datamart=datamart)
     shown = restored(world)
-    assert {embed["why"] for embed in shown} == {"a table has no clientColumn, so nothing would tell its tenants apart"}
+    assert {embed["why"] for embed in shown} == {"a table has no clientColumn, so every tenant would see all rows"}
     assert world.created_embeds == []
 
 
@@ -140,7 +143,7 @@ def test_kept_embeds_and_another_name(world: RestoreWorld) -> None:
     world.retire()
     (shown, *_) = restored(world, asName="again")
     assert (shown["state"], shown["newEmbedId"]) == ("kept", "board")
-    assert shown["why"].startswith("it uses the datamart by its old name")
+    assert shown["why"].startswith("it still uses the datamart's old name")
 
 
 def test_an_undetermined_embed_that_stayed(world: RestoreWorld) -> None:
@@ -186,7 +189,7 @@ def test_a_data_app_without_a_key(world: RestoreWorld) -> None:
     intranet = world.organisation.data_apps["Intranet"]
     world.organisation.data_apps["Intranet"] = replace(intranet, tokens=())
     assert [embed["why"] for embed in restored(world)][-1] == (
-        "Databrain refuses it: Databrain lists no key of the data app that can be used"
+        "Databrain refused to create it: Databrain lists no key of the data app that can be used"
     )
 
 
@@ -198,7 +201,7 @@ def test_a_data_app_without_a_key(world: RestoreWorld) -> None:
     [
         (
             {"takesAllowedEmbeds": False},
-            "it was created and cannot be shown: POST /api/v2/guest-token/create: HTTP 400",
+            "it was created, but cannot be shown: POST /api/v2/guest-token/create: HTTP 400",
         ),
         ({"hasFetchMetrics": False}, None),
     ],
@@ -221,7 +224,7 @@ def test_one_that_cannot_be_shown(world: RestoreWorld) -> None:
     result = world.deliver(restore_requested(), refused)
     assert [embed["why"] for embed in result["restoredEmbeds"]] == [
         None,
-        "it was created and cannot be shown: GET: HTTP 400 EMBED_PARAM_ERROR",
+        "it was created, but cannot be shown: GET: HTTP 400 EMBED_PARAM_ERROR",
         None,
     ]
     assert (result["reason"], result["differences"]) == (None, [])
@@ -232,7 +235,9 @@ def test_databrain_fails_at_the_end(world: RestoreWorld) -> None:
     world.retire()
     outage = FailAt("databrain.show", DatabrainUnavailable("POST: HTTP 503"), after=True)
     result = world.deliver(restore_requested(), outage)
-    assert {embed["why"] for embed in result["restoredEmbeds"]} == {"not checked: POST: HTTP 503"}
+    assert {embed["why"] for embed in result["restoredEmbeds"]} == {
+        "not checked, because Databrain did not answer: POST: HTTP 503"
+    }
     assert world.calls.count("databrain.show") == 1
 
 
@@ -241,7 +246,7 @@ def test_the_keys_stop_working(world: RestoreWorld) -> None:
     world.retire()
     result = world.deliver(restore_requested(), FailAt("databrain.show", KeyRefused("POST: HTTP 401; the key")))
     assert {embed["why"] for embed in result["restoredEmbeds"]} == {
-        "it was created and cannot be shown: POST: HTTP 401"
+        "it was created, but cannot be shown: POST: HTTP 401"
     }
 
 
@@ -255,7 +260,10 @@ def test_no_time_to_check(world: RestoreWorld) -> None:
         return call.proceed()
 
     result = world.deliver(restore_requested(), slow)
-    assert [embed["why"] for embed in result["restoredEmbeds"]] == [None, *["not checked: no time was left"] * 2]
+    assert [embed["why"] for embed in result["restoredEmbeds"]] == [
+        None,
+        *["not checked, because no time was left"] * 2,
+    ]
 
 
 # ---- Secrets -------------------------------------------------------------------------------------------------------

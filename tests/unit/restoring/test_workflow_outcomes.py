@@ -103,7 +103,7 @@ def test_embeds_that_are_left(world: RestoreWorld) -> None:
     world.retire()
     result = world.deliver(restore_requested(embeds="leave"))
     assert (result["outcome"], result["reason"], result["restoredEmbeds"]) == ("restored", None, [])
-    assert "the embeds: the request leaves them (embeds)" in result["notRestored"]
+    assert "embeds[*]: the request excludes them (embeds)" in result["notRestored"]
     assert world.created_embeds == []
     assert not world.sent_to(RouteId.LIST_EMBEDS)
 
@@ -403,9 +403,9 @@ def test_a_backup_of_format_1(world: RestoreWorld) -> None:
     assert (result["outcome"], result["reason"]) == ("restored", "with_differences")
     assert result["differences"] == ["embeds[0]", "embeds[1]", "embeds[2]"]
     assert [(embed["dataAppName"], embed["why"]) for embed in result["restoredEmbeds"]] == [
-        ("Portal", "the backup has no export of it"),
-        ("Portal", "the backup has no export of it"),
-        ("Intranet", "the backup has no export of it"),
+        ("Portal", "the backup does not contain its export"),
+        ("Portal", "the backup does not contain its export"),
+        ("Intranet", "the backup does not contain its export"),
     ]
     assert world.entry() == world.entry_before()
 
@@ -416,7 +416,7 @@ def test_the_legacy_api(world: RestoreWorld) -> None:
     world.settings = replace(world.settings, databrain_api=DatabrainApi.LEGACY)
     result = world.deliver(restore_requested())
     assert result["outcome"] == "restored"
-    assert "names and joinModel of embeds: the legacy API takes neither" in result["notRestored"]
+    assert "embeds[*]: names and joinModel, which the legacy API does not take" in result["notRestored"]
     assert [embed.name for _, embed in world.created_embeds] == [embed.embed_id for _, embed in world.created_embeds]
     assert {sent.path for sent in world.requests if sent.route is RouteId.CREATE_DATAMART} == {
         "/api/v2/dataApp/datamart/create"
@@ -430,7 +430,10 @@ def test_tenants_are_told_apart(world: RestoreWorld) -> None:
     assert [body["accessSettings"]["tableTenancySettings"] for body in world.sent_to(RouteId.CREATE_EMBED)] == [
         TENANCY
     ] * 3
-    assert "tableTenancySettings of embeds: derived from each table's clientColumn" in result["notRestored"]
+    assert (
+        "embeds[*]: tableTenancySettings, which no documented request reads; clientColumn stands for them"
+        in result["notRestored"]
+    )
     assert len(embeds_in(world.organisation)) == 4
 
 

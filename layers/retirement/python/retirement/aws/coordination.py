@@ -151,17 +151,27 @@ class CoordinationTable:
         with _errors_translated("PutItem"):
             self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
 
-    def record_created(self, request: RestoreRequest, now: datetime) -> None:
-        """Put an item which says that Databrain confirmed the creation of this restore's datamart."""
+    def record_created(self, request: RestoreRequest, configuration_hash: str, now: datetime) -> None:
+        """Record as what Databrain listed the datamart right after it said that it had created it.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
         expires_at = {"N": str(int((now + RETENTION).timestamp()))}
         with _errors_translated("PutItem"):
             self._dynamodb.put_item(
-                TableName=self._table, Item={"pk": {"S": _created(request)}, "expiresAt": expires_at}
+                TableName=self._table,
+                Item={"pk": {"S": _created(request)}, "hash": {"S": configuration_hash}, "expiresAt": expires_at},
             )
 
-    def is_created(self, request: RestoreRequest) -> bool:
-        """Return whether that item exists, by a consistent read."""
-        return self._read(_created(request)) is not None
+    def created(self, request: RestoreRequest) -> str | None:
+        """Return the recorded hash, or None if none is recorded.
+
+        Raises:
+            AwsCallFailed: DynamoDB did not answer.
+        """
+        item = self._read(_created(request))
+        return None if item is None else item["hash"]["S"]
 
     def _read(self, key: str) -> "Mapping[str, AttributeValueTypeDef] | None":
         with _errors_translated("GetItem"):

@@ -1,4 +1,4 @@
-"""What a restore needs of Databrain: its port has no delete. One token can do everything, so the type is the guard."""
+"""The port of a restore to Databrain. It has no method that deletes: the token could, so the type has to prevent it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,7 @@ from retirement.errors import DatabrainError
 class CreateEffect(Enum):
     """What one create request did, as far as its answer tells.
 
-    `NONE` and `REFUSED` are certain: nothing was created. `REFUSED` is a no to what was asked for, which would be the
-    answer again.
+    After `NONE` and `REFUSED` it is certain that nothing was created. Databrain would refuse a `REFUSED` request again.
     """
 
     DONE = auto()
@@ -27,7 +26,7 @@ class CreateEffect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CreateAnswer:
-    """The effect, what went wrong unless it is `DONE`, and of an embed that is `DONE` its ID."""
+    """The effect; the error unless it is `DONE`; and the ID of an embed that was created."""
 
     effect: CreateEffect
     error: DatabrainError | None = None
@@ -37,65 +36,64 @@ class CreateAnswer:
 class Restorer(Protocol):
     """The API, for one attempt at a restore.
 
-    Each `create_...` sends one request and never a second one. Every other method raises a `DatabrainError` after its
-    own retries.
+    Each `create_...` sends at most one request. Every other method raises a `DatabrainError` after its own retries.
     """
 
     def find(self, name: str) -> Snapshot | Absent:
-        """Look for the datamart of exactly this name, and read all of it."""
+        """Look for the datamart of exactly this name, and return all of it."""
 
     def list_datamarts(self) -> Listing:
-        """List the names, fresh."""
+        """Return the names of all datamarts, as they are now."""
 
     def list_datasources(self) -> frozenset[str] | None:
-        """List the names of the datasources; None where an old server has no such list."""
+        """Return the names of all datasources, or None if an old server has no such list."""
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
-        """List the embeds of all data apps, and what failed on the way; each failure leaves a gap in the listing."""
+        """Return the embeds of all data apps, and the errors, each of which leaves a gap in the listing."""
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
-        """List the names of all data apps with their createdAt, None where it is no clear time.
+        """Return the names of all data apps with their createdAt, None if it is not a clear time.
 
-        Nothing where an old server has no such list.
+        An old server has no such list, and returns nothing.
         """
 
     def fingerprint(self, identity: str) -> str:
-        """16 hex digits that stand for the server, the attempt's token, and what it is asked for.
+        """Return 16 hex digits that stand for the server, the attempt's token, and the identity.
 
         Raises:
             RetirementError: there is no token.
         """
 
     def place_of_secret(self, document: Json) -> str | None:
-        """The path of the first text in a document that holds a secret which this attempt has read, None without one.
+        """Return the path of the first text in a document that contains a secret of this attempt, or None.
 
-        Keys of data apps are known only once the embeds were listed.
+        Keys of data apps are known only after the embeds were listed.
         """
 
     def create_datamart(self, body: Document) -> CreateAnswer:
         """Create a datamart from the body of Create Datamart.
 
         Raises:
-            RetirementError: it could not even be sent, for want of a token.
+            RetirementError: there is no token, so it was not sent.
         """
 
     def create_semantic_layer(self, body: Document) -> CreateAnswer:
         """Create the semantic layer of a datamart that has none, from the body of Create Semantic Layer.
 
         Raises:
-            RetirementError: it could not even be sent, for want of a token.
+            RetirementError: there is no token, so it was not sent.
         """
 
     def create_embed(self, data_app_name: str, body: Document) -> CreateAnswer:
         """Create an embed in a data app, from the body of Create Embed in its current form.
 
         Raises:
-            DatabrainError: it could not even be sent: the keys of the data app could not be read.
+            DatabrainError: the keys of the data app could not be read, so it was not sent.
         """
 
     def show(self, data_app_name: str, embed_id: str) -> None:
         """Check that an embed can be shown, by a guest token for it alone that expires within a minute.
 
         Raises:
-            DatabrainError: it cannot be shown, or nothing says so.
+            DatabrainError: it cannot be shown, or the check failed.
         """

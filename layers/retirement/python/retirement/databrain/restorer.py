@@ -1,7 +1,7 @@
-"""The client that creates, for one attempt at a restore. Sections are those of docs/databrain-api.md.
+"""The client of one attempt at a restore. Sections are those of docs/databrain-api.md.
 
-It reads with the client that retirements read with, and through the same transport: what it creates goes out with the
-token that all else was read with. It has no way to delete.
+It reads with the client of retirements, and sends through the same transport, so that it creates with the token that it
+reads with. It cannot delete.
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ from retirement.databrain.transport import (
 )
 from retirement.errors import DatabrainError, DatabrainUnexpected
 
-# Milliseconds from now. A guest token cannot be taken back, so it is worth nothing after a minute.
+# Milliseconds from now. A guest token cannot be revoked, so it expires after a minute.
 GUEST_TOKEN_EXPIRY = 60_000
-NO_CLIENT = "None"  # how Create Guest Token is told that there is no tenant
+NO_CLIENT = "None"  # tells Create Guest Token that there is no tenant
 
-# What Create Embed's legacy form calls what the current form calls otherwise.
+# Current name -> name in the legacy form of Create Embed.
 _LEGACY_SPELLINGS = {"isAllowAiPilot": "isAllowAipilot", "tableTenancySettings": "tableList"}
 
 
@@ -66,13 +66,13 @@ _ROUTES = {
 
 
 class DatabrainRestorer:
-    """As `Restorer` says.
+    """Implements `Restorer`.
 
     Args:
         http: from `http_client`.
-        api: which route family the server has.
-        token: where the service token comes from.
-        clock: bounds waiting by the time that the invocation has left.
+        api: the routes that the server has.
+        token: provides the service token.
+        clock: limits waiting to the time that the invocation has left.
         telemetry: counts requests, retries and walks.
     """
 
@@ -83,38 +83,38 @@ class DatabrainRestorer:
         self._routes = _ROUTES[api]
         self._reads = DatabrainClient(http, api=api, token=token, clock=clock, telemetry=telemetry)
         self._transport = self._reads.transport
-        self._keys: dict[str, list[str]] = {}  # of each data app, those that no request was refused with
+        self._keys: dict[str, list[str]] = {}  # by data app, without those that Databrain refused
 
     def find(self, name: str) -> Snapshot | Absent:
-        """As `DatabrainClient.find`."""
+        """See `DatabrainClient.find`."""
         return self._reads.find(name)
 
     def list_datamarts(self) -> Listing:
-        """As `DatabrainClient.list_datamarts`."""
+        """See `DatabrainClient.list_datamarts`."""
         return self._reads.list_datamarts()
 
     def list_datasources(self) -> frozenset[str] | None:
-        """As `DatabrainClient.list_datasources`."""
+        """See `DatabrainClient.list_datasources`."""
         return self._reads.list_datasources()
 
     def list_embeds(self) -> tuple[EmbedListing, tuple[DatabrainError, ...]]:
-        """As `DatabrainClient.list_embeds`."""
+        """See `DatabrainClient.list_embeds`."""
         return self._reads.list_embeds()
 
     def list_data_apps(self) -> Mapping[str, datetime | None]:
-        """As `DatabrainClient.list_data_apps`."""
+        """See `DatabrainClient.list_data_apps`."""
         return self._reads.list_data_apps()
 
     def fingerprint(self, identity: str) -> str:
-        """As `Transport.fingerprint`."""
+        """See `Transport.fingerprint`."""
         return self._transport.fingerprint(identity)
 
     def place_of_secret(self, document: Json) -> str | None:
-        """As `Transport.place_of_secret`."""
+        """See `Transport.place_of_secret`."""
         return self._transport.place_of_secret(document)
 
     def create_datamart(self, body: Document) -> CreateAnswer:
-        """Send one Create Datamart, never a second one; success is 200 and `id` the name (section 4).
+        """Send one Create Datamart; success is 200 and `id` the name (section 4).
 
         Raises:
             RetirementError: there is no token to send it with.
@@ -124,7 +124,7 @@ class DatabrainRestorer:
         return CreateAnswer(CreateEffect.NONE, answer.error) if is_no_route else answer
 
     def create_semantic_layer(self, body: Document) -> CreateAnswer:
-        """Send one Create Semantic Layer, never a second one; success is 200 and `id` the name (section 5).
+        """Send one Create Semantic Layer; success is 200 and `id` the name (section 5).
 
         Raises:
             RetirementError: there is no token to send it with.
@@ -132,7 +132,7 @@ class DatabrainRestorer:
         return self._create_named(self._routes.create_semantic_layer, body, "datamartName")
 
     def create_embed(self, data_app_name: str, body: Document) -> CreateAnswer:
-        """Send one Create Embed that no key is refused with, never a second one; success is 200, `id` (section 8).
+        """Send Create Embed with one key after another until one is not refused; success is 200 and `id` (section 8).
 
         Raises:
             DatabrainError: the keys of the data app could not be read.
@@ -159,11 +159,11 @@ class DatabrainRestorer:
     def show(self, data_app_name: str, embed_id: str) -> None:
         """Make a guest token for this embed alone, which expires within a minute, and fetch the embed's metrics.
 
-        The token is always restricted and always expires. Two that are made where an answer was lost do no harm, so it
-        is tried again as a read is. An old server that has no Fetch Metrics answers 404, and the token has to do.
+        The token is always restricted and always expires. A second one does no harm, so a lost answer is retried like
+        that of a read. An old server without Fetch Metrics answers 404; then the token alone is the check.
 
         Raises:
-            DatabrainError: it cannot be shown, or nothing says so.
+            DatabrainError: it cannot be shown, or the check failed.
         """
         guest: Document = {
             "clientId": NO_CLIENT,
@@ -216,7 +216,7 @@ def _no_key() -> KeyRefused:
 
 
 def _in_legacy_terms(body: Document) -> Document:
-    """A body of Create Embed as its legacy form has it: it has neither `name` nor `joinModel` (section 8)."""
+    """Return a body of Create Embed in its legacy form, which has neither `name` nor `joinModel` (section 8)."""
     settings = cast("Document", body["accessSettings"])
     kept = {key: value for key, value in settings.items() if key != "joinModel"}
     return {

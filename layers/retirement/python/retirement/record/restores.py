@@ -1,4 +1,4 @@
-"""What is kept of one restore: its intent, each request to create an embed, and what ended it."""
+"""The stored objects of one restore: its intent, each request to create an embed, and its receipt."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _EMBED = re.compile(r"embed-([1-9][0-9]*)\.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreIntent:
-    """What an attempt set out to create, from which backup; `listed` are the names that were listed then."""
+    """The intent to create a datamart: written before the create. `listed` are the names that were listed then."""
 
     detail: Document
     content_hash: str
@@ -30,7 +30,7 @@ class RestoreIntent:
     organisation: Organisation
 
     def document(self) -> Document:
-        """The intent as it is kept."""
+        """Return the intent as it is stored."""
         return {
             "formatVersion": "1",
             "request": self.detail,
@@ -44,21 +44,21 @@ class RestoreIntent:
 
     @classmethod
     def of(cls, stored: StoredObject) -> "RestoreIntent":
-        """Read a kept intent.
+        """Read a stored intent.
 
         Raises:
-            MalformedObject: what is kept is not one of ours.
+            MalformedObject: it is not one.
         """
         try:
-            kept = cast("dict[str, Any]", parse_json(stored.body))
+            content = cast("dict[str, Any]", parse_json(stored.body))
             return cls(
-                detail=kept["request"],
-                content_hash=kept["requestHash"],
-                restored_as=kept["restoredAs"],
-                listed=frozenset(kept["listed"]),
-                backup=BackupReference.stored_in(kept["backup"]),
-                invocation_id=kept["invocationId"],
-                organisation=Organisation.stored_in(kept),
+                detail=content["request"],
+                content_hash=content["requestHash"],
+                restored_as=content["restoredAs"],
+                listed=frozenset(content["listed"]),
+                backup=BackupReference.stored_in(content["backup"]),
+                invocation_id=content["invocationId"],
+                organisation=Organisation.stored_in(content),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise stored.malformed() from None
@@ -66,10 +66,13 @@ class RestoreIntent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedIntent:
-    """A request to create one embed, written before it is sent.
+    """A request to create one embed, stored before it is sent.
 
-    `embed_id` is that of the embed that is gone, `body` the request. `listed` are the IDs that its data app had then.
-    `decided` is what had become of other embeds by then, as the result shows it.
+    Attributes:
+        embed_id: the ID of the deleted embed.
+        body: the body of the request.
+        listed: the IDs of the embeds that its data app had then.
+        decided: what had become of other embeds by then, as the result contains it.
     """
 
     embed_id: str
@@ -80,7 +83,7 @@ class EmbedIntent:
     invocation_id: str
 
     def document(self) -> Document:
-        """The request as it is kept."""
+        """Return the request as it is stored."""
         return {
             "formatVersion": "1",
             "embedId": self.embed_id,
@@ -93,29 +96,29 @@ class EmbedIntent:
 
     @classmethod
     def of(cls, stored: StoredObject) -> "EmbedIntent":
-        """Read a kept one.
+        """Read a stored request.
 
         Raises:
-            MalformedObject: what is kept is not one of ours.
+            MalformedObject: it is not one.
         """
         try:
-            kept = cast("dict[str, Any]", parse_json(stored.body))
+            content = cast("dict[str, Any]", parse_json(stored.body))
             return cls(
-                embed_id=kept["embedId"],
-                data_app_name=kept["dataAppName"],
-                body=kept["createRequest"],
-                listed=frozenset(kept["listed"]),
-                decided=kept["decided"],
-                invocation_id=kept["invocationId"],
+                embed_id=content["embedId"],
+                data_app_name=content["dataAppName"],
+                body=content["createRequest"],
+                listed=frozenset(content["listed"]),
+                decided=content["decided"],
+                invocation_id=content["invocationId"],
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise stored.malformed() from None
 
 
 class RestoreRecord:
-    """Of one restore, as it was when this was made: its prefix is listed once.
+    """What is stored of one restore, as of the creation of this object, which lists the prefix once.
 
-    Every look raises `AwsCallFailed` where S3 does not answer, or keeps what is not ours.
+    Every property raises `AwsCallFailed` if S3 does not answer, and `MalformedObject` for an object that is none.
     """
 
     def __init__(self, evidence: Evidence, request: RestoreRequest) -> None:
@@ -125,24 +128,24 @@ class RestoreRecord:
 
     @cached_property
     def receipt(self) -> StoredObject | None:
-        """What ended it."""
+        """The receipt, or None."""
         return self._read("receipt.json")
 
     @cached_property
     def intent(self) -> RestoreIntent | None:
-        """That an attempt set out to create the datamart."""
+        """The intent, or None."""
         kept = self._read("intent.json")
         return None if kept is None else RestoreIntent.of(kept)
 
     @cached_property
     def last_embed(self) -> EmbedIntent | None:
-        """The last embed that was asked for; what became of those before is kept with it."""
-        kept = self._read(embed_file_name(self.embeds_asked_for))
+        """The last request to create an embed, or None; it tells what had become of the earlier ones."""
+        kept = self._read(embed_file_name(self.embeds_requested))
         return None if kept is None else EmbedIntent.of(kept)
 
     @cached_property
-    def embeds_asked_for(self) -> int:
-        """The highest number of a request to create an embed, 0 where there is none."""
+    def embeds_requested(self) -> int:
+        """The highest number of a request to create an embed, or 0."""
         return max((int(found[1]) for found in map(_EMBED.fullmatch, self._file_names) if found), default=0)
 
     def _read(self, file_name: str) -> StoredObject | None:

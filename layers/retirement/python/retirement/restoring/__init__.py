@@ -1,1 +1,1 @@
-"""Creating a datamart again from its backup, with the embeds that went with it."""
+"""Restores a deleted datamart from its backup, with the embeds that were deleted with it."""

@@ -1,4 +1,4 @@
-"""A backup as a restore reads it, of either format. What has another shape than it should have is no backup."""
+"""Reads a backup, of either format. A document of another shape is not a backup."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,15 @@ from retirement.databrain.dependents import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEmbed:
-    """An embed that a retirement found. `item` is as List Embeds returned it, `export` as Export Embed did.
+    """An embed in a backup.
 
-    `number` is its place in the backup. `why_not` says why something of it is missing.
+    Attributes:
+        number: its index in the backup.
+        uses_datamart: whether it used the datamart; False if that could not be determined.
+        item: the embed as List Embeds returned it, or None.
+        export: the embed as Export Embed returned it, or None.
+        workspace_name: the workspace of its dashboard, or None.
+        why_not: why something is missing, or None.
     """
 
     number: int
@@ -27,18 +33,18 @@ class StoredEmbed:
 
     @property
     def settings(self) -> Document:
-        """The access settings that the export holds; empty where it holds none."""
+        """The access settings in the export; empty if there are none."""
         return _object(_object(self.export, "_meta"), "embedDataAppAccessSetting")
 
     @property
     def embed_type(self) -> str | None:
-        """`dashboard` or `metric`, None where nothing says so."""
+        """`dashboard` or `metric`, or None if the backup does not tell."""
         told = _object(self.export, "_meta").get("embedType") or (self.item or {}).get("embedType")
-        return told if told in ("dashboard", "metric") else None  # the same
+        return told if told in ("dashboard", "metric") else None
 
     @property
     def target_id(self) -> str | None:
-        """The ID of the dashboard or the metric that it shows."""
+        """The ID of the dashboard or metric that it shows, or None."""
         if self.embed_type is None:
             return None
         exported = _object(self.export, "_meta").get(f"{self.embed_type}Id")
@@ -47,7 +53,7 @@ class StoredEmbed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """A datamart as it was, and the bodies of the requests that bring it back, under the name that it is to have."""
+    """A datamart as it was, and the bodies of the requests that create it again under its new name."""
 
     datamart: Document
     semantic_layer: Document | None
@@ -59,15 +65,15 @@ class Backup:
 
     @property
     def datasource_name(self) -> str | None:
-        """The datasource that the datamart is to be created on."""
+        """The datasource that the datamart uses, or None."""
         return _text(self.create_body.get("datasourceName"))
 
 
 def read_backup(text: str, datamart_name: str, restored_as: str) -> Backup:
-    """Read the backup of a datamart.
+    """Read the backup of a datamart that is to be created as `restored_as`.
 
     Raises:
-        ValueError: it is no backup of that datamart, or of a format that this version does not know.
+        ValueError: it is not a backup of this datamart, or has a format that this version does not know.
     """
     try:
         kept = cast("dict[str, Any]", parse_json(text, exact=True))
@@ -78,7 +84,7 @@ def read_backup(text: str, datamart_name: str, restored_as: str) -> Backup:
         if not datamart["name"] == body["name"] == datamart_name:
             raise ValueError("it is the backup of another datamart")
         if layer_body is not None and not layer["datamartName"] == layer_body["datamartName"] == datamart_name:
-            raise ValueError("it holds the semantic layer of another datamart")
+            raise ValueError("it contains the semantic layer of another datamart")
         return Backup(
             datamart=datamart,
             semantic_layer=layer,
@@ -89,11 +95,11 @@ def read_backup(text: str, datamart_name: str, restored_as: str) -> Backup:
             not_restorable=[str(text) for text in kept.get("notRestorable", [])] or list(_not_restorable(body)),
         )
     except (KeyError, TypeError, AttributeError):
-        raise ValueError("it is no backup as this project writes it") from None
+        raise ValueError("it does not have the format of a backup") from None
 
 
 def target_of(item: Document | None, embed_type: str) -> str | None:
-    """The ID of what an embed shows, as List Embeds tells it."""
+    """Return the ID of what an embed shows according to List Embeds, or None."""
     of_metadata = _object(item, "embedMetadata").get(f"{embed_type}Id")
     if embed_type == "dashboard":
         return _text(of_metadata) or _text(_object(item, "externalDashboard").get("externalDashboardId"))
@@ -101,9 +107,9 @@ def target_of(item: Document | None, embed_type: str) -> str | None:
 
 
 def _not_restorable(body: Document) -> Sequence[str]:
-    """What Create Datamart would refuse, as far as its page says (docs/databrain-api.md, section 4)."""
+    """Return why Create Datamart would refuse the body, as far as its page says (docs/databrain-api.md, section 4)."""
     tables = cast("Sequence[dict[str, Any]]", body["tableList"])
-    found = [] if _text(body.get("datasourceName")) else ["Databrain did not tell the datasource"]
+    found = [] if _text(body.get("datasourceName")) else ["Databrain did not show the datasource"]
     if not tables:
         found.append("the datamart has no table")
     for number, table in enumerate(tables):
@@ -121,7 +127,7 @@ def _not_restorable(body: Document) -> Sequence[str]:
 
 
 def _embeds_of_format_1(number: int, item: dict[str, Any]) -> StoredEmbed:
-    """Format 1 has no exports, and of the embeds that used the datamart what List Embeds returned."""
+    """Read an embed of format 1, which has no exports, and only embeds that used the datamart."""
     return StoredEmbed(
         number=number,
         embed_id=_required(item["embedId"]),
@@ -150,7 +156,7 @@ def _embeds_of_format_2(number: int, embed: dict[str, Any]) -> StoredEmbed:
 
 
 def _object(document: Document | None, key: str) -> Document:
-    """A field that is an object; an empty one where it is none."""
+    """Return a field that is an object, or an empty one."""
     return _object_or_none((document or {}).get(key)) or {}
 
 
@@ -159,7 +165,7 @@ def _object_or_none(value: Json) -> Document | None:
 
 
 def _text(value: Json) -> str | None:
-    """A text that is not empty, else None."""
+    """Return a text that is not empty, or None."""
     return value if isinstance(value, str) and value else None
 
 

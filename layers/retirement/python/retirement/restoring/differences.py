@@ -1,4 +1,4 @@
-"""What is not as it was: two documents of Databrain's compared, path by path."""
+"""Compares what Databrain lists with what the backup contains, path by path."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import cast
 from retirement.canonical import Document, Json, canonical_json
 from retirement.databrain.snapshot import Snapshot
 
-# What changes without anyone having changed the configuration.
+# Fields that change although nobody has changed the configuration.
 _TIMES = frozenset({"createdAt", "updatedAt", "lastUpdated", "completionScore"})
 
-# What tells the objects of a list apart, as far as it does: their order means nothing then.
+# Fields that identify the objects in a list; if they do, the order of the list means nothing.
 _IDENTITIES = (("tableName",), ("schemaName", "tableName"), ("columnName",), ("name",), ("schemaName", "name"))
 
 MAX_PATH = 200  # characters
@@ -18,19 +18,19 @@ MAX_PATH = 200  # characters
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A path in the backup, and both values; None is also what is not there."""
+    """A path in the backup, and both values; None if there is none."""
 
     path: str
     was: Json
     now: Json
 
     def document(self) -> Document:
-        """The difference as `differences.json` has it."""
+        """Return the difference as `differences.json` contains it."""
         return {"path": self.path, "was": self.was, "is": self.now}
 
 
 def differences(datamart: Document, semantic_layer: Document | None, found: Snapshot) -> list[Difference]:
-    """Compare a backup's datamart and semantic layer with what is there; the name may be another one."""
+    """Compare the datamart and semantic layer of a backup with those found, apart from the name."""
     layer = None if semantic_layer is None else {**semantic_layer, "datamartName": found.name}
     return [
         *_differences("datamart", {**datamart, "name": found.name}, found.entry),
@@ -39,9 +39,9 @@ def differences(datamart: Document, semantic_layer: Document | None, found: Snap
 
 
 def is_as_sent(body: Document, entry: Document) -> bool:
-    """Whether a listed datamart equals the body of Create Datamart that was sent.
+    """Return whether a listed datamart equals the body of Create Datamart that was sent.
 
-    What was not sent the server fills in itself; but a tenancy, relationships, tables and columns it does not make up.
+    The server fills in fields that were not sent, but it does not make up a tenancy, relationships, tables or columns.
     """
     expected = _as_listed(body)
     tenancy, relationships = entry.get("datamartOrganization"), entry.get("datamartRelationships")
@@ -54,7 +54,7 @@ def is_as_sent(body: Document, entry: Document) -> bool:
 
 
 def _as_listed(body: Document) -> Document:
-    """What was sent, in the words of List Datamarts."""
+    """Return what was sent in the form of List Datamarts."""
     tables = cast("Sequence[Document]", body["tableList"])
     renamed = {"datasourceName", "tableList", "tenancySettings", "relationships"}
     listed: dict[str, Json] = {key: value for key, value in body.items() if key not in renamed}
@@ -78,7 +78,7 @@ def _as_listed(body: Document) -> Document:
 
 
 def _differences(path: str, was: Json, now: Json, *, only_expected: bool = False) -> Iterator[Difference]:
-    """`only_expected`: whether a key that `was` does not have makes no difference."""
+    """Yield the differences; with `only_expected`, a key that only `now` has is none."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         keys = was if only_expected else {**was, **now}
         for key in keys:
@@ -92,7 +92,7 @@ def _differences(path: str, was: Json, now: Json, *, only_expected: bool = False
 
 
 def _paired(was: Sequence[Json], now: Sequence[Json]) -> Iterator[tuple[int, Json, Json]]:
-    """The entries of two lists that belong together, and None for those that belong to nothing, with an index."""
+    """Yield an index, and the entries of two lists that belong together; None for a missing one."""
     for names in _IDENTITIES:
         before, after = _by_identity(was, names), _by_identity(now, names)
         if before is not None and after is not None:
@@ -107,7 +107,7 @@ def _paired(was: Sequence[Json], now: Sequence[Json]) -> Iterator[tuple[int, Jso
 
 
 def _by_identity(entries: Sequence[Json], names: Sequence[str]) -> dict[str, tuple[int, Json]] | None:
-    """The entries by their identity; None where these names do not tell them apart."""
+    """Return the entries by identity, or None if these fields do not identify them."""
     found: dict[str, tuple[int, Json]] = {}
     for index, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or any(name not in entry for name in names[-1:]):

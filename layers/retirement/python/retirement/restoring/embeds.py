@@ -1,9 +1,9 @@
-"""The embeds of a restore: which come back, and what has become of each request that creates one.
+"""Restores the embeds: decides which ones can be created, creates each at most once, and checks them.
 
-Nothing makes two equal embeds one, so a request that may have been carried out is never sent again. Each is kept before
-it is sent, with what was there before; and the coordination table says beforehand that it may be on its way. After a
-crash a fresh list tells what it made. Where that tells nothing, only a table that says that nothing was on its way lets
-it be sent again.
+Databrain would create a second, equal embed, so a request that may have been carried out is never repeated. Before it
+is sent, each request is stored, with the IDs that are listed, and the coordination table records that it may have been
+sent. After a crash, the next attempt looks for a new embed that fits. If there is none, the request is repeated only if
+the table says that it had no effect.
 """
 
 from collections.abc import Sequence
@@ -38,34 +38,34 @@ from retirement.restoring.rules import (
 )
 from retirement.restoring.secrets import require_no_secret
 
-# Seconds. With less left no embed is begun: the next delivery goes on with it.
+# Seconds that an embed needs. With less, the next delivery goes on.
 TIME_TO_CREATE = 60.0
-# And with less none is checked: it is for the receipt.
+# Seconds that a check needs; less than that is left for the receipt.
 TIME_TO_CHECK = 30.0
-# Between two sends of a request that was refused for the moment, unless Databrain asks for more.
+# Seconds between two sends of a request that had no effect, unless Databrain asks for more.
 RESEND_WAIT = 1.0
 MAX_SENDS = 4
-# Before each look for what a request has made, of which the answer was lost.
+# Seconds before each look for what a request created whose answer was lost.
 LOOK_WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 IN_DOUBT = (
-    "a request to create it may have been sent, and no new embed is listed: look in the data app, and if there is "
-    "none, create it there"
+    "a request to create it may have been sent, but no new embed is listed. Check the data app, and if it has none, "
+    "create it there (embed-{n}.json has the request)"
 )
-AMBIGUOUS = "several new embeds of the data app are like it, and nothing tells which one this restore created"
-NO_TIME_TO_CHECK = "not checked: no time was left"
+AMBIGUOUS = "the data app has several new embeds like it, and it is unknown which of them this restore created"
+NO_TIME_TO_CHECK = "not checked, because no time was left"
 
 
 def has_embeds(backup: Backup, attempt: RestoreAttempt) -> bool:
-    """Whether there are embeds that the request does not leave as they are."""
+    """Return whether there are embeds to restore, and the request does not exclude them."""
     return attempt.request.embeds is EmbedsPolicy.RESTORE and bool(backup.embeds)
 
 
 def list_embeds(attempt: RestoreAttempt) -> EmbedListing:
-    """List the embeds of all data apps, whole.
+    """Return the embeds of all data apps.
 
     Raises:
-        DatabrainError: of one data app, too.
+        DatabrainError: those of a data app could not be listed.
     """
     listing, failures = attempt.ports.databrain.list_embeds()
     if failures:
@@ -74,20 +74,20 @@ def list_embeds(attempt: RestoreAttempt) -> EmbedListing:
 
 
 def plan_embeds(backup: Backup, listing: EmbedListing, attempt: RestoreAttempt) -> list[RestoredEmbed]:
-    """What would become of each embed."""
+    """Return what would become of each embed."""
     return [_planned(embed, backup, listing, attempt) for embed in backup.embeds]
 
 
 def restore_embeds(
     backup: Backup, listing: EmbedListing, record: RestoreRecord, attempt: RestoreAttempt
 ) -> list[RestoredEmbed]:
-    """Create each embed again that is gone, and that can be, at most once.
+    """Create each embed that is gone and can be created, at most once.
 
     Raises:
-        NotConfirmed: nothing tells what became of a request yet.
-        AttemptInterrupted: no time is left, or another attempt is under way.
+        NotConfirmed: it cannot yet be determined what a request did.
+        AttemptInterrupted: no time is left, or another attempt is in progress.
     """
-    run = _Run(backup, listing, attempt, count(record.embeds_asked_for + 1), [])
+    run = _Run(backup, listing, attempt, count(record.embeds_requested + 1), [])
     last = record.last_embed
     decided = {} if last is None else {(told["dataAppName"], told["embedId"]): told for told in last.decided}
     for embed in backup.embeds:
@@ -103,7 +103,7 @@ def restore_embeds(
 
 
 def checked(restored: Sequence[RestoredEmbed], attempt: RestoreAttempt) -> list[RestoredEmbed]:
-    """The embeds, those that were created with the reason why they cannot be shown, if they cannot."""
+    """Return the embeds, and for each created one that cannot be shown, the reason."""
     found, not_checked = [], None
     for each in restored:
         why = each.why
@@ -118,7 +118,7 @@ def checked(restored: Sequence[RestoredEmbed], attempt: RestoreAttempt) -> list[
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One attempt's way through the embeds; `numbers` are those of the requests to come."""
+    """The progress of one attempt; `numbers` yields the numbers of its requests."""
 
     backup: Backup
     listing: EmbedListing
@@ -127,7 +127,7 @@ class _Run:
     decided: list[RestoredEmbed]
 
     def listed_in(self, data_app_name: str) -> frozenset[str]:
-        """The IDs that a data app is known to have."""
+        """Return the IDs of the embeds that a data app is known to have."""
         listed = {embed.embed_id for embed in self.listing.embeds if embed.data_app_name == data_app_name}
         made = {
             each.new_embed_id
@@ -146,7 +146,7 @@ def _planned(embed: StoredEmbed, backup: Backup, listing: EmbedListing, attempt:
 
 
 def _what_became_of(last: EmbedIntent, embed: StoredEmbed, run: _Run) -> RestoredEmbed | None:
-    """Of the last request of an earlier attempt; None where it is certain that it created nothing."""
+    """Return what the last request of an earlier attempt created, or None if it certainly created nothing."""
     request = run.attempt.request
     made = created_since(last, request.restored_as, run.listing)
     if made:
@@ -173,8 +173,8 @@ def _create(embed: StoredEmbed, run: _Run) -> RestoredEmbed:
         left = clock.remaining()
         if left < TIME_TO_CREATE:
             raise AttemptInterrupted(
-                f"{left:.0f} s are left of this invocation and an embed needs {TIME_TO_CREATE:.0f}. The queue delivers "
-                "the request again, and the next attempt goes on with it."
+                f"This invocation has {left:.0f} s left, and an embed needs {TIME_TO_CREATE:.0f}. The queue delivers "
+                "the request again, and the next attempt goes on with this embed."
             )
         intent, answer = _send(embed, run)
         if answer.effect is CreateEffect.DONE:
@@ -183,7 +183,9 @@ def _create(embed: StoredEmbed, run: _Run) -> RestoredEmbed:
         if answer.effect is CreateEffect.UNKNOWN:
             return _made(embed, _look_for(intent, error, attempt))
         if answer.effect is CreateEffect.REFUSED:
-            return RestoredEmbed(embed, EmbedState.NOT_RESTORED, why=f"Databrain refuses it: {in_short(error)}")
+            return RestoredEmbed(
+                embed, EmbedState.NOT_RESTORED, why=f"Databrain refused to create it: {in_short(error)}"
+            )
         wait = (error.retry_after if isinstance(error, DatabrainUnavailable) else None) or RESEND_WAIT
         if send == MAX_SENDS or clock.remaining() - wait < TIME_TO_CREATE:
             raise error
@@ -192,7 +194,7 @@ def _create(embed: StoredEmbed, run: _Run) -> RestoredEmbed:
 
 
 def _send(embed: StoredEmbed, run: _Run) -> tuple[EmbedIntent, CreateAnswer]:
-    """Say that a request may be on its way, keep it, send it, and say what is known of it then."""
+    """Record that a request may have been sent, store it, send it, and record what is known of it."""
     attempt, ports, request = run.attempt, run.attempt.ports, run.attempt.request
     data_app_name = embed.data_app_name or ""
     intent = EmbedIntent(
@@ -220,7 +222,7 @@ def _send(embed: StoredEmbed, run: _Run) -> tuple[EmbedIntent, CreateAnswer]:
 
 
 def _settle(reason: Reason, attempt: RestoreAttempt) -> None:
-    with suppress(AwsCallFailed):  # it is in doubt then, and not sent again
+    with suppress(AwsCallFailed):  # then it stays in doubt, and is not repeated
         attempt.ports.coordination.record_no_effect(attempt.request, reason, attempt.ports.clock.now())
 
 
@@ -231,19 +233,19 @@ def _look_for(intent: EmbedIntent, lost: DatabrainError, attempt: RestoreAttempt
         made = created_since(intent, attempt.request.restored_as, list_embeds(attempt))
         if made:
             return made
-    raise NotConfirmed(f"An embed may have been created and is not listed; the answer: {lost}")
+    raise NotConfirmed(f"An embed may have been created, but is not listed. Databrain's answer: {lost}")
 
 
 def _why_not_shown(restored: RestoredEmbed, attempt: RestoreAttempt) -> str | None:
     try:
         attempt.ports.databrain.show(restored.embed.data_app_name or "", restored.new_embed_id or "")
     except DatabrainUnavailable as error:
-        return f"not checked: {in_short(error)}"
+        return f"not checked, because Databrain did not answer: {in_short(error)}"
     except DatabrainError as error:
-        return f"it was created and cannot be shown: {in_short(error)}"
+        return f"it was created, but cannot be shown: {in_short(error)}"
     return None
 
 
 def in_short(error: Exception) -> str:
-    """What Databrain answered, without the advice."""
+    """Return Databrain's answer without the advice."""
     return str(error).partition("; ")[0]

@@ -1,4 +1,4 @@
-"""One attempt at a restore, and how it ends: its result is stored first, and published then."""
+"""Ends an attempt at a restore: the result is stored first, and then published."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,23 +16,26 @@ from retirement.restoring.rules import Refusal
 from retirement.restoring.settings import RestoreSettings
 from retirement.stored_object import BackupReference, StoredObject
 
-ANOTHER_ATTEMPT = "Another attempt at this restore is under way: the next delivery goes on from what it leaves."
+ANOTHER_ATTEMPT = (
+    "Another attempt at this restore is in progress. The queue delivers the request again, and that delivery goes on "
+    "from there."
+)
 
-# What somebody who reads `failed` has to know and do.
+# The cause and the next step that the result `failed` names; "redrive the queue Failures" follows.
 NEXT_STEPS = {
-    Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token: put a valid one into the secret, then",
-    Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors: when it works again,",
-    Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented: check DatabrainBaseUrl and DatabrainApi, "
+    Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token. Put a valid token into the secret, then",
+    Reason.DATABRAIN_UNAVAILABLE: "Databrain did not answer, or answered with errors. When it works again,",
+    Reason.DATABRAIN_UNEXPECTED: "Databrain's answers are not as documented. Check DatabrainBaseUrl and DatabrainApi, "
     "then",
-    Reason.UNCONFIRMED: "A create request may have been sent, and nothing tells what became of it: look in Databrain "
-    "for the datamart and its embeds; if there are none,",
-    Reason.INTERNAL_ERROR: "The attempts failed, crashed or ran out of time: mend what the function's log names, then",
+    Reason.UNCONFIRMED: "A create may have been sent, and its effect cannot be determined. Check in Databrain whether "
+    "the datamart and its embeds exist: if they do not,",
+    Reason.INTERNAL_ERROR: "The attempts failed, crashed or timed out. Fix what the function's log names, then",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreAttempt:
-    """What came, what it asks for, and what this function has to answer it with."""
+    """One attempt: the request, its delivery, and the settings and ports to process it with."""
 
     request: RestoreRequest
     delivery: Delivery
@@ -41,11 +44,11 @@ class RestoreAttempt:
     started_at: datetime
 
     def record(self) -> RestoreRecord:
-        """List what is kept of this restore now."""
+        """Return what is stored of this restore now."""
         return RestoreRecord(self.ports.evidence, self.request)
 
     def key(self, file_name: str) -> str:
-        """Of an object of this restore in the evidence bucket."""
+        """Return the key of an object of this restore in the evidence bucket."""
         request = self.request
         return restore_key(request.datamart_name, request.retirement_id, request.restore_id, file_name)
 
@@ -59,7 +62,7 @@ class RestoreAttempt:
         backup: BackupReference | None,
         restoration: Restoration,
     ) -> Document:
-        """What is said of this request."""
+        """Return a result of this request."""
         request = self.request
         result = Result(
             retirement_id=request.retirement_id,
@@ -88,10 +91,11 @@ def finish(
     backup: BackupReference | None = None,
     restoration: Restoration | None = None,
 ) -> Document:
-    """End a restore: write its receipt, then publish it.
+    """End a restore: store its receipt, then publish it.
 
     Raises:
-        AttemptInterrupted: this attempt knows of no intent, and one alongside it has written one meanwhile.
+        AttemptInterrupted: `intent` is None, but a concurrent attempt has written one.
+        InvalidRequest: a request with other content has ended the restore meanwhile.
     """
     ports = attempt.ports
     if intent is None and ports.evidence.read(attempt.key("intent.json")) is not None:
@@ -115,44 +119,47 @@ def refuse(
     intent: RestoreIntent | None = None,
     backup: BackupReference | None = None,
 ) -> Document:
-    """A rule says no, and nothing was created."""
+    """End a restore that a rule blocks, and that has created nothing."""
     return finish(
         attempt, Outcome.RESTORE_BLOCKED, refusal.message, intent=intent, reason=refusal.reason, backup=backup
     )
 
 
 def publish_receipt(attempt: RestoreAttempt, receipt: StoredObject, *, again: bool = False) -> Document:
-    """Publish the receipt that is stored, which another attempt may have written first."""
+    """Publish the stored receipt, which another attempt may have written."""
     require_same_request(attempt.request, receipt.content_hash)
     return publish(receipt.body, attempt.ports, again=again)
 
 
 def require_same_request(request: RestoreRequest, content_hash: str | None) -> None:
-    """An identity is spent on the request that used it first.
+    """Check that the identity belongs to this request, and not to an earlier one with other content.
 
     Raises:
-        InvalidRequest: it was another one.
+        InvalidRequest: it belongs to another request.
     """
     if content_hash != request.content_hash:
         raise InvalidRequest(
             f"The restoreId {request.restore_id} was already used for this retirement by a request with other content: "
-            "use a new one.",
+            "send this request with a new restoreId.",
             Reason.RETIREMENT_ID_REUSED,
         )
 
 
 def abandon(attempt: RestoreAttempt, intent: RestoreIntent | None, reason: Reason | None) -> Abandoned:
-    """Keep the failure, publish it, and return what is to be raised.
+    """Store the failure of a request that has no attempt left, publish it, and return the error to raise.
 
-    Without a reason, every attempt crashed, or nothing has kept why it failed.
+    Args:
+        attempt: the last receive.
+        intent: the intent of the restore, if there is one.
+        reason: why the last attempt failed; None if every attempt crashed, or the reason was not recorded.
     """
     if reason is None:
         reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
     result = attempt.result(
         Outcome.FAILED,
-        f"Given up after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} send the request again from the queue "
-        "Failures, which keeps it (docs/runbooks/failed-restores.md): it goes on from what there is.",
-        attempt.started_at,  # tried again, it is the same failure
+        f"The request was abandoned after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} redrive the queue Failures, "
+        "which retains the request (docs/runbooks/failed-restores.md): the restore goes on where it stopped.",
+        attempt.started_at,  # so that a retry stores the same failure
         reason=reason,
         backup=None if intent is None else intent.backup,
         restoration=Restoration(attempt.request.restore_id),

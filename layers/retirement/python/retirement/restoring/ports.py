@@ -12,32 +12,35 @@ from retirement.requests import RestoreRequest
 
 
 class Coordination(Lock, Protocol):
-    """What may vanish without harm: the lock on a name, and what is known of the requests that a restore has sent."""
+    """The lock on a name, and what is known of the requests that a restore has sent.
+
+    The evidence does not depend on this state: it may be lost. Every method raises `AwsCallFailed`.
+    """
 
     def last_failure(self, request: RestoreRequest) -> Reason | None:
-        """The reason of this restore's last failed attempt, None where none is known."""
+        """Return the reason of this restore's last failed attempt, or None if none is recorded."""
 
     def record_failure(
         self, request: RestoreRequest, reason: Reason, now: datetime, *, after_intent: bool = False
     ) -> None:
-        """Remember why this attempt failed; a kept `unconfirmed` stays until `record_no_effect` says what became of it.
+        """Record why this attempt failed. It does not replace `unconfirmed`, which only `record_no_effect` does.
 
-        After an intent, where nothing is kept, it becomes `unconfirmed`: what was kept may be lost.
+        If nothing is recorded `after_intent`, the reason becomes `unconfirmed`, because an earlier record may be lost.
         """
 
     def record_no_effect(self, request: RestoreRequest, reason: Reason, now: datetime) -> None:
-        """It is known what became of all that this restore has sent so far; it failed for this reason, if it did."""
+        """Record that it is known what became of all that was sent so far; if it failed, then for this reason."""
 
-    def record_created(self, request: RestoreRequest, now: datetime) -> None:
-        """Remember that Databrain said that it created the datamart."""
+    def record_created(self, request: RestoreRequest, configuration_hash: str, now: datetime) -> None:
+        """Record as what Databrain listed the datamart right after it said that it had created it."""
 
-    def is_created(self, request: RestoreRequest) -> bool:
-        """Whether that is remembered."""
+    def created(self, request: RestoreRequest) -> str | None:
+        """Return the recorded hash, or None if none is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePorts(AnsweringPorts):
-    """Everything that a restore talks to."""
+    """The ports of one invocation."""
 
     databrain: Restorer
     coordination: Coordination

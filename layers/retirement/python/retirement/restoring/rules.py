@@ -1,4 +1,4 @@
-"""The decisions, as pure functions: what blocks a restore, and what becomes of each embed."""
+"""The decisions of a restore, as pure functions: what blocks it, and what becomes of each embed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from retirement.requests import RestoreRequest
 from retirement.restoring.backups import Backup, StoredEmbed, target_of
 from retirement.wording import quoted
 
-ASK_AGAIN = "ask again under a new restoreId"
+ASK_AGAIN = "send a request with a new restoreId"
 
-# The permissions that Create Embed documents. What an export does not hold is not allowed.
+# The permissions that Create Embed documents. One that an export does not contain is not granted.
 FLAGS = (
     "isAllowAiPilot",
     "isAllowEmailReports",
@@ -31,27 +31,24 @@ FLAGS = (
     "isAllowUnderlyingData",
 )
 METRIC_CREATION_MODES = ("DRAG_DROP", "CHAT")
+# In a message; notRestorable in the backup has them all.
+MAX_SHOWN_OBSTACLES = 5
 
-EMBEDS_LEFT = "the embeds: the request leaves them (embeds)"
-IDS_OF_EMBEDS = "the IDs of embeds that were created: Databrain makes new ones"
-NOT_READ_OF_EMBEDS = (
-    "permissions of embeds that their exports do not hold, such as isAllowAiPilot: they are not allowed",
-    "joinModel of embeds: derived from isIncrementalJoin, where an export holds that",
-)
-TENANCY_OF_EMBEDS = "tableTenancySettings of embeds: derived from each table's clientColumn"
-NAMES_OF_EMBEDS = "names and joinModel of embeds: the legacy API takes neither"
+EMBEDS_LEFT = "embeds[*]: the request excludes them (embeds)"
+JOIN_MODEL_OF_EMBEDS = "embeds[*]: joinModel is derived from isIncrementalJoin, if the export contains it"
+NAMES_OF_EMBEDS = "embeds[*]: names and joinModel, which the legacy API does not take"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule says no."""
+    """A rule blocks the restore."""
 
     reason: Reason
     message: str
 
 
 class EmbedState(StrEnum):
-    """What has become of an embed."""
+    """What became of an embed."""
 
     KEPT = "kept"
     CREATED = "created"
@@ -60,7 +57,7 @@ class EmbedState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RestoredEmbed:
-    """What has become of an embed, or would."""
+    """What became, or would become, of an embed."""
 
     embed: StoredEmbed
     state: EmbedState
@@ -68,7 +65,7 @@ class RestoredEmbed:
     why: str | None = None
 
     def document(self) -> Document:
-        """The embed as results show it."""
+        """Return the embed as results contain it."""
         return {
             "embedId": self.embed.embed_id,
             "newEmbedId": self.new_embed_id,
@@ -80,7 +77,7 @@ class RestoredEmbed:
 
     @classmethod
     def decided(cls, embed: StoredEmbed, document: Document) -> "RestoredEmbed":
-        """What an earlier attempt has decided."""
+        """Return what an earlier attempt decided."""
         return cls(
             embed,
             EmbedState(cast("str", document["state"])),
@@ -93,36 +90,36 @@ class RestoredEmbed:
 
 
 def refuse_by_listing(restored_as: str, listing: Listing) -> Refusal | None:
-    """Nothing is created over a name that is listed, or over one that is nearly the same."""
+    """Refuse if the name, or one that is nearly the same, is listed."""
     if restored_as in listing:
         return Refusal(
             Reason.NAME_TAKEN,
-            f"Databrain lists a datamart of this name, and nothing is ever created over one. To restore under another "
-            f"name, {ASK_AGAIN} with asName.",
+            f"Databrain lists a datamart of this name, and a restore never replaces one. To restore under another "
+            f"name, {ASK_AGAIN} and asName.",
         )
     alike = [name for name in listing.created_at if folded(name) == folded(restored_as)]
     if not alike:
         return None
     return Refusal(
         Reason.AMBIGUOUS_NAME,
-        f"Databrain lists {quoted(alike)}, and how it compares names is not documented. To restore under another name, "
-        f"{ASK_AGAIN} with asName.",
+        f"Databrain lists {quoted(alike)}, and does not document how it compares names. To restore under another name, "
+        f"{ASK_AGAIN} and asName.",
     )
 
 
 def refuse_by_content(backup: Backup) -> Refusal | None:
-    """What Databrain would not take is not sent."""
+    """Refuse if Create Datamart would refuse what the backup contains."""
     if not backup.not_restorable:
         return None
     return Refusal(
         Reason.NOT_RESTORABLE,
-        f"Databrain would refuse to create the datamart: {'; '.join(backup.not_restorable[:5])}. Create it by hand "
-        "from the backup's createRequest.",
+        f"Databrain would refuse to create the datamart: {'; '.join(backup.not_restorable[:MAX_SHOWN_OBSTACLES])}. "
+        "Complete the backup's createRequest, and send it by hand.",
     )
 
 
 def refuse_by_datasource(backup: Backup, datasources: frozenset[str] | None) -> Refusal | None:
-    """A datamart needs its datasource; where an old server lists none, the create request tells."""
+    """Refuse if the datasource is not listed. An old server lists none; then the create fails without it."""
     name = backup.datasource_name
     if datasources is None or name in datasources:
         return None
@@ -137,38 +134,38 @@ def refuse_by_datasource(backup: Backup, datasources: frozenset[str] | None) -> 
 
 
 def still_there(embed: StoredEmbed, request: RestoreRequest, listing: EmbedListing) -> RestoredEmbed | None:
-    """The embed where it was never removed, else None."""
+    """Return the embed if it still exists, or None."""
     if not any(
         (embed.data_app_name, embed.embed_id) == (listed.data_app_name, listed.embed_id) for listed in listing.embeds
     ):
         return None
     is_renamed = embed.uses_datamart and request.restored_as != request.datamart_name
-    why = "it uses the datamart by its old name: point it to the new one in Databrain" if is_renamed else None
+    why = "it still uses the datamart's old name: change that in Databrain" if is_renamed else None
     return RestoredEmbed(embed, EmbedState.KEPT, embed.embed_id, why)
 
 
 def why_not_created(embed: StoredEmbed, backup: Backup, listing: EmbedListing) -> str | None:
-    """Why an embed that is gone is not created again; None where it is.
+    """Return why a deleted embed cannot be created, or None if it can.
 
-    It gets no more rights than it had, and is never bound to a datamart that it may not have used.
+    It must not get more permissions than it had, nor a datamart that it may not have used.
     """
     if not embed.uses_datamart:
-        return "datamart unknown"
+        return "it is unknown whether it used this datamart"
     if embed.data_app_name not in listing.data_apps:
-        return "its data app is not listed"
+        return "its data app no longer exists"
     if embed.export is None:
-        return embed.why_not or "the backup has no export of it"
+        return embed.why_not or "the backup does not contain its export"
     if embed.target_id is None:
-        return "the backup does not say which dashboard or metric it shows"
+        return "the backup does not tell which dashboard or metric it shows"
     if embed.workspace_name is None:
-        return embed.why_not or "the workspace of its dashboard is not known"
+        return embed.why_not or "the workspace of its dashboard is unknown"
     if is_by_table(backup) and tenancy_settings(backup) is None:
-        return "a table has no clientColumn, so nothing would tell its tenants apart"
+        return "a table has no clientColumn, so every tenant would see all rows"
     return None
 
 
 def create_embed_body(embed: StoredEmbed, backup: Backup, restored_as: str, api: DatabrainApi) -> Document:
-    """The body of Create Embed for an embed that can be created again."""
+    """Return the body of Create Embed for an embed that can be created."""
     settings = embed.settings
     access: dict[str, Json] = {
         "datamartName": restored_as,
@@ -191,14 +188,14 @@ def create_embed_body(embed: StoredEmbed, backup: Backup, restored_as: str, api:
 
 
 def is_by_table(backup: Backup) -> bool:
-    """Whether tenants are told apart by columns; only a tenancy by database is known to need none."""
+    """Return whether columns separate tenants. Only a tenancy by database is known not to need them."""
     tenancy = backup.datamart.get("datamartOrganization")
     level = tenancy.get("tenancyLevel") if isinstance(tenancy, Mapping) else None
-    return level not in (None, "DATABASE")  # it may be anything, also what no set can hold
+    return level not in (None, "DATABASE")  # a tuple, because the level may be unhashable
 
 
 def tenancy_settings(backup: Backup) -> Sequence[Document] | None:
-    """Every table with its clientColumn; None where one has none."""
+    """Return every table with its clientColumn, or None if a table has none."""
     tables = cast("Sequence[Document]", backup.create_body["tableList"])
     if not all(table.get("clientColumn") for table in tables):
         return None
@@ -206,7 +203,7 @@ def tenancy_settings(backup: Backup) -> Sequence[Document] | None:
 
 
 def created_since(intent: EmbedIntent, restored_as: str, listing: EmbedListing) -> list[str]:
-    """The IDs of the embeds that are as was asked for, and that were not there before."""
+    """Return the IDs of the embeds that the request may have created: they fit it, and were not listed before."""
     return [
         embed.embed_id
         for embed in listing.embeds
@@ -226,10 +223,8 @@ def _is_as_asked(embed: Embed, body: Document, restored_as: str) -> bool:
 
 
 def not_restored(backup: Backup, embeds: Sequence[RestoredEmbed], api: DatabrainApi) -> list[str]:
-    """What the API does not bring back, and what was derived and not read."""
+    """Return what the API cannot restore, and what was derived because it cannot be read."""
     found = list(backup.not_restored)
     if any(each.state is EmbedState.CREATED for each in embeds):
-        found += [IDS_OF_EMBEDS, *NOT_READ_OF_EMBEDS]
-        found += [TENANCY_OF_EMBEDS] if is_by_table(backup) else []
-        found += [NAMES_OF_EMBEDS] if api is DatabrainApi.LEGACY else []
+        found.append(NAMES_OF_EMBEDS if api is DatabrainApi.LEGACY else JOIN_MODEL_OF_EMBEDS)
     return found

@@ -1,4 +1,4 @@
-"""Nothing is stored that holds a secret which this attempt has read."""
+"""Keeps the secrets that an attempt has read out of what it stores."""
 
 from retirement.canonical import Document
 from retirement.errors import DatabrainUnexpected
@@ -6,14 +6,14 @@ from retirement.restoring.endings import RestoreAttempt
 
 
 def require_no_secret(what: str, document: Document, attempt: RestoreAttempt) -> None:
-    """What would be stored must hold no token and no data app's key.
+    """Check that what is about to be stored contains no token and no key of a data app.
 
     Raises:
-        DatabrainUnexpected: it does; the message names the place.
+        DatabrainUnexpected: it contains one; the message names the place.
     """
     place = attempt.ports.databrain.place_of_secret(document)
     if place is not None:
         raise DatabrainUnexpected(
-            f"{what} would hold a token or a data app's key, in {place}, so it was not stored: take the secret out of "
-            "what Databrain stores, and replace it by a new one"
+            f"{what} would contain a token or a data app's key, in {place}, so it was not stored: remove the secret "
+            "from what Databrain stores, and replace it with a new one"
         )

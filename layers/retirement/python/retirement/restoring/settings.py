@@ -9,7 +9,7 @@ from retirement.environment import text, variable
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreSettings(AnsweringSettings, ConnectionSettings):
-    """All of them."""
+    """All settings of the restore function."""
 
     restores_queue_url: str = variable(text)
     coordination_table_name: str = variable(text)

@@ -1,7 +1,7 @@
-"""One restore, from the event to the published result. It reads like the protocol in docs/architecture.md.
+"""Carries out one restore, in the steps of docs/architecture.md.
 
-Every step can be run again: a crash between any two of them leaves a state from which the next delivery goes on. What
-creates is sent once in an attempt; what has become of it only a fresh look tells.
+Every step can be repeated: after a crash between any two of them, the next delivery goes on from there. An attempt
+sends a create once; whether it had an effect is determined by what Databrain lists afterwards.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from typing import Any, cast
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
 from retirement.databrain.creations import CreateEffect
 from retirement.databrain.dependents import EmbedListing
-from retirement.databrain.snapshot import Absent, Listing, Snapshot
+from retirement.databrain.snapshot import Absent, Listing, Snapshot, configuration_hash
 from retirement.delivery.intake import parse_restore, require_environment
 from retirement.delivery.locking import locked
 from retirement.errors import (
@@ -68,13 +68,13 @@ from retirement.restoring.settings import RestoreSettings
 from retirement.stored_object import BackupReference
 from retirement.wording import in_words
 
-# Seconds. The datamart is created only with time left for it, for its semantic layer, and for reading both back.
+# Seconds for the datamart, its semantic layer, and reading both back. With less, the datamart is not created.
 TIME_TO_CREATE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What a retirement has left of a datamart: its backup, and the organisation that it was in."""
+    """What a retirement stored of a datamart: its backup, and its organisation."""
 
     backup: Backup
     reference: BackupReference
@@ -82,14 +82,14 @@ class _Source:
 
 
 def restore(delivery: Delivery, settings: RestoreSettings, ports: RestorePorts, started_at: datetime) -> Document:
-    """Create one datamart again, at most once and over nothing, with the embeds that went with it.
+    """Restore one datamart, at most once and never over another one, with the embeds that were deleted with it.
 
     Returns:
         The result as it was published.
 
     Raises:
-        InvalidRequest: it is to be rejected.
-        RetirementError: the request goes back to its queue, or after the last receive to `Failures`.
+        InvalidRequest: the event has to be rejected.
+        RetirementError: the event goes back to its queue, or moves to `Failures` after the last receive.
     """
     request = parse_restore(delivery)  # 1. validate
     ports.telemetry.about(request)
@@ -98,11 +98,11 @@ def restore(delivery: Delivery, settings: RestoreSettings, ports: RestorePorts, 
     if delivery.is_last:
         return _conclude(attempt)
     lock = locked(request.restored_as, delivery, ports.coordination, ports.clock, ports.telemetry)
-    with lock, _failure_recorded(attempt):  # 2. lock the name that it is to have
+    with lock, _failure_recorded(attempt):  # 2. lock the new name
         record = attempt.record()  # 3. recover
         if record.receipt is not None:
             return publish_receipt(attempt, record.receipt, again=True)
-        if record.intent is not None:  # it owns the identity
+        if record.intent is not None:  # the identity is its own
             require_same_request(request, record.intent.content_hash)
             ports.telemetry.step("recover", found="intent")
             return _resume(record.intent, record, attempt)
@@ -111,13 +111,13 @@ def restore(delivery: Delivery, settings: RestoreSettings, ports: RestorePorts, 
 
 
 def _carry_out(record: RestoreRecord, attempt: RestoreAttempt) -> Document:
-    """Steps 4 to 13, where no earlier attempt has set out to create anything."""
+    """Steps 4 to 13, if no earlier attempt can have created anything."""
     # 4. the retirement, and its backup
     source = _source(attempt)
     if isinstance(source, Refusal):
         return refuse(attempt, source)
 
-    # 5. the token is read with the first request; 6. look, 7. refuse
+    # 5. token, with the first request; 6. look, 7. decide
     listing = attempt.ports.databrain.list_datamarts()
     refusal = _refuse(source, listing, attempt)
     if refusal is not None:
@@ -128,41 +128,45 @@ def _carry_out(record: RestoreRecord, attempt: RestoreAttempt) -> Document:
 
     # 8. write the intent, 9. create
     intent = _write_intent(source, listing, embeds, attempt)
-    refusal = _create(source, intent, attempt, is_first=True)
-    if refusal is not None:
-        return refuse(attempt, refusal, intent=intent, backup=source.reference)
-    return _complete(source, embeds, intent, record, attempt)
+    found = _create(source, intent, attempt, is_first=True)
+    if isinstance(found, Refusal):
+        return refuse(attempt, found, intent=intent, backup=source.reference)
+    return _complete(source, found, embeds, intent, record, attempt)
 
 
 def _resume(intent: RestoreIntent, record: RestoreRecord, attempt: RestoreAttempt) -> Document:
-    """Steps 5 to 13, where an earlier attempt may have created it already: first of all, what has become of that."""
+    """Steps 5 to 13, if an earlier attempt may have created the datamart: whether it has is determined first."""
     source = _source(attempt)
     if isinstance(source, Refusal):
-        raise NotConfirmed(f"An earlier attempt had set out to create the datamart, and now: {source.message}")
+        raise NotConfirmed(
+            f"An earlier attempt may have created the datamart, and this one cannot go on: {source.message}"
+        )
     sighting = attempt.ports.databrain.find(intent.restored_as)
     _require_same_organisation(intent, sighting, attempt)
     if isinstance(sighting, Snapshot):
-        _require_ours(sighting, source, intent, attempt)
-    else:  # a name is unique: where an earlier request takes effect late, one of the two is refused
-        _create(source, intent, attempt, is_first=False)
+        found = sighting
+        _require_ours(found, source, intent, attempt)
+    else:  # names are unique: if an earlier request takes effect late, Databrain refuses one of the two
+        found = cast("Snapshot", _create(source, intent, attempt, is_first=False))
     embeds = list_embeds(attempt) if has_embeds(source.backup, attempt) else None
-    return _complete(source, embeds, intent, record, attempt)
+    return _complete(source, found, embeds, intent, record, attempt)
 
 
 def _complete(
     source: _Source,
+    found: Snapshot,
     embeds: EmbedListing | None,
     intent: RestoreIntent,
     record: RestoreRecord,
     attempt: RestoreAttempt,
 ) -> Document:
-    """Steps 10 to 13: the datamart is there, and is this restore's."""
-    # 10. semantic layer; read back and compare
-    found = _with_semantic_layer(source.backup, attempt)
+    """Steps 10 to 13: this restore's datamart exists."""
+    # 10. semantic layer, read back, compare
+    found = _with_semantic_layer(source.backup, found, attempt)
     differing = differences(source.backup.datamart, source.backup.semantic_layer, found)
     attempt.ports.telemetry.step("compare", differences=len(differing))
 
-    # 11. embeds, 12. check each new one
+    # 11. embeds, 12. check the new ones
     restored = [] if embeds is None else restore_embeds(source.backup, embeds, record, attempt)
     restored = checked(restored, attempt)
 
@@ -172,14 +176,14 @@ def _complete(
 
 @contextmanager
 def _failure_recorded(attempt: RestoreAttempt) -> Iterator[None]:
-    """Keep the reason of a failed attempt for the receive that gives up."""
+    """Record why an attempt failed, for the last receive, which reports it."""
     try:
         yield
     except InvalidRequest:
         raise
     except Exception as error:
         ports = attempt.ports
-        with suppress(AwsCallFailed):  # the error itself matters more
+        with suppress(AwsCallFailed):  # the original error matters more
             after_intent = ports.evidence.read(attempt.key("intent.json")) is not None
             ports.coordination.record_failure(
                 attempt.request, reason_of(error), ports.clock.now(), after_intent=after_intent
@@ -188,10 +192,10 @@ def _failure_recorded(attempt: RestoreAttempt) -> Iterator[None]:
 
 
 def _conclude(attempt: RestoreAttempt) -> Document:
-    """The last receive makes no attempt. It publishes what has ended the restore by now, or else the failure.
+    """Publish what has ended the restore by now, or the failure. The last receive makes no attempt.
 
     Raises:
-        Abandoned: the failure is kept and published.
+        Abandoned: the failure is stored and published.
     """
     record = attempt.record()
     if record.receipt is not None:
@@ -201,50 +205,56 @@ def _conclude(attempt: RestoreAttempt) -> Document:
         require_environment(attempt.request.environment, attempt.settings.environment_name)
     else:
         require_same_request(attempt.request, intent.content_hash)
-    with suppress(AwsCallFailed):  # the table may vanish
+    with suppress(AwsCallFailed):  # the table may be lost
         reason = attempt.ports.coordination.last_failure(attempt.request)
     raise abandon(attempt, intent, reason)
 
 
-# ---- What there was ------------------------------------------------------------------------------------------------
+# ---- The retirement and its backup ---------------------------------------------------------------------------------
 
 
 def _source(attempt: RestoreAttempt) -> _Source | Refusal:
-    """Step 4: what the retirement has left, unaltered."""
+    """Step 4: read what the retirement stored, and verify that it is unchanged."""
     request, evidence = attempt.request, attempt.ports.evidence
     retirement = Record(evidence, request.datamart_name, request.retirement_id)
     if retirement.receipt is None:
         return Refusal(
             Reason.NOT_DELETED,
-            "No retirement of this datamartName and retirementId has ended. Names are case-sensitive; if it is under "
-            f"way, {ASK_AGAIN} when its result is published.",
+            "No retirement with this datamartName and retirementId has ended. Names are case-sensitive. If it is in "
+            f"progress, wait for its result, then {ASK_AGAIN}.",
         )
     told = cast("dict[str, Any]", parse_json(retirement.receipt.body))
     if told["outcome"] != Outcome.DELETED:
         return Refusal(
             Reason.NOT_DELETED,
-            f"The retirement ended as {told['outcome']}, so it deleted nothing that could be restored.",
+            f"The retirement ended as {told['outcome']}, so it deleted nothing.",
         )
     if told["backup"] is None:
-        return Refusal(Reason.BACKUP_MISSING, "The retirement was asked to make no backup, so nothing can be restored.")
+        return Refusal(
+            Reason.BACKUP_MISSING, "The retirement was requested without a backup, so there is nothing to restore from."
+        )
     reference = BackupReference.stored_in(told["backup"])
     where = f"s3://{reference.bucket}/{reference.key}"
     damaged = Refusal(
         Reason.BACKUP_DAMAGED,
-        f"{where} is not what the retirement wrote (SHA-256 {reference.sha256}). Look at the object's versions.",
+        f"{where} is not the backup that the retirement stored, whose SHA-256 is {reference.sha256}. Check the "
+        "object's versions.",
     )
     try:
         kept = evidence.read(reference.key)
     except MalformedObject:
         return damaged
     if kept is None:
-        return Refusal(Reason.BACKUP_MISSING, f"{where} is not there. Look at the object's versions.")
+        return Refusal(
+            Reason.BACKUP_MISSING,
+            f"{where} does not exist. Check the object's versions; BackupRetentionDays may have expired.",
+        )
     if sha256_hex(kept.body) != reference.sha256:
         return damaged
     try:
         backup = read_backup(kept.body, request.datamart_name, request.restored_as)
     except ValueError as error:
-        return Refusal(Reason.BACKUP_DAMAGED, f"{where} cannot be restored from: {error}.")
+        return Refusal(Reason.BACKUP_DAMAGED, f"The datamart cannot be restored from {where}: {error}.")
     if retirement.intent is None:
         raise retirement.receipt.malformed()
     attempt.ports.telemetry.step("backup", key=reference.key, embeds=len(backup.embeds))
@@ -252,7 +262,7 @@ def _source(attempt: RestoreAttempt) -> _Source | Refusal:
 
 
 def _refuse(source: _Source, listing: Listing, attempt: RestoreAttempt) -> Refusal | None:
-    """Step 7: what Databrain shows says no."""
+    """Step 7: decide by what Databrain lists."""
     databrain, request = attempt.ports.databrain, attempt.request
     if not source.organisation.is_recognised(
         databrain.fingerprint, listing.created_at, databrain.list_data_apps, has_same_creation=False
@@ -260,7 +270,7 @@ def _refuse(source: _Source, listing: Listing, attempt: RestoreAttempt) -> Refus
         return Refusal(
             Reason.ANOTHER_ORGANISATION,
             "The service token or DatabrainBaseUrl has changed since the retirement, and nothing that was listed then "
-            f"is listed now: this looks like another organisation. Put back a token of the one that was meant, then "
+            "is listed now: this appears to be another organisation. Set a token of the right organisation, then "
             f"{ASK_AGAIN}.",
         )
     return (
@@ -271,15 +281,14 @@ def _refuse(source: _Source, listing: Listing, attempt: RestoreAttempt) -> Refus
 
 
 def _require_same_organisation(intent: RestoreIntent, sighting: Snapshot | Absent, attempt: RestoreAttempt) -> None:
-    """Of the organisation in which the datamart may have been created, another one tells nothing."""
+    """Check that this is the organisation in which an earlier attempt may have created the datamart."""
     databrain = attempt.ports.databrain
     if not intent.organisation.is_recognised(
         databrain.fingerprint, sighting.listing.created_at, databrain.list_data_apps, has_same_creation=False
     ):
         raise NotConfirmed(
-            "The service token or DatabrainBaseUrl has changed since this restore set out to create the datamart, and "
-            "nothing that was listed then is listed now: this looks like another organisation. Nothing was created "
-            "there. Put back a token of the organisation that was meant, then send the request again."
+            "The service token or DatabrainBaseUrl has changed since an earlier attempt, and nothing that was listed "
+            "then is listed now: this appears to be another organisation. Set a token of the right organisation."
         )
 
 
@@ -316,71 +325,79 @@ def _write_intent(
     return intent
 
 
-def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, is_first: bool) -> Refusal | None:
-    """Step 9: send one request, and find out what became of it. None: the datamart is this restore's.
+def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, is_first: bool) -> Snapshot | Refusal:
+    """Step 9: send one create, and return this restore's datamart as it is listed.
 
-    `is_first` is whether no earlier attempt can have sent one. Only then a refusal says that nothing was created.
+    `is_first` is whether no earlier attempt can have sent one. Only then does a refusal prove that none was created.
 
     Raises:
-        NotConfirmed: nothing tells what became of it, or whose the datamart is.
-        DatabrainError: nothing was created.
+        NotConfirmed: it cannot be determined whether it was created, or whose datamart is listed.
+        DatabrainError: it was not created.
     """
     ports, body = attempt.ports, source.backup.create_body
     _require_time(attempt)
     answer = ports.databrain.create_datamart(body)
     ports.telemetry.step("create", effect=answer.effect.name.lower(), error=answer.error)
     if answer.effect is CreateEffect.DONE:
-        with suppress(AwsCallFailed):  # without it the next attempt compares
-            ports.coordination.record_created(attempt.request, ports.clock.now())
-        return None
+        found = _read_back(attempt)
+        with suppress(AwsCallFailed):  # without it the next attempt compares with what was sent
+            ports.coordination.record_created(attempt.request, _hash_of(found), ports.clock.now())
+        return found
     error = answer.error or DatabrainError("no answer")
     waits = LOOK_WAITS if answer.effect is CreateEffect.UNKNOWN else LOOK_WAITS[:1]
     sighting = _look(attempt, waits)
     if isinstance(sighting, Snapshot):
         was_taken = answer.effect is not CreateEffect.UNKNOWN and is_first and not is_as_sent(body, sighting.entry)
         if was_taken:
-            return refuse_by_listing(intent.restored_as, sighting.listing)
+            return cast("Refusal", refuse_by_listing(intent.restored_as, sighting.listing))
         _require_ours(sighting, source, intent, attempt)
-        return None
+        return sighting
     if answer.effect is CreateEffect.UNKNOWN:
-        raise NotConfirmed(f"The datamart may have been created and is not listed; the answer: {error}")
+        raise NotConfirmed(f"The datamart may have been created, but is not listed. Databrain's answer: {error}")
     if answer.effect is CreateEffect.REFUSED and is_first:
         return Refusal(
             Reason.NOT_RESTORABLE,
-            f"Databrain refuses to create the datamart: {in_short(error)}. Perhaps a table or a column is gone from "
-            f"its datasource. Mend that, then {ASK_AGAIN}; or create it by hand from the backup's createRequest.",
+            f"Databrain refused to create the datamart: {in_short(error)}. Its datasource may no longer have a table "
+            f"or a column. Fix that, then {ASK_AGAIN}, or send the backup's createRequest by hand.",
         )
     raise error
 
 
 def _require_ours(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt: RestoreAttempt) -> None:
-    """After any doubt it is ours only if the name was not listed before, and what is listed is what was sent.
+    """Check that a listed datamart is the one that this restore created.
+
+    It is only if its name was not listed before, and it equals what was sent. Databrain may list something else than
+    what it was sent; then it has to equal what was listed right after Databrain had confirmed the create.
 
     Raises:
         NotConfirmed: it may be somebody else's.
     """
     if intent.restored_as not in intent.listed and (
-        is_as_sent(source.backup.create_body, sighting.entry) or attempt.ports.coordination.is_created(attempt.request)
+        is_as_sent(source.backup.create_body, sighting.entry)
+        or attempt.ports.coordination.created(attempt.request) == _hash_of(sighting)
     ):
         return
     raise NotConfirmed(
-        "A datamart of this name is listed that is not as this restore asked for it, so it may be somebody else's. It "
-        "was left as it is: look at it in Databrain. To restore under another name, ask under a new restoreId with "
-        "asName."
+        "Databrain lists a datamart of this name that is not what this restore requested, so it may be somebody "
+        f"else's. It was not changed: check it in Databrain. To restore under another name, {ASK_AGAIN} and asName."
     )
 
 
-def _with_semantic_layer(backup: Backup, attempt: RestoreAttempt) -> Snapshot:
-    """Step 10: create the semantic layer unless it is there, and read both back.
+def _hash_of(found: Snapshot) -> str:
+    """Return the hash of the datamart, with its createdAt and without its semantic layer."""
+    return configuration_hash(found.entry, None)
 
-    A datamart has one layer at most, so the request can be sent again by the next attempt. What Databrain refuses is
-    a difference.
+
+def _with_semantic_layer(backup: Backup, found: Snapshot, attempt: RestoreAttempt) -> Snapshot:
+    """Step 10: create the semantic layer if it does not exist, and read both back.
+
+    A datamart has at most one layer, so the next attempt can repeat the request. If Databrain refuses the layer, that
+    is a difference.
 
     Raises:
         NotConfirmed: the datamart is not listed.
         DatabrainError: the layer was not created.
     """
-    found = _read_back(attempt)
     if backup.create_layer_body is None or found.semantic_layer is not None:
         return found
     answer = attempt.ports.databrain.create_semantic_layer(backup.create_layer_body)
@@ -403,12 +420,12 @@ def _with_semantic_layer(backup: Backup, attempt: RestoreAttempt) -> Snapshot:
 def _read_back(attempt: RestoreAttempt) -> Snapshot:
     found = _look(attempt, LOOK_WAITS)
     if isinstance(found, Absent):
-        raise NotConfirmed("The datamart was created and is not listed: the next attempt looks again.")
+        raise NotConfirmed("The datamart was created, but is not listed yet. The next attempt looks again.")
     return found
 
 
 def _look(attempt: RestoreAttempt, waits: Sequence[float]) -> Snapshot | Absent:
-    """Look for the datamart, once more after each of these waits where it is not listed."""
+    """Look for the datamart, and again after each further wait if it is not listed."""
     clock = attempt.ports.clock
     sighting = attempt.ports.databrain.find(attempt.request.restored_as)
     for wait in waits[1:]:
@@ -423,8 +440,8 @@ def _require_time(attempt: RestoreAttempt) -> None:
     left = attempt.ports.clock.remaining()
     if left < TIME_TO_CREATE:
         raise AttemptInterrupted(
-            f"{left:.0f} s are left of this invocation and a restore needs {TIME_TO_CREATE:.0f}: Databrain answered "
-            "slowly. The queue delivers the request again."
+            f"This invocation has {left:.0f} s left, and a restore needs {TIME_TO_CREATE:.0f}, because Databrain "
+            "answered slowly. The queue delivers the request again."
         )
 
 
@@ -437,9 +454,9 @@ def _end_as_planned(source: _Source, listing: EmbedListing | None, attempt: Rest
     return finish(
         attempt,
         Outcome.RESTORE_PLANNED,
-        f"Nothing was changed, as asked (dryRun); a real run would create the datamart{_as_name(request)} again"
-        f"{_of_embeds(embeds, planned=True)}. notRestored and restoredEmbeds say what would not come back. To have it "
-        f"restored, {ASK_AGAIN} and without dryRun.",
+        f"This was a dry run: nothing was changed. A restore would create the datamart{_as_name(request)} again"
+        f"{_of_embeds(embeds, planned=True)}. notRestored and restoredEmbeds tell what it would not restore. To "
+        f"restore it, {ASK_AGAIN} and without dryRun.",
         intent=None,
         reason=Reason.DRY_RUN,
         backup=source.reference,
@@ -459,7 +476,7 @@ def _end_as_restored(
     intent: RestoreIntent,
     attempt: RestoreAttempt,
 ) -> Document:
-    """Step 13. What is kept first is what is told, also where another attempt has kept it."""
+    """Step 13: store the differences, then the receipt with what is stored, which another attempt may have written."""
     request = attempt.request
     lost = [
         Difference(f"embeds[{each.embed.number}]", each.embed.embed_id, None)
@@ -477,12 +494,12 @@ def _end_as_restored(
     stored = attempt.ports.evidence.create(attempt.key("differences.json"), canonical_json(document))
     kept = cast("dict[str, Any]", parse_json(stored.body, exact=True))
     paths = [difference["path"] for difference in kept["differences"]]
-    how = f", with {in_words(len(paths), 'difference')} from what it was (differences.json has the values)"
+    how = f", with {in_words(len(paths), 'difference')} from the backup (differences.json has the values)"
     return finish(
         attempt,
         Outcome.RESTORED,
         f"The datamart{_as_name(request)} was created again{_of_embeds(embeds)}{how if paths else ''}. Links from "
-        "workspaces cannot be read: to link one again, send PUT /api/v2/workspace with its name, connectionType "
+        "workspaces cannot be restored: to link one, send PUT /api/v2/workspace with its name, connectionType "
         '"DATAMART" and datamartName.',
         intent=intent,
         reason=Reason.WITH_DIFFERENCES if paths else None,
@@ -504,7 +521,7 @@ def _not_restored(backup: Backup, embeds: Sequence[RestoredEmbed], attempt: Rest
 
 
 def _as_name(request: RestoreRequest) -> str:
-    return "" if request.restored_as == request.datamart_name else " under the name of restoredAs"
+    return "" if request.restored_as == request.datamart_name else " under the name in restoredAs"
 
 
 def _of_embeds(embeds: Sequence[RestoredEmbed], *, planned: bool = False) -> str:
@@ -512,5 +529,5 @@ def _of_embeds(embeds: Sequence[RestoredEmbed], *, planned: bool = False) -> str
     missing = sum(each.state is EmbedState.NOT_RESTORED for each in embeds)
     told = f" and {in_words(created, 'embed')}, which {'would get' if planned else 'got'} new IDs" if created else ""
     return told + (
-        f"; {in_words(missing, 'embed')} {'would not come' if planned else 'did not come'} back" if missing else ""
+        f"; {in_words(missing, 'embed')} {'would not be' if planned else 'were not'} restored" if missing else ""
     )

@@ -1,4 +1,4 @@
-"""Puts the restore function together: once for an execution environment, and again for each invocation."""
+"""Wires the restore function: once for an execution environment, and again for each invocation."""
 
 import os
 from functools import partial
@@ -22,7 +22,7 @@ from retirement.wiring.invocation import AWS, LambdaClock, LambdaContext
 
 
 class Wiring:
-    """What is shared by the invocations of an execution environment. Nothing in it can delete a datamart.
+    """What all invocations of an execution environment share. Nothing in it can delete a datamart.
 
     Raises:
         ConfigurationError: at construction, if a setting is missing or wrong; the message names it.
