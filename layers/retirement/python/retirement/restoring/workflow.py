@@ -454,8 +454,8 @@ def _end_as_planned(source: _Source, listing: EmbedListing | None, attempt: Rest
     return finish(
         attempt,
         Outcome.RESTORE_PLANNED,
-        f"This was a dry run: nothing was changed. A restore would create the datamart{_as_name(request)} again"
-        f"{_of_embeds(embeds, planned=True)}. notRestored and restoredEmbeds tell what it would not restore. To "
+        f"This was a dry run: nothing was changed. A restore would create the datamart{_as_name(request)} "
+        f"again.{_of_embeds(embeds, planned=True)} notRestored and restoredEmbeds tell what it would not restore. To "
         f"restore it, {ASK_AGAIN} and without dryRun.",
         intent=None,
         reason=Reason.DRY_RUN,
@@ -494,11 +494,11 @@ def _end_as_restored(
     stored = attempt.ports.evidence.create(attempt.key("differences.json"), canonical_json(document))
     kept = cast("dict[str, Any]", parse_json(stored.body, exact=True))
     paths = [difference["path"] for difference in kept["differences"]]
-    how = f", with {in_words(len(paths), 'difference')} from the backup (differences.json has the values)"
+    how = f" It has {in_words(len(paths), 'difference')} from the backup (differences.json has the values)."
     return finish(
         attempt,
         Outcome.RESTORED,
-        f"The datamart{_as_name(request)} was created again{_of_embeds(embeds)}{how if paths else ''}. Links from "
+        f"The datamart{_as_name(request)} was created again.{_of_embeds(embeds)}{how if paths else ''} Links from "
         "workspaces cannot be restored: to link one, send PUT /api/v2/workspace with its name, connectionType "
         '"DATAMART" and datamartName.',
         intent=intent,
@@ -525,9 +525,11 @@ def _as_name(request: RestoreRequest) -> str:
 
 
 def _of_embeds(embeds: Sequence[RestoredEmbed], *, planned: bool = False) -> str:
-    created = sum(each.state is EmbedState.CREATED for each in embeds)
-    missing = sum(each.state is EmbedState.NOT_RESTORED for each in embeds)
-    told = f" and {in_words(created, 'embed')}, which {'would get' if planned else 'got'} new IDs" if created else ""
-    return told + (
-        f"; {in_words(missing, 'embed')} {'would not be' if planned else 'were not'} restored" if missing else ""
-    )
+    states = [each.state for each in embeds]
+    counts = [
+        (states.count(EmbedState.CREATED), f"{'to be ' if planned else ''}created with new IDs"),
+        (states.count(EmbedState.KEPT), "kept"),
+        (states.count(EmbedState.NOT_RESTORED), f"not {'to be ' if planned else ''}restored"),
+    ]
+    told = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f" Embeds: {told}." if told else ""
