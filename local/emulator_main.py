@@ -78,8 +78,6 @@ def _unpack_once() -> None:
 class _Forked:
     """Starts a function's process as a fork of one that has imported the modules of its layers."""
 
-    _modules = tuple(f"retirement.wiring.{name}" for name in ("retire", "schedule", "sweep", "webhook"))
-
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._folder = Path(tempfile.mkdtemp(prefix="forked-"))
@@ -94,9 +92,16 @@ class _Forked:
             if layers not in self._stand_ins:
                 stand_in = self._folder / str(len(self._stand_ins))
                 path = [f"{layer}/python" for layer in layers]
-                self._running.enter_context(forked(stand_in, Path(python), self._modules, path=path))
+                modules = ["httpcore", *(module for folder in path for module in _modules(Path(folder), "retirement"))]
+                self._running.enter_context(forked(stand_in, Path(python), modules, path=path))
                 self._stand_ins[layers] = stand_in
         return subprocess.Popen([self._stand_ins[layers], *run], env=env, **options)  # noqa: S603 -- MiniStack's own
+
+
+def _modules(path: Path, package: str) -> list[str]:
+    """All modules of a package, by name, so far as they are in this folder."""
+    files = (file.relative_to(path).with_suffix("") for file in (path / package).rglob("*.py"))
+    return [".".join(file.parts) for file in files if file.name != "__init__"]
 
 
 def _fork_functions() -> None:
