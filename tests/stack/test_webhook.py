@@ -34,7 +34,7 @@ def data_for(name: str, **fields: Any) -> JsonObject:  # noqa: ANN401 -- any fie
 
 def lines(scene: Scene) -> list[JsonObject]:
     """What the function has logged of its requests, all of them."""
-    log = scene.stack.log(f"/aws/lambda/{scene.stack.function_name(FUNCTION)}")
+    log = scene.stack.function_log(scene.began, FUNCTION)
     return [json.loads(line) for line in log if line.startswith('{"level"')]
 
 
