@@ -113,11 +113,17 @@ def aws() -> Iterator[Path]:
             yield Path(folder)
 
 
+@pytest.fixture(scope="session")
+def shell_environment(stack: EmbeddedStack, aws: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a shell needs to use the stack with the AWS CLI."""
+    path, answers = f"{aws}:{stack.environment['PATH']}", str(tmp_path_factory.mktemp("answers"))
+    return {**stack.environment, "PATH": path, "ANSWERS": answers}
+
+
 @pytest.fixture
-def shell(scene: Scene, aws: Path, tmp_path: Path) -> Shell:
+def shell(scene: Scene, shell_environment: dict[str, str], tmp_path: Path) -> Shell:  # noqa: ARG001 -- as new
     """A shell with the AWS CLI."""
-    environment = scene.stack.environment
-    return Shell({**environment, "PATH": f"{aws}:{environment['PATH']}"}, tmp_path)
+    return Shell(shell_environment, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,6 +16,20 @@ SHELL_SECONDS = 120
 # `aws sqs` of the AWS CLI's first version takes no other endpoint (https://github.com/aws/aws-cli/issues/8737).
 PREAMBLE = 'set -euo pipefail; aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
 
+# Nearly every block asks for the names of the stack's parts, which stay as they are: each such command is run once.
+REMEMBER = """aws() {
+  case "$1 $2" in
+    "cloudformation describe-stacks" | "cloudformation describe-stack-resource")
+      local answer="$ANSWERS/${*//[^[:alnum:]]/}" part="$ANSWERS/$BASHPID"
+      if [[ ! -e "$answer" ]]; then
+        command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@" > "$part" || return
+        mv "$part" "$answer"
+      fi
+      cat "$answer" ;;
+    *) command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@" ;;
+  esac
+}"""
+
 # Where the stack is deployed already: what would be deployed is shown.
 SHOW_DEPLOYMENT = 'sam() { [[ "$1 $2" = "deploy --parameter-overrides" ]] && printf "%s\\n" "${@:3}"; }'
 
@@ -28,7 +42,7 @@ NOT_ON_MINISTACK = {
 
 @dataclass(frozen=True)
 class Shell:
-    """A person's shell, whose only AWS is the embedded stack."""
+    """A person's shell, whose only AWS is the embedded stack; it remembers names in `ANSWERS`, if that is set."""
 
     environment: dict[str, str]
     folder: Path
@@ -62,7 +76,8 @@ class Shell:
         return str(command)
 
     def _bash(self, *blocks: str, **placeholders: str) -> "subprocess.CompletedProcess[str]":
-        script = filled_in("\n".join([PREAMBLE, *blocks]), placeholders)
+        preamble = [PREAMBLE, REMEMBER] if "ANSWERS" in self.environment else [PREAMBLE]
+        script = filled_in("\n".join([*preamble, *blocks]), placeholders)
         # MiniStack shows the first 10,000 lines of a day and has no token for more. A busy machine runs `date` late.
         script = script.replace("$(date +%s) - 86400", f"{self.opened:.0f} - 1")
         return subprocess.run(  # noqa: S603 -- our own pages

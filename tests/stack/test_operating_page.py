@@ -21,11 +21,9 @@ SECRET = "databrain-service-token"  # as `EmbeddedStack.start` calls it
 
 
 @pytest.fixture
-def shell(scene: Scene, aws: Path, tmp_path: Path) -> Shell:
+def shell(scene: Scene, shell_environment: dict[str, str], tmp_path: Path) -> Shell:  # noqa: ARG001 -- as new
     """A person's shell in a checkout."""
-    environment = scene.stack.environment
-    path = f"{aws}:{environment['PATH']}"
-    return Shell({**environment, "PATH": path}, check_out(tmp_path / "checkout"))
+    return Shell(shell_environment, check_out(tmp_path / "checkout"))
 
 
 @pytest.fixture
