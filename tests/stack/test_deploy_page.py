@@ -262,7 +262,7 @@ def settings(account: Account) -> None:
     assert account.parameters() == parameters
     account.run(staging)
     queues = account.stack.sqs.list_queues(QueueNamePrefix=f"{STACK_NAME}-staging-")["QueueUrls"]
-    assert len(queues) == 3
+    assert len(queues) == 4
 
 
 def removal(account: Account) -> None:
@@ -272,7 +272,7 @@ def removal(account: Account) -> None:
     (guard,) = OPERATING.commands("Guard the evidence")
     account.run(guard.replace('"$(output EvidenceBucketName)"', '"$(STACK=$STACK-staging; output EvidenceBucketName)"'))
 
-    assert account.run(waiting).split() == ["0"] * 6
+    assert account.run(waiting).split() == ["0"] * 8
     put_timer(account, '{"detail": "an event of a date ahead"}')
     assert account.run(timers).split("\t") == ["at(2036-01-01T00:00:00)", '{"detail": "an event of a date ahead"}\n']
     bucket, group = (account.stack.outputs[name] for name in ("EvidenceBucketName", "ScheduleGroupName"))
