@@ -73,7 +73,7 @@ unit: $(DEV)/.ready ## Run the unit tests alone, in half a minute
 	$(DEV)/bin/python -m pytest --numprocesses auto tests/unit
 
 test: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready $(SOAK)/.ready build ## Run all tests
-	$(DEV)/bin/python -m pytest --numprocesses 4 --dist loadgroup --cov
+	PYTHONDONTWRITEBYTECODE= $(DEV)/bin/python -m pytest --numprocesses 4 --dist loadgroup --cov
 
 requirements: $(UV)/.ready ## Pin the newest releases of the packages in requirements/*.in
 	cd requirements && for list in runtime dev bench emulator sam cli soak uv; do \
