@@ -204,9 +204,14 @@ def is_abandoned_well(ending: Ending, stage: Stage) -> bool:
     )
     without_the_table = Reason.INTERNAL_ERROR if ending.was_gone is None else Reason.UNCONFIRMED
     reasons = {ending.kept_reason or without_the_table} | ({without_the_table} if strike else set())
+    # it makes no attempt: what is deleted from then on, another delivery alongside has deleted, and reports
+    is_overtaken = any(
+        deletion.event["detail"] == ending.event["detail"] and deletion.at >= ending.started_at
+        for deletion in stage.deletions
+    )
+    says_why = failure["reason"] in reasons and (failure["reason"] == Reason.UNCONFIRMED or not ending.has_deleted)
     return (
-        failure["reason"] in reasons
-        and (failure["reason"] == Reason.UNCONFIRMED or not ending.has_deleted)
+        (says_why or is_overtaken)
         and failure["event"] == ending.delivery.body
         and _message(failure) in stage.results_topic.messages
         and (strike is not None or stage.inbox.redelivery_delays[str(ending.delivery.receipt_handle)] == 0)
