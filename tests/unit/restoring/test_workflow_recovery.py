@@ -8,6 +8,7 @@ import pytest
 
 from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
+from retirement.canonical import canonical_json
 from retirement.databrain.creations import CreateAnswer, CreateEffect
 from retirement.errors import (
     Abandoned,
@@ -20,8 +21,9 @@ from retirement.errors import (
     RetirementError,
 )
 from retirement.outcomes import Reason
+from retirement.record.keys import restore_key
 from tests.fakes import Call, Crash, CrashAt, FailAt, Interference, Meanwhile, Parsed, restore_requested
-from tests.restore_world import AnswerWith, Lost, RestoreWorld, embeds_in, seed
+from tests.restore_world import RETIREMENT_ID, AnswerWith, Lost, RestoreWorld, embeds_in, seed
 
 CREATE, LAYER, EMBED = "databrain.create_datamart", "databrain.create_semantic_layer", "databrain.create_embed"
 UNAVAILABLE = DatabrainUnavailable("POST: HTTP 503")
@@ -313,6 +315,39 @@ def test_somebody_else_s_after_a_crash(world: RestoreWorld) -> None:
     with pytest.raises(NotConfirmed):
         world.deliver(restore_requested(), receive_count=2)
     assert world.organisation.datamarts["sales"].semantic_layer is None
+
+
+def test_another_restore_has_come_first(world: RestoreWorld) -> None:
+    """Where another restore of the same has restored it before the retry, the retry makes no second embeds."""
+    world.retire()
+    with pytest.raises(NotConfirmed):
+        world.deliver(restore_requested(), Lost(CREATE, happens=False))
+    assert world.deliver(restore_requested(restoreId="back-2"))["outcome"] == "restored"
+    result = world.deliver(restore_requested(), receive_count=2)
+    assert (result["outcome"], result["reason"]) == ("restore_blocked", "name_taken")
+    assert result["message"].startswith("The restore back-2 has restored the datamart under this name")
+    assert len(world.created_embeds) == 3
+
+
+def test_another_restore_under_another_name(world: RestoreWorld) -> None:
+    """A restore under another name, and one that has ended otherwise, are of no consequence."""
+    world.retire()
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), CrashAt(CREATE, after=True))
+    world.deliver(restore_requested(restoreId="back-2", asName="copy"))
+    world.deliver(restore_requested(restoreId="back-3", dryRun=True))
+    assert world.deliver(restore_requested(), receive_count=2)["outcome"] == "restored"
+    world.created_embeds = world.created_embeds[:3]  # each restore creates its own
+
+
+def test_ours_although_another_restore_tells_so(world: RestoreWorld) -> None:
+    """What was listed right after Databrain's yes is ours, whatever another restore has claimed alongside."""
+    world.retire()
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), CrashAt(LAYER))
+    receipt = {"outcome": "restored", "restoredAs": "sales", "restoreId": "back-2"}
+    world.evidence.create(restore_key("sales", RETIREMENT_ID, "back-2", "receipt.json"), canonical_json(receipt))
+    assert world.deliver(restore_requested(), receive_count=2)["outcome"] == "restored"
 
 
 def damaging(world: RestoreWorld) -> Interference:

@@ -28,7 +28,12 @@ def backup_key(datamart_name: str, retirement_id: str, sha256: str) -> str:
 
 def restore_key(datamart_name: str, retirement_id: str, restore_id: str, file_name: str) -> str:
     """Return the key of a file of one restore, such as `receipt.json`; an empty name gives the prefix of all."""
-    return f"restores/{_segment(datamart_name)}/{retirement_id}/{restore_id}/{file_name}"
+    return f"{restores_prefix(datamart_name, retirement_id)}{restore_id}/{file_name}"
+
+
+def restores_prefix(datamart_name: str, retirement_id: str) -> str:
+    """Return the prefix of all restores of a retirement."""
+    return f"restores/{_segment(datamart_name)}/{retirement_id}/"
 
 
 def embed_file_name(number: int) -> str:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
-from retirement.canonical import Document, ordered_json
+from retirement.canonical import Document, ordered_json, parse_json
 from retirement.delivery.endings import publish, store_failure
 from retirement.errors import Abandoned, AttemptInterrupted, InvalidRequest
 from retirement.outcomes import Outcome, Reason
-from retirement.record.keys import failure_file_name, restore_key
+from retirement.record.keys import failure_file_name, restore_key, restores_prefix
 from retirement.record.restores import RestoreIntent, RestoreRecord
 from retirement.record.results import Grounds, Restoration, Result
 from retirement.requests import MAX_RECEIVES, Delivery, RestoreRequest
@@ -131,6 +132,18 @@ def publish_receipt(attempt: RestoreAttempt, receipt: StoredObject, *, again: bo
     return publish(receipt.body, attempt.ports, again=again)
 
 
+def restored_by_another(attempt: RestoreAttempt) -> str | None:
+    """Return the ID of another restore that has restored the retired datamart under this name, or None."""
+    request, evidence = attempt.request, attempt.ports.evidence
+    for key in evidence.list(restores_prefix(request.datamart_name, request.retirement_id)):
+        receipt = evidence.read(key) if key.endswith("/receipt.json") and key != attempt.key("receipt.json") else None
+        if receipt is not None:
+            told = cast("dict[str, Any]", parse_json(receipt.body))
+            if told["outcome"] == Outcome.RESTORED and told["restoredAs"] == request.restored_as:
+                return str(told["restoreId"])
+    return None
+
+
 def require_same_request(request: RestoreRequest, content_hash: str | None) -> None:
     """Check that the identity belongs to this request, and not to an earlier one with other content.
 
@@ -158,7 +171,8 @@ def abandon(attempt: RestoreAttempt, intent: RestoreIntent | None, reason: Reaso
     result = attempt.result(
         Outcome.FAILED,
         f"The request was abandoned after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} redrive the queue Failures, "
-        "which retains the request (docs/runbooks/failed-restores.md): the restore goes on where it stopped.",
+        "which retains the request (docs/runbooks/failed-restores.md): the restore goes on where it stopped."
+        + ("" if intent is None else " It may have created the datamart and some of its embeds already."),
         attempt.started_at,  # so that a retry stores the same failure
         reason=reason,
         backup=None if intent is None else intent.backup,

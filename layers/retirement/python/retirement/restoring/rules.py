@@ -107,6 +107,15 @@ def refuse_by_listing(restored_as: str, listing: Listing) -> Refusal | None:
     )
 
 
+def refuse_by_restore(other_restore_id: str) -> Refusal:
+    """Refuse because another restore has created the datamart meanwhile, and its embeds."""
+    return Refusal(
+        Reason.NAME_TAKEN,
+        f"The restore {other_restore_id} has restored the datamart under this name meanwhile. To restore it under "
+        f"another name too, {ASK_AGAIN} and asName.",
+    )
+
+
 def refuse_by_content(backup: Backup) -> Refusal | None:
     """Refuse if Create Datamart would refuse what the backup contains."""
     if not backup.not_restorable:

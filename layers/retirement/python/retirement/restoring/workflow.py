@@ -50,6 +50,7 @@ from retirement.restoring.endings import (
     publish_receipt,
     refuse,
     require_same_request,
+    restored_by_another,
 )
 from retirement.restoring.ports import RestorePorts
 from retirement.restoring.rules import (
@@ -62,6 +63,7 @@ from retirement.restoring.rules import (
     refuse_by_content,
     refuse_by_datasource,
     refuse_by_listing,
+    refuse_by_restore,
 )
 from retirement.restoring.secrets import require_no_secret
 from retirement.restoring.settings import RestoreSettings
@@ -144,10 +146,11 @@ def _resume(intent: RestoreIntent, record: RestoreRecord, attempt: RestoreAttemp
     sighting = attempt.ports.databrain.find(intent.restored_as)
     _require_same_organisation(intent, sighting, attempt)
     if isinstance(sighting, Snapshot):
-        found = sighting
-        _require_ours(found, source, intent, attempt)
+        found = _claimed(sighting, source, intent, attempt)
     else:  # names are unique: if an earlier request takes effect late, Databrain refuses one of the two
-        found = cast("Snapshot", _create(source, intent, attempt, is_first=False))
+        found = _create(source, intent, attempt, is_first=False)
+    if isinstance(found, Refusal):
+        return refuse(attempt, found, intent=intent, backup=source.reference)
     embeds = list_embeds(attempt) if has_embeds(source.backup, attempt) else None
     return _complete(source, found, embeds, intent, record, attempt)
 
@@ -350,8 +353,7 @@ def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, 
         was_taken = answer.effect is not CreateEffect.UNKNOWN and is_first and not is_as_sent(body, sighting.entry)
         if was_taken:
             return cast("Refusal", refuse_by_listing(intent.restored_as, sighting.listing))
-        _require_ours(sighting, source, intent, attempt)
-        return sighting
+        return _claimed(sighting, source, intent, attempt)
     if answer.effect is CreateEffect.UNKNOWN:
         raise NotConfirmed(f"The datamart may have been created, but is not listed. Databrain's answer: {error}")
     if answer.effect is CreateEffect.REFUSED and is_first:
@@ -363,20 +365,24 @@ def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, 
     raise error
 
 
-def _require_ours(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt: RestoreAttempt) -> None:
-    """Check that a listed datamart is the one that this restore created.
+def _claimed(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt: RestoreAttempt) -> Snapshot | Refusal:
+    """Return a listed datamart if this restore created it; refuse if another restore of the same did.
 
-    It is only if its name was not listed before, and it equals what was sent. Databrain may list something else than
-    what it was sent; then it has to equal what was listed right after Databrain had confirmed the create.
+    It is ours only if its name was not listed before, and it equals what was sent. Databrain may list something else
+    than what it was sent; then it has to equal what was listed right after Databrain had confirmed the create.
 
     Raises:
         NotConfirmed: it may be somebody else's.
     """
-    if intent.restored_as not in intent.listed and (
-        is_as_sent(source.backup.create_body, sighting.entry)
-        or attempt.ports.coordination.created(attempt.request) == _hash_of(sighting)
-    ):
-        return
+    if intent.restored_as not in intent.listed:
+        is_sent = is_as_sent(source.backup.create_body, sighting.entry)
+        other = restored_by_another(attempt)
+        if is_sent and other is None:
+            return sighting
+        if attempt.ports.coordination.created(attempt.request) == _hash_of(sighting):
+            return sighting
+        if other is not None:
+            return refuse_by_restore(other)
     raise NotConfirmed(
         "Databrain lists a datamart of this name that is not what this restore requested, so it may be somebody "
         f"else's. It was not changed: check it in Databrain. To restore under another name, {ASK_AGAIN} and asName."
@@ -454,9 +460,9 @@ def _end_as_planned(source: _Source, listing: EmbedListing | None, attempt: Rest
     return finish(
         attempt,
         Outcome.RESTORE_PLANNED,
-        f"This was a dry run: nothing was changed. A restore would create the datamart{_as_name(request)} "
-        f"again.{_of_embeds(embeds, planned=True)} notRestored and restoredEmbeds tell what it would not restore. To "
-        f"restore it, {ASK_AGAIN} and without dryRun.",
+        f"This was a dry run: nothing was changed. A restore would create the datamart again{_as_name(request)}."
+        f"{_of_embeds(embeds, planned=True)} notRestored and restoredEmbeds tell what it would not restore. To restore "
+        f"it, {ASK_AGAIN} and without dryRun.",
         intent=None,
         reason=Reason.DRY_RUN,
         backup=source.reference,
@@ -498,7 +504,7 @@ def _end_as_restored(
     return finish(
         attempt,
         Outcome.RESTORED,
-        f"The datamart{_as_name(request)} was created again.{_of_embeds(embeds)}{how if paths else ''} Links from "
+        f"The datamart was created again{_as_name(request)}.{_of_embeds(embeds)}{how if paths else ''} Links from "
         "workspaces cannot be restored: to link one, send PUT /api/v2/workspace with its name, connectionType "
         '"DATAMART" and datamartName.',
         intent=intent,
