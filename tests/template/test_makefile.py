@@ -19,7 +19,8 @@ Make = Callable[..., "subprocess.CompletedProcess[str]"]
 def lay_out(checkout: Path) -> Make:
     """A checkout whose virtual environments are there, and how to call its make."""
     for source in ("functions", "layers", "events", "requirements"):
-        shutil.copytree(CHECKOUT / source, checkout / source, symlinks=True)
+        byte_code = shutil.ignore_patterns("__pycache__")  # other tests may be writing it
+        shutil.copytree(CHECKOUT / source, checkout / source, symlinks=True, ignore=byte_code)
     for source in ("Makefile", "template.yaml"):
         shutil.copy(CHECKOUT / source, checkout)
     for environment, program, does in (("sam", "sam", SAM), ("dev", "python", 'printf "%s\\n" "$@"')):
