@@ -1,8 +1,7 @@
 """How all tests are run."""
 
 import json
-import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,12 @@ import fastjsonschema
 import pytest
 
 TESTS = Path(__file__).parent
-COVERING = {"unit", "contract"}  # the others run the package in other processes, or so often that counting doubles it
 WAITING = {"soak", "stack"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits for other processes: meanwhile there is other work."""
     items.sort(key=lambda item: _folder(item) not in WAITING)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Count coverage where it tells something (`no_cover` of pytest-cov has no effect in xdist's workers)."""
-    counting = sys.gettrace()
-    if _folder(item) not in COVERING:
-        sys.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(counting)
 
 
 @pytest.fixture(scope="session", autouse=True)

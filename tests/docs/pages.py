@@ -38,8 +38,8 @@ class Page:
     @classmethod
     def all(cls) -> "list[Page]":
         """Every page of the repository."""
-        paths = (path.relative_to(CHECKOUT) for path in CHECKOUT.rglob("*.md"))
-        return [cls(str(path)) for path in sorted(paths) if not any(part.startswith(".") for part in path.parts)]
+        paths = (*CHECKOUT.glob("*.md"), *CHECKOUT.glob("[!.]*/**/*.md"))
+        return [cls(str(path.relative_to(CHECKOUT))) for path in sorted(paths)]
 
     @property
     def path(self) -> Path:

@@ -951,8 +951,8 @@ def test_work_does_not_grow_with_what_is_kept_and_listed(world: SweepWorld) -> N
 
 
 def test_a_large_report(world: SweepWorld) -> None:
-    """A report of ten thousand datamarts is kept whole, and published as far as it fits."""
-    world.datamarts(*("\U0001f642" * 250 + f"{number:05}" for number in range(10_000)))
+    """A report of a thousand datamarts is kept whole, and published as far as it fits."""
+    world.datamarts(*("\U0001f642" * 250 + f"{number:05}" for number in range(1_000)))
     world.rules(RULE | {"names": ["\U0001f642*"]})
     report = world.sweep()
 
@@ -960,7 +960,7 @@ def test_a_large_report(world: SweepWorld) -> None:
     assert len(world.reports_topic.messages[-1].encode()) < 250 * 1024
     kept = json.loads(world.evidence.objects[report["report"]["key"]].body)
     follows_schema(kept)
-    assert len(kept["matched"]) == report["counts"]["matched"] == 10_000
+    assert len(kept["matched"]) == report["counts"]["matched"] == 1_000
 
 
 def test_a_sweep_takes_its_time_from_one_clock(world: SweepWorld) -> None:
