@@ -16,6 +16,7 @@ from retirement.record.keys import (
     retirement_key,
     schedule_file_name,
 )
+from retirement.timestamps import format_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_SHA256, NOW, PLAN_ID, KeptEvidence, result
 from tools.reporting.estate import MAX_STATEMENT_BYTES, Estate, Kind, Retirement, read_estate
@@ -127,10 +128,31 @@ def test_the_highest_schedule_stands(evidence: KeptEvidence) -> None:
 
 @pytest.mark.parametrize(("failed", "scheduled", "stands"), [(1, 2, "failed"), (2, 1, "scheduled"), (1, 1, "failed")])
 def test_the_later_one_stands(evidence: KeptEvidence, failed: int, scheduled: int, stands: str) -> None:
-    """Of a failure and a schedule the later one stands: either may have come of the other."""
+    """Of a failure and a schedule whose date is not ahead, the later one stands: either may have come of the other."""
     evidence.tell("sales", "failure-1.json", outcome="failed", ago=failed)
     evidence.tell("sales", "schedule-1.json", outcome="scheduled", ago=scheduled)
     assert only(evidence).state == stands
+
+
+def test_a_date_ahead_of_a_failure(evidence: KeptEvidence) -> None:
+    """Where a request for another date was abandoned, the earlier date is current, and a person has to look."""
+    at = format_timestamp(NOW + timedelta(days=1))
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled", retireAt=at, ago=2)
+    for number in (1, 2):
+        evidence.tell("sales", f"failure-{number}.json", outcome="failed", ago=1)
+    estate = read(evidence)
+    assert [retirement.state for retirement in estate.retirements] == ["scheduled"]
+    (trouble,) = estate.troubles
+    assert trouble.key.endswith("/failure-2.json")
+    assert trouble.what.startswith("This request was abandoned after the date was stored")
+
+
+def test_a_date_that_has_begun(evidence: KeptEvidence) -> None:
+    """A retirement with an intent does not wait for its date any more."""
+    evidence.tell("sales", "schedule-1.json", outcome="scheduled")
+    evidence.put(retirement_key("sales", "offboard-acme", "intent.json"), {"datamart": {"name": "sales"}})
+    retirement = only(evidence)
+    assert (retirement.state, retirement.stands, retirement.set_out) == ("no_result", None, True)
 
 
 def test_the_last_failure_stands(evidence: KeptEvidence) -> None:
@@ -277,6 +299,17 @@ def test_a_broken_cancellation(evidence: KeptEvidence) -> None:
     evidence.tell("sales", "schedule-1.json", outcome="scheduled")
     estate = read(evidence)
     assert len(estate.troubles) == 1
+    assert estate.retirements[0].state == "unreadable"
+
+
+@pytest.mark.parametrize("broken", ["schedule-1.json", "failure-1.json"])
+def test_a_broken_time(evidence: KeptEvidence, broken: str) -> None:
+    """Where a date or a failure beside it cannot be read, nobody can say which of them counts."""
+    for file_name, outcome in (("schedule-1.json", "scheduled"), ("failure-1.json", "failed")):
+        evidence.tell("sales", file_name, outcome=outcome)
+    key = evidence.put(retirement_key("sales", "offboard-acme", broken), b"{")
+    estate = read(evidence)
+    assert [trouble.key for trouble in estate.troubles] == [key]
     assert estate.retirements[0].state == "unreadable"
 
 

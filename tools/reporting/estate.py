@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from retirement.canonical import Document, Json, parse_json
 from retirement.record.keys import plan_key, retirement_key
+from retirement.record.standing import Stage, standing
 from retirement.timestamps import parse_timestamp
 
 MIB = 1024 * 1024
@@ -248,10 +249,11 @@ class _Folder:
         self._key = f"retirements/{folder}"
         self._papers = papers
         self._troubles: list[Trouble] = []
+        self._statements: dict[str, Statement | None] = {}
 
     def read(self) -> tuple[Retirement, list[Trouble]]:
         failures = self._told(Kind.FAILURE, MAX_FAILURES)
-        stands = self._standing(failures)
+        stands = self._standing()
         _, segment, retirement_id = self._key.split("/")
         name = stands.datamart_name if stands else next((failure.datamart_name for failure in failures), None)
         state = stands.outcome if stands else UNREADABLE if self._troubles else NO_RESULT
@@ -268,38 +270,50 @@ class _Folder:
         if stands and stands.backup:
             self._look_for(stands.backup, stands.finished_at)
         if state == SCHEDULED:
-            self._warn_of_failed_cancellations()
+            self._warn_of_failed_events(failures, at)
         return retirement, self._troubles
 
-    def _standing(self, failures: Sequence[Statement]) -> Statement | None:
-        """The receipt, else the cancellation, else the later of schedule and failure; None where one is unreadable.
+    def _standing(self) -> Statement | None:
+        """The statement that says where the retirement stands; None if there is none, or it cannot be read."""
+        papers = {paper.file_name: paper for paper in self._papers}
 
-        What has none of these may have a cancellation that was given up.
-        """
-        if receipt := self._told(Kind.RECEIPT):
-            return receipt[0]
-        known = (
-            self._told(Kind.CANCELLED)
-            or [*failures, *self._told(Kind.SCHEDULE)]
-            or self._told(Kind.CANCELLATION_FAILURE)
-        )
-        return None if self._troubles else max(known, key=attrgetter("finished_at"), default=None)
+        def time_in(file_name: str, field: str) -> datetime:
+            statement = self._statement(papers[file_name])
+            if statement is None:
+                raise Unreadable
+            return (statement.retire_at if field == "retireAt" else None) or statement.finished_at
 
-    def _told(self, kind: Kind, most: int = 1) -> list[Statement]:
+        try:
+            found = standing(papers, self._read_at, time_in)
+        except Unreadable:
+            return None
+        if found.stage is Stage.STARTED:
+            return None
+        if found.decided_by is None:  # perhaps a cancellation was abandoned, and nothing else is stored
+            return next(iter(self._told(Kind.CANCELLATION_FAILURE, 1)), None)
+        return self._statement(papers[found.decided_by])
+
+    def _told(self, kind: Kind, most: int) -> list[Statement]:
         """The statements of a kind, at most so many, the latest first."""
-        told = []
-        for paper in sorted(self._of(kind), key=attrgetter("number"), reverse=True)[:most]:
+        told = map(self._statement, self._of(kind)[:most])
+        return [statement for statement in told if statement is not None]
+
+    def _statement(self, paper: Paper) -> Statement | None:
+        """The statement in a paper; None if it cannot be read, which is a trouble."""
+        key = paper.listed.key
+        if key not in self._statements:
             try:
                 statement = _statement(_document(self._bucket, paper.listed))
                 _check_place(statement, paper)
+                self._statements[key] = statement
             except Unreadable as error:
-                self._troubles.append(Trouble(paper.listed.key, str(error)))
-            else:
-                told.append(statement)
-        return told
+                self._troubles.append(Trouble(key, str(error)))
+                self._statements[key] = None
+        return self._statements[key]
 
     def _of(self, kind: Kind) -> list[Paper]:
-        return [paper for paper in self._papers if paper.kind is kind]
+        """The papers of a kind, the latest first."""
+        return sorted((paper for paper in self._papers if paper.kind is kind), key=attrgetter("number"), reverse=True)
 
     def _intended_name(self) -> str | None:
         """Of a retirement that has come to no statement yet."""
@@ -321,7 +335,15 @@ class _Folder:
             return []
         return [Paper(Kind.PLAN, 0, self._plans[key])]
 
-    def _warn_of_failed_cancellations(self) -> None:
+    def _warn_of_failed_events(self, failures: Sequence[Statement], scheduled_at: datetime) -> None:
+        if failures and failures[0].finished_at >= scheduled_at:
+            self._troubles.append(
+                Trouble(
+                    self._of(Kind.FAILURE)[0].listed.key,
+                    "This request was abandoned after the date was stored: the date is current until the request is "
+                    "redriven.",
+                )
+            )
         for paper in self._of(Kind.CANCELLATION_FAILURE):
             self._troubles.append(
                 Trouble(

@@ -118,7 +118,7 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
         blocked=_by_reason(entries, limits),
         failed=_group(entries, limits, lambda entry: entry.state == "failed"),
         unfinished=_group(entries, limits, lambda entry: entry.state in {NO_RESULT, UNREADABLE}),
-        overcome=_group(entries, limits, lambda entry: bool(entry.failures) and entry.state not in _NOT_OVERCOME),
+        overcome=_group(entries, limits, _is_overcome),
         scheduled=_group(
             sorted(entries, key=lambda entry: _due(entry.retirement)), limits, lambda entry: entry.state == SCHEDULED
         ),
@@ -133,7 +133,6 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
 
 OTHER = "other"
 _NO_ENDS = {SCHEDULED, NO_RESULT, UNREADABLE}
-_NOT_OVERCOME = {"failed", NO_RESULT, UNREADABLE}
 CHARTED = (*(state for state in STATES if state not in _NO_ENDS | {"rejected"}), OTHER)
 
 _TITLES = {
@@ -292,6 +291,13 @@ def _reason_of(entry: Entry) -> str | None:
 def _group(entries: Iterable[Entry], limits: Limits, belongs: Callable[[Retirement], bool]) -> Group:
     chosen = [entry for entry in entries if belongs(entry.retirement)]
     return Group(None, len(chosen), chosen[: limits.entries])
+
+
+def _is_overcome(retirement: Retirement) -> bool:
+    """Return whether its last failure was followed by something else."""
+    if retirement.state in {"failed", NO_RESULT, UNREADABLE}:
+        return False
+    return any(failure.finished_at <= retirement.at for failure in retirement.failures[:1])
 
 
 def _due(retirement: Retirement) -> datetime:

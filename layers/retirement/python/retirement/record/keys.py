@@ -1,5 +1,6 @@
 """The S3 keys of the evidence."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import quote
@@ -70,6 +71,12 @@ def arrivals_in(file_names: Iterable[str], event_id: str) -> list[datetime]:
 
 def _arrival(event_id: str) -> str:
     return f"arrival-{sha256_hex(event_id)[:16]}-"
+
+
+def numbers_in(file_names: Iterable[str], kind: str) -> list[int]:
+    """Return the numbers of the files of a kind, such as `schedule`, in ascending order."""
+    numbered = re.compile(rf"{kind}-([1-9][0-9]*)\.json")
+    return sorted(int(found[1]) for found in map(numbered.fullmatch, file_names) if found)
 
 
 def reminder_file_name(number: int) -> str:

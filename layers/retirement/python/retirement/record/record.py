@@ -4,21 +4,23 @@ S3 lists are strongly consistent (S3 user guide, "Amazon S3 data consistency mod
 others wrote before its own write makes a new record after it.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any, cast
 
-from retirement.canonical import canonical_json
+from retirement.canonical import canonical_json, parse_json
 from retirement.errors import AwsCallFailed
+from retirement.outcomes import Outcome
 from retirement.record.intents import Intent
-from retirement.record.keys import arrival_file_name, arrivals_in, failure_file_name, retirement_key, schedule_file_name
+from retirement.record.keys import arrival_file_name, arrivals_in, numbers_in, retirement_key, schedule_file_name
 from retirement.record.ports import Evidence
 from retirement.record.schedules import Schedule
+from retirement.record.standing import Standing, standing
 from retirement.requests import Delivery, Request
 from retirement.stored_object import StoredObject
-from retirement.timestamps import format_timestamp
+from retirement.timestamps import format_timestamp, parse_timestamp
 
-_SCHEDULE = re.compile(r"schedule-([1-9][0-9]*)\.json")
+_ENDS = {Outcome.DELETED, Outcome.ALREADY_ABSENT, Outcome.PLANNED, Outcome.BLOCKED, Outcome.CANCELLED}
 
 
 class Record:
@@ -32,13 +34,26 @@ class Record:
         self._evidence = evidence
         self._prefix = retirement_key(datamart_name, retirement_id, "")
         self._file_names = {key.removeprefix(self._prefix) for key in evidence.list(self._prefix)}
-        self._numbers = sorted(int(found[1]) for found in map(_SCHEDULE.fullmatch, self._file_names) if found)
+        self._numbers = numbers_in(self._file_names, "schedule")
         self._cache: dict[str, StoredObject] = {}
 
     @property
     def receipt(self) -> StoredObject | None:
         """The receipt, which ended the retirement."""
         return self._read("receipt.json")
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome in the receipt."""
+        if self.receipt is None:
+            return None
+        try:
+            outcome = Outcome(cast("dict[str, Any]", parse_json(self.receipt.body))["outcome"])
+        except (ValueError, KeyError, TypeError):
+            raise self.receipt.malformed() from None
+        if outcome not in _ENDS:
+            raise self.receipt.malformed()
+        return outcome
 
     @property
     def cancelled(self) -> StoredObject | None:
@@ -61,15 +76,9 @@ class Record:
         """The current date, which is the last one that was stored."""
         return self._schedule(self._numbers[-1]) if self._numbers else None
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether its request was abandoned at least once."""
-        return failure_file_name(1) in self._file_names
-
-    @property
-    def has_intent(self) -> bool:
-        """Whether an attempt has written its intent."""
-        return "intent.json" in self._file_names
+    def standing(self, now: datetime) -> Standing:
+        """Return where the retirement stands."""
+        return standing(self._file_names, now, self._time_in)
 
     def has_date_of(self, request: Request) -> bool:
         """Return whether this event has set a date; dates that were requested before it are not read."""
@@ -118,6 +127,13 @@ class Record:
 
     def _schedule(self, number: int) -> Schedule:
         return Schedule.of(number, self._listed(schedule_file_name(number)))
+
+    def _time_in(self, file_name: str, field: str) -> datetime:
+        stored = self._listed(file_name)
+        try:
+            return parse_timestamp(cast("dict[str, Any]", parse_json(stored.body))[field])
+        except (ValueError, KeyError, TypeError):
+            raise stored.malformed() from None
 
     def _read(self, file_name: str) -> StoredObject | None:
         return self._listed(file_name) if file_name in self._file_names else None

@@ -1,6 +1,5 @@
 """The stored objects of one restore: its intent, each request to create an embed, and its receipt."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +7,11 @@ from typing import Any, cast
 
 from retirement.canonical import Document, parse_json
 from retirement.errors import AwsCallFailed
-from retirement.record.keys import embed_file_name, restore_key
+from retirement.record.keys import embed_file_name, numbers_in, restore_key
 from retirement.record.organisation import Organisation
 from retirement.record.ports import Evidence
 from retirement.requests import RestoreRequest
 from retirement.stored_object import BackupReference, StoredObject
-
-_EMBED = re.compile(r"embed-([1-9][0-9]*)\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +143,7 @@ class RestoreRecord:
     @cached_property
     def embeds_requested(self) -> int:
         """The highest number of a request to create an embed, or 0."""
-        return max((int(found[1]) for found in map(_EMBED.fullmatch, self._file_names) if found), default=0)
+        return max(numbers_in(self._file_names, "embed"), default=0)
 
     def _read(self, file_name: str) -> StoredObject | None:
         if file_name not in self._file_names:

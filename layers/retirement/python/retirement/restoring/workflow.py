@@ -226,12 +226,9 @@ def _source(attempt: RestoreAttempt) -> _Source | Refusal:
             "No retirement with this datamartName and retirementId has ended. Names are case-sensitive. If it is in "
             f"progress, wait for its result, then {ASK_AGAIN}.",
         )
+    if retirement.outcome is not Outcome.DELETED:
+        return Refusal(Reason.NOT_DELETED, f"The retirement ended as {retirement.outcome}, so it deleted nothing.")
     told = cast("dict[str, Any]", parse_json(retirement.receipt.body))
-    if told["outcome"] != Outcome.DELETED:
-        return Refusal(
-            Reason.NOT_DELETED,
-            f"The retirement ended as {told['outcome']}, so it deleted nothing.",
-        )
     if told["backup"] is None:
         return Refusal(
             Reason.BACKUP_MISSING, "The retirement was requested without a backup, so there is nothing to restore from."

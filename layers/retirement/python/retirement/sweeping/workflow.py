@@ -19,6 +19,7 @@ from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnexpe
 from retirement.outcomes import Outcome
 from retirement.record.keys import SWEEP_REQUESTS, sweep_report_key, sweep_request_key
 from retirement.record.record import Record
+from retirement.record.standing import Stage
 from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ids import Subject, latest_numbers
 from retirement.sweeping.intake import parse_policy
@@ -49,11 +50,17 @@ SOURCE = "datamart-retirement.sweep"
 MAX_CONCURRENCY = 8  # records of earlier retirements that are read at once
 
 # By the outcome in the receipt. `cancelled` is missing, because `cancelled.json` says whether a sweep cancelled it.
-_STATUSES = {
+_STATUSES: Mapping[Outcome | None, Status] = {
     Outcome.DELETED: Status.GONE,
     Outcome.ALREADY_ABSENT: Status.GONE,
     Outcome.PLANNED: Status.NOT_CARRIED_OUT,
     Outcome.BLOCKED: Status.NOT_CARRIED_OUT,
+}
+_UNENDED = {
+    Stage.REQUESTED: (Status.UNANSWERED, "was requested before, and has no answer yet"),
+    Stage.SCHEDULED: (Status.SCHEDULED, "was requested before"),
+    Stage.STARTED: (Status.IN_PROGRESS, "is in progress"),
+    Stage.ABANDONED: (Status.ABANDONED, "failed"),
 }
 _STATES = {
     Step.ASK: State.ASKED,
@@ -211,28 +218,24 @@ def _requested_before(this: _Sweep, datamarts: Sequence[Datamart]) -> Mapping[st
 def _earlier(this: _Sweep, requested: _Requested) -> Earlier:
     """Determine what has become of an earlier retirement; the first object that exists decides."""
     record = Record(this.ports.evidence, requested.datamart_name, requested.retirement_id)
-
-    def found(status: Status, summary: str, retire_at: datetime) -> Earlier:
-        return Earlier(requested.retirement_id, requested.number, status, summary, retire_at)
-
     date = _date_of(_stored_request(this, requested))
-    outcome = None if record.receipt is None else _outcome_of(record.receipt)
-    if outcome in _STATUSES:
-        return found(_STATUSES[outcome], f"{requested.retirement_id} ended as {outcome}", date)
-    if record.cancelled is not None:
-        return found(*_cancelled_by(requested, record.cancelled), date)
-    if outcome is not None:
-        return found(Status.CANCELLED, f"{requested.retirement_id} ended as {outcome}", date)
-    date = record.current_date.retire_at if record.current_date else date
-    if record.has_failed and record.has_intent:
-        return found(Status.NOT_CARRIED_OUT, f"{requested.retirement_id} failed", date)
-    if record.has_intent:
-        return found(Status.IN_PROGRESS, f"{requested.retirement_id} is in progress", date)
-    if record.current_date and (date > this.started_at or not record.has_failed):
-        return found(Status.SCHEDULED, f"{requested.retirement_id} was requested before", date)
-    if record.has_failed:
-        return found(Status.ABANDONED, f"{requested.retirement_id} failed", date)
-    return found(Status.UNANSWERED, f"{requested.retirement_id} was requested before, and has no answer yet", date)
+    standing = record.standing(this.started_at)
+    if standing.stage in {Stage.ENDED, Stage.CANCELLED}:
+        status, summary = _end_of(requested, record)
+    else:
+        status, what = _UNENDED[standing.stage]
+        if standing.stage is Stage.ABANDONED and standing.has_intent:
+            status = Status.NOT_CARRIED_OUT
+        summary = f"{requested.retirement_id} {what}"
+        date = record.current_date.retire_at if record.current_date else date
+    return Earlier(requested.retirement_id, requested.number, status, summary, date)
+
+
+def _end_of(requested: _Requested, record: Record) -> tuple[Status, str]:
+    outcome = record.outcome
+    if outcome not in _STATUSES and record.cancelled is not None:
+        return _cancelled_by(requested, record.cancelled)
+    return _STATUSES.get(outcome, Status.CANCELLED), f"{requested.retirement_id} ended as {outcome}"
 
 
 def _cancelled_by(requested: _Requested, cancelled: StoredObject) -> tuple[Status, str]:
@@ -350,13 +353,6 @@ def _request_in(stored: StoredObject, datamart_name: str, retirement_id: str) ->
 
 def _date_of(detail: Document) -> datetime:
     return parse_timestamp(cast("str", detail["retireAt"]))
-
-
-def _outcome_of(receipt: StoredObject) -> Outcome:
-    outcome = _parsed(receipt).get("outcome")
-    if outcome not in [*_STATUSES, Outcome.CANCELLED]:
-        raise receipt.malformed()
-    return Outcome(outcome)
 
 
 def _parsed(stored: StoredObject) -> Mapping[str, Any]:
