@@ -7,7 +7,7 @@ from typing import Any
 
 from retirement.record.keys import backup_key, plan_key, rejected_key, retirement_key
 from retirement.timestamps import format_timestamp
-from tools.reporting.estate import Listed, Unreadable
+from tools.reporting.evidence import Listed, Unreadable
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 BUCKET_NAME = "evidence-of-prod"

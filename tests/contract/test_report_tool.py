@@ -13,7 +13,8 @@ from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_SHA256, NOW, KeptEvidence
 from tools.report import main, write_report
 from tools.reporting.bucket import BucketRefused, S3Bucket
-from tools.reporting.estate import Listed, Unreadable, read_estate
+from tools.reporting.estate import read_estate
+from tools.reporting.evidence import Listed, Unreadable
 
 pytestmark = pytest.mark.xdist_group("ministack")
 

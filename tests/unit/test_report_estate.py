@@ -19,7 +19,8 @@ from retirement.record.keys import (
 from retirement.timestamps import format_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_SHA256, NOW, PLAN_ID, KeptEvidence, result
-from tools.reporting.estate import MAX_STATEMENT_BYTES, Estate, Kind, Retirement, read_estate
+from tools.reporting.estate import Estate, Kind, Retirement, read_estate
+from tools.reporting.statements import MAX_STATEMENT_BYTES
 
 
 @pytest.fixture

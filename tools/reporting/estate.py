@@ -1,25 +1,20 @@
 """What the evidence bucket tells: where each retirement stands, rejected events, and what nobody can understand."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Protocol
 from urllib.parse import unquote
 
-from retirement.canonical import Document, Json, parse_json
 from retirement.record.keys import plan_key, retirement_key
 from retirement.record.standing import Stage, standing
-from retirement.timestamps import parse_timestamp
+from tools.reporting.evidence import Bucket, Listed, Unreadable
+from tools.reporting.statements import Backup, Statement, document_in, optional_text, statement_of
 
-MIB = 1024 * 1024
-MAX_STATEMENT_BYTES = 4 * MIB  # bytes; a failure keeps the event as it came, a megabyte at most
 MAX_FAILURES = 20  # of one retirement, the latest
-MAX_TEXT_LENGTH = 2_000  # characters of a document's field
-MAX_CODE_LENGTH = 100  # of an outcome, a reason, an environment
 READERS = 8  # at once; the client's pool has ten connections
 
 # Where a retirement stands that no document tells an outcome of.
@@ -44,41 +39,6 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """An object as the bucket lists it; `size` in bytes."""
-
-    key: str
-    size: int
-    modified: datetime
-
-
-class Unreadable(Exception):
-    """One object cannot be read or understood, for this reason, which is a sentence; the others can."""
-
-
-class Bucket(Protocol):
-    """The evidence, read only."""
-
-    @property
-    def name(self) -> str:
-        """The bucket's name."""
-
-    @property
-    def backup_retention(self) -> timedelta | None:
-        """How long backups are stored; None where they are not deleted, or where that cannot be read."""
-
-    def objects(self) -> Iterator[Listed]:
-        """List every object."""
-
-    def read(self, listed: Listed, most: int) -> bytes:
-        """Read an object's first bytes, at most so many.
-
-        Raises:
-            Unreadable: there is none now, or it is not given out.
-        """
-
-
-@dataclass(frozen=True, slots=True)
 class Paper:
     """One document of a retirement; `number` where there may be several of its kind, else 0."""
 
@@ -90,38 +50,6 @@ class Paper:
     def file_name(self) -> str:
         """The last part of its key."""
         return self.listed.key.rpartition("/")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """A backup as a result names it; `size` in bytes."""
-
-    key: str
-    size: int
-    sha256: str
-    version_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """What one document tells: the fields of a result, texts cut to `MAX_TEXT_LENGTH`."""
-
-    datamart_name: str | None
-    retirement_id: str | None
-    environment: str
-    outcome: str
-    reason: str | None
-    message: str
-    requested_by: str | None
-    request_reason: str | None
-    requested_at: datetime
-    finished_at: datetime
-    retire_at: datetime | None
-    confirmed_by: str | None
-    plan_id: str | None
-    backup: Backup | None
-    embeds_found: int | None
-    embeds_undetermined: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +231,7 @@ class _Folder:
         key = paper.listed.key
         if key not in self._statements:
             try:
-                statement = _statement(_document(self._bucket, paper.listed))
+                statement = statement_of(document_in(self._bucket, paper.listed))
                 _check_place(statement, paper)
                 self._statements[key] = statement
             except Unreadable as error:
@@ -319,11 +247,11 @@ class _Folder:
         """Of a retirement that has come to no statement yet."""
         for paper in self._of(Kind.INTENT):
             try:
-                datamart = _document(self._bucket, paper.listed).get("datamart")
+                datamart = document_in(self._bucket, paper.listed).get("datamart")
             except Unreadable as error:
                 self._troubles.append(Trouble(paper.listed.key, str(error)))
             else:
-                return _optional_text(datamart, "name") if isinstance(datamart, Mapping) else None
+                return optional_text(datamart, "name") if isinstance(datamart, Mapping) else None
         return None
 
     def _plan(self, stands: Statement | None) -> list[Paper]:
@@ -368,7 +296,7 @@ class _Folder:
 def _rejection(bucket: Bucket, listed: Listed) -> tuple[Rejection, list[Trouble]]:
     event_id = unquote(listed.key.split("/")[1])
     try:
-        told = _statement(_document(bucket, listed))
+        told = statement_of(document_in(bucket, listed))
     except Unreadable as error:
         return Rejection(event_id, listed.modified, None, listed), [Trouble(listed.key, str(error))]
     return Rejection(event_id, told.finished_at, told, listed), []
@@ -389,51 +317,6 @@ def _decoded(segment: str) -> str:
     return f"{unquote(cut['kept'])}..." if cut else unquote(segment)
 
 
-def _document(bucket: Bucket, listed: Listed) -> Document:
-    """A document, parsed.
-
-    Raises:
-        Unreadable: it cannot be read, or is none.
-    """
-    if listed.size > MAX_STATEMENT_BYTES:
-        raise Unreadable(f"It has {listed.size} bytes; the maximum for such a document is {MAX_STATEMENT_BYTES}.")
-    try:
-        document = parse_json(bucket.read(listed, MAX_STATEMENT_BYTES))
-    except ValueError as error:
-        raise Unreadable(f"It is not valid JSON: {error}") from None
-    if not isinstance(document, Mapping):
-        raise Unreadable("It is not a JSON object.")
-    return document
-
-
-def _statement(document: Document) -> Statement:
-    """What a document tells.
-
-    Raises:
-        Unreadable: a field is missing, or of another type.
-    """
-    retire_at = _optional_text(document, "retireAt")
-    dependents = document.get("dependents")
-    return Statement(
-        datamart_name=_optional_text(document, "datamartName"),
-        retirement_id=_optional_text(document, "retirementId"),
-        environment=_text(document, "environment", MAX_CODE_LENGTH),
-        outcome=_text(document, "outcome", MAX_CODE_LENGTH),
-        reason=_optional_text(document, "reason", MAX_CODE_LENGTH),
-        message=_text(document, "message"),
-        requested_by=_optional_text(document, "requestedBy"),
-        request_reason=_optional_text(document, "requestReason"),
-        requested_at=_time(document, "requestedAt"),
-        finished_at=_time(document, "finishedAt"),
-        retire_at=None if retire_at is None else _time(document, "retireAt"),
-        confirmed_by=_optional_text(document, "confirmedBy"),
-        plan_id=_optional_text(document, "planId"),
-        backup=_backup(document.get("backup")),
-        embeds_found=_count(dependents, "foundCount"),
-        embeds_undetermined=_count(dependents, "undeterminedCount"),
-    )
-
-
 def _check_place(statement: Statement, paper: Paper) -> None:
     """A document is evidence of the retirement that it names, and of no other.
 
@@ -447,41 +330,3 @@ def _check_place(statement: Statement, paper: Paper) -> None:
         or retirement_key(name, retirement_id, paper.file_name) != paper.listed.key
     ):
         raise Unreadable("It names a different retirement than its key.")
-
-
-def _backup(value: Json) -> Backup | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise Unreadable("Its field backup is not an object.")
-    size = _count(value, "bytes")
-    if size is None:
-        raise Unreadable("Its field backup.bytes is missing.")
-    return Backup(_text(value, "key"), size, _text(value, "sha256"), _optional_text(value, "versionId"))
-
-
-def _text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str:
-    value = _optional_text(document, field, most)
-    if value is None:
-        raise Unreadable(f"Its field {field} is missing.")
-    return value
-
-
-def _optional_text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str | None:
-    value = document.get(field)
-    if value is not None and not isinstance(value, str):
-        raise Unreadable(f"Its field {field} is not a string.")
-    return value if value is None or len(value) <= most else f"{value[:most]}..."
-
-
-def _time(document: Document, field: str) -> datetime:
-    text = _text(document, field)
-    try:
-        return parse_timestamp(text)
-    except ValueError:
-        raise Unreadable(f"Its field {field} is not a time.") from None
-
-
-def _count(document: Json, field: str) -> int | None:
-    value = document.get(field) if isinstance(document, Mapping) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -17,20 +17,18 @@ from markupsafe import Markup
 
 from retirement.timestamps import format_timestamp
 from tools.reporting.estate import (
-    MIB,
     NO_RESULT,
     READERS,
     SCHEDULED,
     UNREADABLE,
-    Bucket,
     Estate,
     Kind,
-    Listed,
     Rejection,
     Retirement,
-    Unreadable,
 )
+from tools.reporting.evidence import Bucket, Listed, Unreadable
 from tools.reporting.spelling import laid_out, visible, visible_name
+from tools.reporting.statements import MIB
 from tools.reporting.timeline import timeline
 from tools.reporting.words import STATES, confirmation_in_words, label_of, reason_in_words, style_of
 
