@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from retirement.record.keys import backup_key, plan_key, rejected_key, retirement_key
+from retirement.record.keys import backup_key, plan_key, rejected_key, restore_key, retirement_key
 from retirement.timestamps import format_timestamp
 from tools.reporting.evidence import Listed, Unreadable
 
@@ -82,11 +82,37 @@ class KeptEvidence:
         told = {"outcome": "deleted", "message": message, "confirmedBy": "response", "planId": PLAN_ID}
         return self.tell(name, "receipt.json", **{"backup": reference} | told | fields)
 
+    def restore(self, name: str, file_name: str = "receipt.json", **fields: Any) -> Parsed:  # noqa: ANN401 -- any JSON
+        """Keep what is told of a restore in one of its files; `fields` go over those of a restore with an embed."""
+        said = {"outcome": "restored", "message": "The datamart was created again. Embeds: 1 created with new IDs."}
+        document = result(name, **said | restoration(name) | fields)
+        self.put(restore_key(name, document["retirementId"], document["restoreId"], file_name), document)
+        return document
+
     def reject(self, event_id: str, **fields: Any) -> str:  # noqa: ANN401 -- any JSON
         """Keep the answer to an event that was no valid request."""
         told = {"outcome": "rejected", "reason": "invalid_request", "message": "detail must have the field reason"}
         document = result(None, **{"retirementId": None, "event": '{"detail": {}}'} | told | fields)
         return self.put(rejected_key(event_id), document)
+
+
+def restoration(name: str | None) -> Parsed:
+    """What the result of a restore has beside that of a retirement."""
+    embed = {
+        "embedId": "board",
+        "newEmbedId": "board-2",
+        "name": "Sales board",
+        "dataAppName": "Portal",
+        "state": "created",
+        "why": None,
+    }
+    return {
+        "restoreId": "back-1",
+        "restoredAs": name,
+        "differences": [],
+        "notRestored": [],
+        "restoredEmbeds": [embed],
+    }
 
 
 def result(name: str | None, **fields: Any) -> Parsed:  # noqa: ANN401 -- any JSON

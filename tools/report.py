@@ -1,4 +1,4 @@
-"""Write one self-contained HTML file about an evidence bucket: what was retired, blocked, abandoned or scheduled.
+"""Write one self-contained HTML file about an evidence bucket: what was retired, blocked, scheduled or restored.
 
 This only reads, and needs no permission except `s3:ListBucket` on the bucket (and `s3:GetLifecycleConfiguration`, if
 backups expire) and `s3:GetObject` on its objects.
@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> int:
     estate = write_report(s3, bucket, options.file)
     print(
         f"{options.file}: {in_words(len(estate.retirements), 'retirement')}, "
+        f"{in_words(len(estate.restores), 'restore')}, "
         f"{in_words(len(estate.rejections), 'rejected event')}, {in_words(len(estate.troubles), 'object')} to check"
     )
     return 0

@@ -163,6 +163,8 @@ def hostile(trap: Trap) -> KeptEvidence:
         evidence.put(retirement_key(name, "bad", "receipt.json"), text.encode())
         evidence.put(f"unknown/{text}", b"{}")
         evidence.reject(text[:100], datamartName=name, **said)
+        embed = {"embedId": text, "newEmbedId": name, "name": text, "dataAppName": text, "state": text, "why": text}
+        evidence.restore(name, retirementId=f"r{number}", restoredAs=text, restoredEmbeds=[embed], ago=number, **said)
     return evidence
 
 

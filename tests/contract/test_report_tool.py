@@ -129,12 +129,13 @@ def test_a_bucket_in_an_account(
         monkeypatch.setenv(name, value)
     evidence = KeptEvidence()
     evidence.deletion("sales")
+    evidence.restore("sales")
     evidence.reject("e1")
     evidence.put("notes.txt", b"")
     keep(aws, bucket, evidence)
     assert main([str(file), "--bucket", bucket]) == 0
     assert file.read_text().startswith("<!DOCTYPE html>")
-    assert capsys.readouterr().out == f"{file}: 1 retirement, 1 rejected event, 1 object to check\n"
+    assert capsys.readouterr().out == f"{file}: 1 retirement, 1 restore, 1 rejected event, 1 object to check\n"
 
 
 def test_the_stack_that_is_running(

@@ -10,16 +10,20 @@ from retirement.record.keys import (
     arrival_file_name,
     backup_key,
     cancellation_failure_file_name,
+    embed_file_name,
     failure_file_name,
     plan_key,
     reminder_file_name,
+    restore_key,
     retirement_key,
     schedule_file_name,
 )
 from retirement.timestamps import format_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.estates import BACKUP_SHA256, NOW, PLAN_ID, KeptEvidence, result
-from tools.reporting.estate import Estate, Kind, Retirement, read_estate
+from tests.estates import BACKUP_SHA256, NOW, PLAN_ID, KeptEvidence, Parsed, restoration, result
+from tools.reporting.estate import Estate, Retirement, read_estate
+from tools.reporting.papers import Kind
+from tools.reporting.restores import Restore
 from tools.reporting.statements import MAX_STATEMENT_BYTES
 
 
@@ -221,7 +225,7 @@ def test_each_object_of_a_retirement(evidence: KeptEvidence) -> None:
         reminder_file_name(10),
     ):
         evidence.tell("sales", file_name, outcome="scheduled")
-    assert {paper.kind for paper in only(evidence).papers} == {*Kind} - {Kind.CANCELLED}
+    assert {paper.kind for paper in only(evidence).papers} == {*Kind} - {Kind.CANCELLED, Kind.DIFFERENCES, Kind.EMBED}
 
 
 def test_only_what_is_needed_is_read(evidence: KeptEvidence) -> None:
@@ -230,6 +234,113 @@ def test_only_what_is_needed_is_read(evidence: KeptEvidence) -> None:
     evidence.tell("sales", "schedule-1.json", outcome="scheduled")
     read(evidence)
     assert evidence.reads == [retirement_key("sales", "offboard-acme", "receipt.json")]
+
+
+# ---- Restores ------------------------------------------------------------------------------------------------------
+
+
+def only_restore(evidence: KeptEvidence) -> Restore:
+    """The only restore there, with nothing to be said against it."""
+    estate = read(evidence)
+    assert estate.troubles == ()
+    (restore,) = estate.restores
+    return restore
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_restore(evidence: KeptEvidence, name: str) -> None:
+    """A restore is what its receipt tells, and all that it can have written is known."""
+    evidence.restore(name, restoredAs="copy", reason="with_differences", differences=["datamart.a", "datamart.b"])
+    for file_name in ("intent.json", "differences.json", embed_file_name(1), failure_file_name(1)):
+        evidence.put(restore_key(name, "offboard-acme", "back-1", file_name), b"{}")
+    restore = only_restore(evidence)
+    assert (restore.datamart_name, restore.retirement_id, restore.restore_id) == (name, "offboard-acme", "back-1")
+    assert (restore.state, restore.restored_as, restore.differences) == ("restored", "copy", 2)
+    assert [(embed.embed_id, embed.new_embed_id, embed.state) for embed in restore.embeds] == [
+        ("board", "board-2", "created")
+    ]
+    assert restore.requested_by == "offboarding"
+    assert [paper.kind for paper in restore.papers] == [
+        Kind.RECEIPT,
+        Kind.DIFFERENCES,
+        Kind.INTENT,
+        Kind.EMBED,
+        Kind.FAILURE,
+    ]
+    assert evidence.reads == [restore_key(name, "offboard-acme", "back-1", "receipt.json")]
+
+
+def test_restores_of_a_retirement(evidence: KeptEvidence) -> None:
+    """A retirement has the restores of what it deleted, the newest first, and no others."""
+    for ago, restore_id in ((3, "a"), (1, "b"), (2, "c")):
+        evidence.restore("sales", restoreId=restore_id, ago=ago)
+    evidence.restore("sales", retirementId="offboard-acme-2")
+    evidence.deletion("sales")
+    estate = read(evidence)
+    assert [restore.restore_id for restore in estate.retirements[0].restores] == ["b", "c", "a"]
+    assert len(estate.restores) == 4
+
+
+def test_a_restore_in_progress(evidence: KeptEvidence) -> None:
+    """Without a result, what is known of a restore is what its intent says."""
+    name = "n" * 700
+    request = {"datamartName": name, "requestedBy": "ops"}
+    evidence.put(
+        restore_key(name, "r1", "back-1", "intent.json"), {"formatVersion": "1", "request": request, "restoredAs": "n"}
+    )
+    restore = only_restore(evidence)
+    assert (restore.state, restore.datamart_name, restore.restored_as) == ("no_result", name, "n")
+    assert (restore.requested_by, restore.differences, restore.embeds, restore.set_out) == ("ops", None, (), True)
+
+
+def test_an_abandoned_restore(evidence: KeptEvidence) -> None:
+    """A restore that was abandoned failed, and its intent says under which name."""
+    nothing: Parsed = {"restoredAs": None, "restoredEmbeds": []}
+    evidence.restore("sales", "failure-1.json", outcome="failed", reason="unconfirmed", **nothing)
+    assert (only_restore(evidence).restored_as, only_restore(evidence).set_out) == (None, False)
+    evidence.put(restore_key("sales", "offboard-acme", "back-1", "intent.json"), {"request": 7, "restoredAs": "copy"})
+    restore = only_restore(evidence)
+    assert (restore.state, restore.restored_as, restore.requested_by) == ("failed", "copy", "offboarding")
+    assert (restore.differences, restore.set_out) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"differences": None}, "Its field differences is not a list."),
+        ({"restoredEmbeds": ["board"]}, "Its field restoredEmbeds has an entry that is not an object."),
+        ({"restoredEmbeds": [{"state": "kept"}]}, "Its field embedId is missing."),
+        ({"restoreId": None}, "It names a different restore than its key."),
+        ({"datamartName": "marketing"}, "It names a different restore than its key."),
+    ],
+)
+def test_a_broken_restore(evidence: KeptEvidence, fields: Parsed, what: str) -> None:
+    """The receipt of a restore that is broken is named with what is wrong with it."""
+    document = result("sales", **restoration("sales") | fields)
+    key = evidence.put(restore_key("sales", "offboard-acme", "back-1", "receipt.json"), document)
+    estate = read(evidence)
+    assert [(trouble.key, trouble.what) for trouble in estate.troubles] == [(key, what)]
+    assert [restore.state for restore in estate.restores] == ["unreadable"]
+
+
+@pytest.mark.parametrize("intent", [b"{", b'{"restoredAs": 7}'])
+def test_a_broken_intent_of_a_restore(evidence: KeptEvidence, intent: bytes) -> None:
+    """An intent of a restore that is broken is named."""
+    key = evidence.put(restore_key("sales 2026", "r1", "back-1", "intent.json"), intent)
+    estate = read(evidence)
+    assert [trouble.key for trouble in estate.troubles] == [key]
+    assert [restore.datamart_name for restore in estate.restores] == ["sales 2026"]
+
+
+def test_a_rejected_restore(evidence: KeptEvidence) -> None:
+    """A rejected event that requested a restore is told from others."""
+    evidence.reject("e1", **restoration(None) | {"restoreId": None})
+    evidence.reject("e2")
+    told = {rejection.event_id: rejection.told for rejection in read(evidence).rejections}
+    assert told["e1"] is not None
+    assert told["e1"].restoration is not None
+    assert told["e2"] is not None
+    assert told["e2"].restoration is None
 
 
 # ---- What is broken, missing or unknown ----------------------------------------------------------------------------
@@ -353,6 +464,9 @@ def test_what_s3_does_not_give_out(evidence: KeptEvidence) -> None:
         "retirements/sales/r1/more/receipt.json",
         "plans/p1.json",
         "rejected/receipt.json",
+        "restores/sales/r1/receipt.json",
+        "restores/sales/r1/b1/embed-0.json",
+        "restores/sales/r1/b1/schedule-1.json",
         "sweeps/report.json",
         "<script>alert(1)</script>",
     ],

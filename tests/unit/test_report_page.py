@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from retirement.outcomes import Outcome, Reason
-from retirement.record.keys import backup_key, retirement_key
+from retirement.record.keys import backup_key, restore_key, retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.estates import BACKUP_SHA256, BUCKET_NAME, NOW, KeptEvidence
+from tests.estates import BACKUP_SHA256, BUCKET_NAME, NOW, KeptEvidence, restoration
 from tests.unit.test_report_spelling import ANY_TEXT
 from tools.reporting import page
 from tools.reporting.estate import read_estate
@@ -130,6 +131,18 @@ def everything(name: str, text: str) -> KeptEvidence:
     evidence.put(retirement_key(name, "bad", "receipt.json"), text.encode(errors="replace"))
     evidence.put(f"unknown/{text.encode(errors='replace').decode()}", b"{}")
     evidence.reject(text[:50] or "-", datamartName=name, **said)
+    evidence.reject("restore", **said | restoration(text))
+    embed = {"embedId": text, "newEmbedId": f"{text}2", "name": text, "dataAppName": text, "state": text, "why": text}
+    undone: dict[str, Any] = {
+        "restoredAs": f"{text}2",
+        "differences": [text],
+        "notRestored": [text],
+        "restoredEmbeds": [embed],
+    }
+    evidence.restore(name, **said | undone)
+    evidence.restore(name, "failure-1.json", outcome="failed", restoreId="failed", **said)
+    intent = {"request": {"datamartName": name, "requestedBy": text}, "restoredAs": name}
+    evidence.put(restore_key(name, "offboard-acme", "open", "intent.json"), intent)
     return evidence
 
 
@@ -245,7 +258,7 @@ def test_every_word_is_known(enumeration: type[Outcome] | type[Reason]) -> None:
 def test_every_state_has_its_colour() -> None:
     """Every state has a dot of its own colour, and every one of a chart a bar."""
     style = Path(page.__file__).with_name("page.css").read_text()
-    for state in STATES:
+    for state in (*STATES, *RESTORE_STATES):
         name = state.replace("_", "-")
         assert f".dot.{name} {{ background: var(--{name}); }}" in style
         assert (f"rect.{name} {{ fill: var(--{name}); }}" in style) == (state in page.CHARTED)
@@ -318,6 +331,60 @@ def test_the_chart_as_a_table(evidence: KeptEvidence) -> None:
     evidence.tell("later", "schedule-1.json", outcome="scheduled")
     (table, *_) = parsed(page_of(evidence)).texts["tbody"]
     assert table.split("\n") == ["", "19 Nov 20261 deleted, 1 blocked", "17 Nov 20261 deleted", ""]
+
+
+def test_restores(evidence: KeptEvidence) -> None:
+    """A restore is shown with its name, differences and new embed IDs, and in the record of its retirement."""
+    evidence.deletion("sales", ago=1)
+    evidence.restore("sales", restoredAs="sales copy", differences=["datamart.label"], reason="with_differences")
+    found = parsed(page_of(evidence))
+    (section,) = [text for text in found.texts["section"] if text.strip().startswith("Restores")]
+    for shown in ("as sales copy", "back-1", "Restored", "Requested byoffboarding", "Differences1", "it differs from"):
+        assert shown in section
+    assert "EmbedSales board board: created as board-2" in section
+    (retirement,) = [text for text in found.texts["section"] if text.strip().startswith("All retirements")]
+    assert "Restore20 Nov 2026, 09:29 UTC, Restored as sales copy, back-1" in retirement
+    assert "1 datamart was deleted, with a verified backup. 1 datamart was restored." in found.texts["p"]
+    assert "Needs attention" not in found.texts["h2"]
+
+
+@pytest.mark.parametrize(("differences", "shown"), [(0, "Differencesnone"), (100, "Differences100 or more")])
+def test_count_of_differences(evidence: KeptEvidence, differences: int, shown: str) -> None:
+    """The receipt lists 100 differences at most."""
+    evidence.restore("sales", differences=["datamart.label"] * differences)
+    assert shown in page_of(evidence).replace("</dt><dd>", "")
+
+
+def test_restores_that_need_attention(evidence: KeptEvidence) -> None:
+    """An abandoned restore, and one without a result, need a person; one that was blocked does not."""
+    evidence.restore("sales", "failure-1.json", outcome="failed", restoreId="failed", restoredEmbeds=[])
+    evidence.restore("sales", outcome="restore_blocked", reason="name_taken", restoreId="blocked", restoredEmbeds=[])
+    intent = {"request": {"datamartName": "sales", "requestedBy": "ops"}, "restoredAs": "sales"}
+    evidence.put(restore_key("sales", "offboard-acme", "open", "intent.json"), intent)
+    found = parsed(page_of(evidence))
+    (attention,) = [text for text in found.texts["section"] if "Needs attention" in text]
+    assert "Restores that were abandoned or have no result: 2" in attention
+    (section,) = [text for text in found.texts["section"] if text.strip().startswith("Restores 3")]
+    assert "It may have created the datamart and some of its embeds already." in section
+    assert "Requested byops" in section
+    assert "Restore blocked" in section
+    assert "1 restore failed and can be redriven." in found.texts["p"]
+
+
+def test_a_planned_embed(evidence: KeptEvidence) -> None:
+    """What a dry run says about embeds is not shown as done."""
+    evidence.restore("sales", outcome="restore_planned", reason="dry_run")
+    assert "<dt>Embed, planned</dt>" in page_of(evidence)
+
+
+def test_a_rejected_restore(evidence: KeptEvidence) -> None:
+    """A rejected request to restore is told from one to retire."""
+    evidence.reject("e-1", message="no", **restoration("sales"))
+    evidence.reject("e-2", message="no")
+    html = page_of(evidence, Limits(documents=0))
+    assert '<bdi class="code">restore, event e-1</bdi>' in html
+    assert '<bdi class="code">event e-2</bdi>' in html
+    assert "<dt>Restore ID</dt>" in html
 
 
 # ---- Limits --------------------------------------------------------------------------------------------------------

@@ -1,55 +1,25 @@
 """What the evidence bucket tells: where each retirement stands, rejected events, and what nobody can understand."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from operator import attrgetter
+from typing import TypeVar
 from urllib.parse import unquote
 
 from retirement.record.keys import plan_key, retirement_key
-from retirement.record.standing import Stage, standing
+from retirement.record.standing import Stage
 from tools.reporting.evidence import Bucket, Listed, Unreadable
+from tools.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
+from tools.reporting.restores import Restore, read_restore
 from tools.reporting.statements import Backup, Statement, document_in, optional_text, statement_of
 
 MAX_FAILURES = 20  # of one retirement, the latest
 READERS = 8  # at once; the client's pool has ten connections
 
-# Where a retirement stands that no document tells an outcome of.
-NO_RESULT = "no_result"
-UNREADABLE = "unreadable"
 SCHEDULED = "scheduled"
-
-
-class Kind(StrEnum):
-    """What an object is evidence of, in the order in which one reads a retirement."""
-
-    RECEIPT = "receipt"
-    CANCELLED = "cancelled"
-    INTENT = "intent"
-    PLAN = "plan"
-    BACKUP = "backup"
-    FAILURE = "failure"
-    CANCELLATION_FAILURE = "cancellation-failure"
-    SCHEDULE = "schedule"
-    REMINDER = "reminder"
-    ARRIVAL = "arrival"
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """One document of a retirement; `number` where there may be several of its kind, else 0."""
-
-    kind: Kind
-    number: int
-    listed: Listed
-
-    @property
-    def file_name(self) -> str:
-        """The last part of its key."""
-        return self.listed.key.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +27,8 @@ class Retirement:
     """One retirement. `state` is the outcome that stands, `NO_RESULT` or `UNREADABLE`; `at` is when that came about.
 
     `stands` is what is told of it now, None where nothing is. `failures` are its givings-up, the latest first, also
-    those that it got over. `papers` are in the order in which one reads them.
+    those that it got over. `papers` are in the order in which one reads them. `restores` are those of what it deleted,
+    the latest first.
     """
 
     datamart_name: str
@@ -67,6 +38,7 @@ class Retirement:
     stands: Statement | None
     failures: tuple[Statement, ...]
     papers: tuple[Paper, ...]
+    restores: tuple[Restore, ...]
 
     @property
     def set_out(self) -> bool:
@@ -84,14 +56,6 @@ class Rejection:
     listed: Listed
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Trouble:
-    """Something in the bucket that a person has to look at."""
-
-    key: str
-    what: str
-
-
 @dataclass(frozen=True, slots=True)
 class Estate:
     """All that the bucket tells, the newest first."""
@@ -100,6 +64,7 @@ class Estate:
     read_at: datetime
     objects: int
     retirements: tuple[Retirement, ...]
+    restores: tuple[Restore, ...]
     rejections: tuple[Rejection, ...]
     troubles: tuple[Trouble, ...]
 
@@ -110,7 +75,8 @@ class Estate:
     @property
     def environments(self) -> list[str]:
         """The environments that the documents name."""
-        told = [retirement.stands for retirement in self.retirements] + [event.told for event in self.rejections]
+        told = [entry.stands for entry in self.retirements] + [entry.stands for entry in self.restores]
+        told += [event.told for event in self.rejections]
         return sorted({statement.environment for statement in told if statement is not None})
 
 
@@ -123,17 +89,21 @@ _OF_A_RETIREMENT = re.compile(
     r"|(?P<dated>arrival)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)\.json"
 )
 _BACKUP = re.compile(r"backups/(?P<folder>[^/]+/[^/]+)/backup-[0-9a-f]{16}\.json")
+_OF_A_RESTORE = re.compile(
+    r"restores/(?P<folder>[^/]+/[^/]+/[^/]+)/"
+    r"(?:(?P<one>receipt|intent|differences)|(?P<many>failure|embed)-(?P<number>[1-9][0-9]{0,8}))\.json"
+)
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
 _REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
 _SWEEP = re.compile(r"sweeps/(?:asked/[^/]+|[^/]+/report)\.json")
-_CUT_SEGMENT = re.compile(r"(?P<kept>.+)![0-9a-f]{32}")  # retirement.keys shortens long names so
 
-_READING_ORDER = list(Kind)
+_Dated = TypeVar("_Dated", Retirement, Restore, Rejection)
 
 
 def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
     """Read what tells where each retirement stands. What is broken or unknown becomes a `Trouble`."""
     folders: dict[str, list[Paper]] = {}
+    restoring: dict[str, list[Paper]] = {}
     plans: dict[str, Listed] = {}
     rejected: list[Listed] = []
     troubles: list[Trouble] = []
@@ -144,6 +114,8 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
             folders.setdefault(match["folder"], []).append(_paper(match, listed))
         elif match := _BACKUP.fullmatch(listed.key):
             folders.setdefault(match["folder"], []).append(Paper(Kind.BACKUP, 0, listed))
+        elif match := _OF_A_RESTORE.fullmatch(listed.key):
+            restoring.setdefault(match["folder"], []).append(_paper(match, listed))
         elif _PLAN.fullmatch(listed.key):
             plans[listed.key] = listed
         elif _REJECTED.fullmatch(listed.key):
@@ -151,49 +123,66 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
         elif not _SWEEP.fullmatch(listed.key):
             troubles.append(Trouble(listed.key, "This project writes no object with such a name."))
     with ThreadPoolExecutor(READERS) as pool:
-        retirements = list(pool.map(lambda folder: _Folder(bucket, plans, read_at, *folder).read(), folders.items()))
+        restores = list(pool.map(lambda of: read_restore(bucket, read_at, *of), restoring.items()))
+        restored: dict[str, list[Restore]] = {}
+        for folder, (restore, _) in zip(restoring, restores, strict=True):
+            restored.setdefault(folder.rpartition("/")[0], []).append(restore)
+
+        def read(folder: str) -> tuple[Retirement, list[Trouble]]:
+            of_it = _newest_first(restored.get(folder, ()))
+            return _RetirementReader(bucket, plans, of_it, read_at, folder, folders[folder]).read()
+
+        retirements = list(pool.map(read, folders))
         rejections = list(pool.map(lambda listed: _rejection(bucket, listed), rejected))
-    for _, found in (*retirements, *rejections):
+    for _, found in (*retirements, *restores, *rejections):
         troubles.extend(found)
     return Estate(
         bucket=bucket.name,
         read_at=read_at,
         objects=objects,
-        retirements=tuple(sorted((entry for entry, _ in retirements), key=attrgetter("at"), reverse=True)),
-        rejections=tuple(sorted((entry for entry, _ in rejections), key=attrgetter("at"), reverse=True)),
+        retirements=_newest_first(entry for entry, _ in retirements),
+        restores=_newest_first(entry for entry, _ in restores),
+        rejections=_newest_first(entry for entry, _ in rejections),
         troubles=tuple(sorted(troubles)),
     )
 
 
-class _Folder:
-    """The papers of one retirement, while they are read."""
+class _RetirementReader:
+    """Reads one retirement; `folder` is its prefix without `retirements/`."""
 
     def __init__(
-        self, bucket: Bucket, plans: Mapping[str, Listed], read_at: datetime, folder: str, papers: list[Paper]
+        self,
+        bucket: Bucket,
+        plans: Mapping[str, Listed],
+        restores: Sequence[Restore],
+        read_at: datetime,
+        folder: str,
+        papers: Sequence[Paper],
     ) -> None:
         self._bucket = bucket
         self._plans = plans
+        self._restores = restores
         self._read_at = read_at
-        self._key = f"retirements/{folder}"
-        self._papers = papers
+        self._folder = folder
         self._troubles: list[Trouble] = []
-        self._statements: dict[str, Statement | None] = {}
+        self._papers = Papers(bucket, papers, "retirement", _key_of, self._troubles)
 
     def read(self) -> tuple[Retirement, list[Trouble]]:
-        failures = self._told(Kind.FAILURE, MAX_FAILURES)
-        stands = self._standing()
-        _, segment, retirement_id = self._key.split("/")
+        failures = self._papers.told(Kind.FAILURE, MAX_FAILURES)
+        stands = self._stands()
+        segment, retirement_id = self._folder.split("/")
         name = stands.datamart_name if stands else next((failure.datamart_name for failure in failures), None)
         state = stands.outcome if stands else UNREADABLE if self._troubles else NO_RESULT
-        at = stands.finished_at if stands else max(paper.listed.modified for paper in self._papers)
+        at = stands.finished_at if stands else self._papers.modified
         retirement = Retirement(
-            datamart_name=name or self._intended_name() or _decoded(segment),
+            datamart_name=name or self._intended_name() or name_in(segment),
             retirement_id=retirement_id,
             state=state,
             at=at,
             stands=stands,
             failures=tuple(failures),
-            papers=tuple(sorted([*self._papers, *self._plan(stands)], key=_reading_order)),
+            papers=self._papers.in_order(*self._plan(stands)),
+            restores=tuple(self._restores),
         )
         if stands and stands.backup:
             self._look_for(stands.backup, stands.finished_at)
@@ -201,96 +190,52 @@ class _Folder:
             self._warn_of_failed_events(failures, at)
         return retirement, self._troubles
 
-    def _standing(self) -> Statement | None:
-        """The statement that says where the retirement stands; None if there is none, or it cannot be read."""
-        papers = {paper.file_name: paper for paper in self._papers}
-
-        def time_in(file_name: str, field: str) -> datetime:
-            statement = self._statement(papers[file_name])
-            if statement is None:
-                raise Unreadable
-            return (statement.retire_at if field == "retireAt" else None) or statement.finished_at
-
-        try:
-            found = standing(papers, self._read_at, time_in)
-        except Unreadable:
-            return None
-        if found.stage is Stage.STARTED:
-            return None
-        if found.decided_by is None:  # perhaps a cancellation was abandoned, and nothing else is stored
-            return next(iter(self._told(Kind.CANCELLATION_FAILURE, 1)), None)
-        return self._statement(papers[found.decided_by])
-
-    def _told(self, kind: Kind, most: int) -> list[Statement]:
-        """The statements of a kind, at most so many, the latest first."""
-        told = map(self._statement, self._of(kind)[:most])
-        return [statement for statement in told if statement is not None]
-
-    def _statement(self, paper: Paper) -> Statement | None:
-        """The statement in a paper; None if it cannot be read, which is a trouble."""
-        key = paper.listed.key
-        if key not in self._statements:
-            try:
-                statement = statement_of(document_in(self._bucket, paper.listed))
-                _check_place(statement, paper)
-                self._statements[key] = statement
-            except Unreadable as error:
-                self._troubles.append(Trouble(key, str(error)))
-                self._statements[key] = None
-        return self._statements[key]
-
-    def _of(self, kind: Kind) -> list[Paper]:
-        """The papers of a kind, the latest first."""
-        return sorted((paper for paper in self._papers if paper.kind is kind), key=attrgetter("number"), reverse=True)
+    def _stands(self) -> Statement | None:
+        found, statement = self._papers.standing(self._read_at)
+        if found and found.stage is Stage.REQUESTED:  # perhaps a cancellation was abandoned, and nothing else is stored
+            return next(iter(self._papers.told(Kind.CANCELLATION_FAILURE, 1)), None)
+        return statement
 
     def _intended_name(self) -> str | None:
         """Of a retirement that has come to no statement yet."""
-        for paper in self._of(Kind.INTENT):
-            try:
-                datamart = document_in(self._bucket, paper.listed).get("datamart")
-            except Unreadable as error:
-                self._troubles.append(Trouble(paper.listed.key, str(error)))
-            else:
-                return optional_text(datamart, "name") if isinstance(datamart, Mapping) else None
-        return None
+        intent = self._papers.document(Kind.INTENT)
+        datamart = intent.get("datamart") if intent else None
+        return optional_text(datamart, "name") if isinstance(datamart, Mapping) else None
 
     def _plan(self, stands: Statement | None) -> list[Paper]:
         if stands is None or stands.plan_id is None or stands.datamart_name is None:
             return []
         key = plan_key(stands.datamart_name, stands.plan_id)
         if key not in self._plans:
-            self._troubles.append(Trouble(key, f"{self._key} names this plan, which is not in the bucket."))
+            self._trouble(key, f"retirements/{self._folder} names this plan, which is not in the bucket.")
             return []
         return [Paper(Kind.PLAN, 0, self._plans[key])]
 
     def _warn_of_failed_events(self, failures: Sequence[Statement], scheduled_at: datetime) -> None:
         if failures and failures[0].finished_at >= scheduled_at:
-            self._troubles.append(
-                Trouble(
-                    self._of(Kind.FAILURE)[0].listed.key,
-                    "This request was abandoned after the date was stored: the date is current until the request is "
-                    "redriven.",
-                )
+            self._trouble(
+                self._papers.of(Kind.FAILURE)[0].listed.key,
+                "This request was abandoned after the date was stored: the date is current until the request is "
+                "redriven.",
             )
-        for paper in self._of(Kind.CANCELLATION_FAILURE):
-            self._troubles.append(
-                Trouble(
-                    paper.listed.key,
-                    "This cancellation was abandoned: the date is current until the cancellation is redriven.",
-                )
+        for paper in self._papers.of(Kind.CANCELLATION_FAILURE):
+            self._trouble(
+                paper.listed.key,
+                "This cancellation was abandoned: the date is current until the cancellation is redriven.",
             )
 
     def _look_for(self, backup: Backup, made_by: datetime) -> None:
-        sizes = {paper.listed.key: paper.listed.size for paper in self._of(Kind.BACKUP)}
+        sizes = {paper.listed.key: paper.listed.size for paper in self._papers.of(Kind.BACKUP)}
         retention = self._bucket.backup_retention
         if backup.key not in sizes and retention is not None and self._read_at - made_by >= retention:
             return
         if backup.key not in sizes:
-            self._troubles.append(Trouble(backup.key, f"{self._key} names this backup, which is not in the bucket."))
+            self._trouble(backup.key, f"retirements/{self._folder} names this backup, which is not in the bucket.")
         elif sizes[backup.key] != backup.size:
-            self._troubles.append(
-                Trouble(backup.key, f"This backup has {sizes[backup.key]} bytes, but its receipt says {backup.size}.")
-            )
+            self._trouble(backup.key, f"This backup has {sizes[backup.key]} bytes, but its receipt says {backup.size}.")
+
+    def _trouble(self, key: str, what: str) -> None:
+        self._troubles.append(Trouble(key, what))
 
 
 def _rejection(bucket: Bucket, listed: Listed) -> tuple[Rejection, list[Trouble]]:
@@ -303,30 +248,17 @@ def _rejection(bucket: Bucket, listed: Listed) -> tuple[Rejection, list[Trouble]
 
 
 def _paper(match: re.Match[str], listed: Listed) -> Paper:
-    kind = Kind(match["one"] or match["many"] or match["hashed"] or match["dated"])
-    return Paper(kind, int(match["number"] or 0), listed)
+    """The paper that one of the two patterns found."""
+    found = match.groupdict()
+    kind = Kind(found["one"] or found["many"] or found.get("hashed") or found.get("dated") or "")
+    return Paper(kind, int(found["number"] or 0), listed)
 
 
-def _reading_order(paper: Paper) -> tuple[int, int, str]:
-    return _READING_ORDER.index(paper.kind), -paper.number, paper.listed.key
+def _key_of(statement: Statement, file_name: str) -> str | None:
+    if statement.datamart_name is None or statement.retirement_id is None:
+        return None
+    return retirement_key(statement.datamart_name, statement.retirement_id, file_name)
 
 
-def _decoded(segment: str) -> str:
-    """The name as far as its key tells it."""
-    cut = _CUT_SEGMENT.fullmatch(segment)
-    return f"{unquote(cut['kept'])}..." if cut else unquote(segment)
-
-
-def _check_place(statement: Statement, paper: Paper) -> None:
-    """A document is evidence of the retirement that it names, and of no other.
-
-    Raises:
-        Unreadable: it lies somewhere else.
-    """
-    name, retirement_id = statement.datamart_name, statement.retirement_id
-    if (
-        name is None
-        or retirement_id is None
-        or retirement_key(name, retirement_id, paper.file_name) != paper.listed.key
-    ):
-        raise Unreadable("It names a different retirement than its key.")
+def _newest_first(entries: Iterable[_Dated]) -> tuple[_Dated, ...]:
+    return tuple(sorted(entries, key=attrgetter("at"), reverse=True))

@@ -15,24 +15,26 @@ from typing import Any, TypeAlias, TypeVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from retirement.record.results import MAX_SHOWN
 from retirement.timestamps import format_timestamp
-from tools.reporting.estate import (
-    NO_RESULT,
-    READERS,
-    SCHEDULED,
-    UNREADABLE,
-    Estate,
-    Kind,
-    Rejection,
-    Retirement,
-)
+from tools.reporting.estate import READERS, SCHEDULED, Estate, Rejection, Retirement
 from tools.reporting.evidence import Bucket, Listed, Unreadable
+from tools.reporting.papers import NO_RESULT, UNREADABLE, Kind
+from tools.reporting.restores import Restore
 from tools.reporting.spelling import laid_out, visible, visible_name
 from tools.reporting.statements import MIB
 from tools.reporting.timeline import timeline
-from tools.reporting.words import STATES, confirmation_in_words, label_of, reason_in_words, style_of
+from tools.reporting.words import (
+    EMBED_STATES,
+    RESTORE_STATES,
+    STATES,
+    confirmation_in_words,
+    label_of,
+    reason_in_words,
+    style_of,
+)
 
-_Shown = TypeVar("_Shown", Retirement, Rejection)
+_Shown = TypeVar("_Shown", Retirement, Restore, Rejection)
 _Titled: TypeAlias = "tuple[str, Listed]"
 
 MAX_LAID_OUT = MIB // 4  # bytes of a document that is laid out as JSON; of a larger one the beginning is shown
@@ -45,9 +47,11 @@ class Limits:
     """The most that a page holds. What is left out is said in the page, with where it is."""
 
     document: int = 32 * 1024  # characters of one document
-    papers: int = 20  # documents of one retirement
-    documents: int = 8 * MIB  # bytes of HTML: all documents of retirements, and again all of rejected events
-    records: int = 4 * MIB  # bytes of HTML: all retirements without their documents, and again all rejected events
+    papers: int = 20  # documents of one retirement or restore
+    # Bytes of HTML for retirements, the same again for restores and for rejected events: all their documents, and
+    # everything else.
+    documents: int = 8 * MIB
+    records: int = 4 * MIB
     entries: int = 100  # of each list
     reasons: int = 30  # for which something was blocked, and of each outcome
 
@@ -98,6 +102,8 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
     style = environment.get_template("page.css").render()
     records = _Records(environment, bucket, limits)
     retirements = records.fitting(estate.retirements, "retirement", _papers)
+    undone = _Records(environment, bucket, limits)
+    restores = undone.fitting(estate.restores[: limits.entries], "restore", _papers)
     events = _Records(environment, bucket, limits)
     rejections = events.fitting(estate.rejections[: limits.entries], "rejection", _event)
     shown = len(retirements)
@@ -122,6 +128,9 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
         ),
         cancelled=_group(entries, limits, lambda entry: entry.state == "cancelled"),
         months=_months(estate.retirements, retirements),
+        restores=restores,
+        restores_without_documents=undone.without_documents,
+        open_restores=sum(restore.state in _OPEN for restore in estate.restores),
         rejections=rejections,
         left_out=len(estate.retirements) - shown,
         without_documents=records.without_documents,
@@ -130,11 +139,13 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
 
 
 OTHER = "other"
+_OPEN = {"failed", NO_RESULT, UNREADABLE}
 _NO_ENDS = {SCHEDULED, NO_RESULT, UNREADABLE}
 CHARTED = (*(state for state in STATES if state not in _NO_ENDS | {"rejected"}), OTHER)
 
 _TITLES = {
     Kind.RECEIPT: "Receipt",
+    Kind.DIFFERENCES: "Differences",
     Kind.CANCELLED: "Cancellation",
     Kind.FAILURE: "Failure",
     Kind.CANCELLATION_FAILURE: "Failure of a cancellation",
@@ -142,6 +153,7 @@ _TITLES = {
     Kind.REMINDER: "Reminder",
     Kind.ARRIVAL: "First arrival",
     Kind.INTENT: "Intent",
+    Kind.EMBED: "Request to create an embed",
     Kind.PLAN: "Plan",
     Kind.BACKUP: "Backup",
 }
@@ -212,8 +224,8 @@ class _Records:
         ], f"Only the first {most:,} characters are shown. The complete document is at the address above."
 
 
-def _papers(retirement: Retirement) -> list[_Titled]:
-    return [(f"{_TITLES[paper.kind]} {paper.number or ''}".rstrip(), paper.listed) for paper in retirement.papers]
+def _papers(entry: Retirement | Restore) -> list[_Titled]:
+    return [(f"{_TITLES[paper.kind]} {paper.number or ''}".rstrip(), paper.listed) for paper in entry.papers]
 
 
 def _event(rejection: Rejection) -> list[_Titled]:
@@ -223,6 +235,7 @@ def _event(rejection: Rejection) -> list[_Titled]:
 def _summary(estate: Estate) -> list[str]:
     """What a manager asks first, in sentences."""
     tally = Counter(retirement.state for retirement in estate.retirements)
+    undone = Counter(restore.state for restore in estate.restores)
     bare = sum(1 for entry in estate.standing("deleted") if entry.stands and entry.stands.backup is None)
     backups = "with a verified backup" if tally["deleted"] == 1 else "each with a verified backup"
     kept = f"{bare:,} without a backup, as requested" if bare else backups
@@ -234,6 +247,8 @@ def _summary(estate: Estate) -> list[str]:
             tally[SCHEDULED],
             f"{_many(tally[SCHEDULED], 'retirement waits', 'retirements wait')} for the requested date.",
         ),
+        (undone["restored"], f"{_many(undone['restored'], 'datamart was', 'datamarts were')} restored."),
+        (undone["failed"], f"{_many(undone['failed'], 'restore', 'restores')} failed and can be redriven."),
     ]
     told = [sentence for count, sentence in sentences if count]
     return told or ["Nothing was deleted, blocked or abandoned so far." if estate.objects else "The bucket is empty."]
@@ -293,7 +308,7 @@ def _group(entries: Iterable[Entry], limits: Limits, belongs: Callable[[Retireme
 
 def _is_overcome(retirement: Retirement) -> bool:
     """Return whether its last failure was followed by something else."""
-    if retirement.state in {"failed", NO_RESULT, UNREADABLE}:
+    if retirement.state in _OPEN:
         return False
     return any(failure.finished_at <= retirement.at for failure in retirement.failures[:1])
 
@@ -340,7 +355,7 @@ def _environment() -> Environment:
         brief=lambda text: text if len(text) <= BRIEF else f"{text[:BRIEF]}...",
         states=_in_words,
     )
-    environment.globals["STATES"] = STATES
+    environment.globals.update(STATES={**STATES, **RESTORE_STATES}, EMBED_STATES=EMBED_STATES, MAX_SHOWN=MAX_SHOWN)
     return environment
 
 

@@ -1,6 +1,6 @@
 """What one document of the evidence says, as far as a page needs it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,29 @@ class Backup:
     version_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RestoredEmbed:
+    """What became, or would become, of an embed."""
+
+    embed_id: str
+    new_embed_id: str | None
+    name: str | None
+    data_app_name: str | None
+    state: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """What the result of a restore has beside that of a retirement; of each list the first 100 entries."""
+
+    restore_id: str | None
+    restored_as: str | None
+    differences: int
+    not_restored: int
+    embeds: tuple[RestoredEmbed, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """What one document tells: the fields of a result, texts cut to `MAX_TEXT_LENGTH`."""
@@ -44,6 +67,7 @@ class Statement:
     backup: Backup | None
     embeds_found: int | None
     embeds_undetermined: int | None
+    restoration: Restoration | None
 
 
 def document_in(bucket: Bucket, listed: Listed) -> Document:
@@ -88,6 +112,30 @@ def statement_of(document: Document) -> Statement:
         backup=_backup(document.get("backup")),
         embeds_found=_count(dependents, "foundCount"),
         embeds_undetermined=_count(dependents, "undeterminedCount"),
+        restoration=_restoration(document) if "restoreId" in document else None,
+    )
+
+
+def _restoration(document: Document) -> Restoration:
+    return Restoration(
+        restore_id=optional_text(document, "restoreId"),
+        restored_as=optional_text(document, "restoredAs"),
+        differences=len(_list(document, "differences")),
+        not_restored=len(_list(document, "notRestored")),
+        embeds=tuple(map(_restored_embed, _list(document, "restoredEmbeds"))),
+    )
+
+
+def _restored_embed(embed: Json) -> RestoredEmbed:
+    if not isinstance(embed, Mapping):
+        raise Unreadable("Its field restoredEmbeds has an entry that is not an object.")
+    return RestoredEmbed(
+        embed_id=_text(embed, "embedId"),
+        new_embed_id=optional_text(embed, "newEmbedId"),
+        name=optional_text(embed, "name"),
+        data_app_name=optional_text(embed, "dataAppName"),
+        state=_text(embed, "state", MAX_CODE_LENGTH),
+        why=optional_text(embed, "why"),
     )
 
 
@@ -110,10 +158,22 @@ def _text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str:
 
 
 def optional_text(document: Document, field: str, most: int = MAX_TEXT_LENGTH) -> str | None:
+    """A field that may be missing.
+
+    Raises:
+        Unreadable: it is not a string.
+    """
     value = document.get(field)
     if value is not None and not isinstance(value, str):
         raise Unreadable(f"Its field {field} is not a string.")
     return value if value is None or len(value) <= most else f"{value[:most]}..."
+
+
+def _list(document: Document, field: str) -> Sequence[Json]:
+    value = document.get(field)
+    if not isinstance(value, list):
+        raise Unreadable(f"Its field {field} is not a list.")
+    return value
 
 
 def _time(document: Document, field: str) -> datetime:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tools.reporting.estate import NO_RESULT, SCHEDULED, UNREADABLE
+from tools.reporting.estate import SCHEDULED
+from tools.reporting.papers import NO_RESULT, UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,20 @@ STATES: Mapping[str, State] = {
     UNREADABLE: State("Unreadable", "What the bucket stores about it cannot be read."),
 }
 
-# The same for restores.
+# What restores have beside `failed` and those without an outcome.
 RESTORE_STATES: Mapping[str, State] = {
     "restored": State("Restored", "The datamart was created again from its backup."),
     "restore_planned": State("Restore planned", "This was a dry run. Nothing was changed."),
     "restore_blocked": State("Restore blocked", "A rule did not allow the restore. Nothing was created."),
-    "failed": State("Restore failed", "The request was abandoned. It may be in the queue Failures, for up to 14 days."),
-    NO_RESULT: State("No result yet", "The request is in progress, or waits for its next attempt."),
-    UNREADABLE: STATES[UNREADABLE],
+}
+
+_ALL_STATES = {**STATES, **RESTORE_STATES}
+
+# What became of an embed.
+EMBED_STATES: Mapping[str, str] = {
+    "kept": "was never removed",
+    "created": "created",
+    "not_restored": "not restored",
 }
 
 REASONS: Mapping[str, str] = {
@@ -83,7 +90,7 @@ CONFIRMATIONS: Mapping[str, str] = {
 
 def label_of(state: str) -> str:
     """The label of a state; for an unknown state, its name in words."""
-    return STATES[state].label if state in STATES else state.replace("_", " ").capitalize()
+    return _ALL_STATES[state].label if state in _ALL_STATES else state.replace("_", " ").capitalize()
 
 
 def reason_in_words(reason: str) -> str:
@@ -98,4 +105,4 @@ def confirmation_in_words(confirmed_by: str) -> str:
 
 def style_of(state: str) -> str:
     """The name of a state's colour, which is never text from outside."""
-    return state.replace("_", "-") if state in STATES else "other"
+    return state.replace("_", "-") if state in _ALL_STATES else "other"
