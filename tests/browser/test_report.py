@@ -93,6 +93,7 @@ class View:
         self._set(
             "Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}]
         )
+        self._set("Emulation.setFocusEmulationEnabled", enabled=True)  # a page without a window may have no focus
         self.chrome.get("about:blank")
         self.chrome.get_log("performance")  # type: ignore[no-untyped-call]  # Selenium leaves it untyped
         self.chrome.get_log("browser")  # type: ignore[no-untyped-call]  # the same
