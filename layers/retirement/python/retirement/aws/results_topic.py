@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 _ATTRIBUTES = ("outcome", "datamartName", "environment")
 # Characters that message attributes cannot contain (SQS API reference, MessageAttributeValue, for subscribed queues).
-_NOT_IN_ATTRIBUTES = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# The reference lists those that they can: a class of these takes ten times as long to compile.
+_NOT_IN_ATTRIBUTES = re.compile("[\0-\b\v\f\u000e-\u001f\ud800-\udfff\ufffe\uffff]")
 
 
 class SnsResultsTopic:
