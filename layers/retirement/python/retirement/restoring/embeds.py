@@ -14,6 +14,7 @@ from itertools import count
 from retirement.canonical import canonical_json
 from retirement.databrain.creations import CreateAnswer, CreateEffect
 from retirement.databrain.dependents import EmbedListing
+from retirement.databrain.looking import LOOK_WAITS
 from retirement.errors import (
     AttemptInterrupted,
     AwsCallFailed,
@@ -25,8 +26,8 @@ from retirement.errors import (
 from retirement.outcomes import Reason
 from retirement.record.keys import embed_file_name
 from retirement.record.restores import EmbedIntent, RestoreRecord
+from retirement.record.stored_backup import Backup, StoredEmbed
 from retirement.requests import EmbedsPolicy
-from retirement.restoring.backups import Backup, StoredEmbed
 from retirement.restoring.endings import ANOTHER_ATTEMPT, RestoreAttempt
 from retirement.restoring.rules import (
     EmbedState,
@@ -45,8 +46,6 @@ TIME_TO_CHECK = 30.0
 # Seconds between two sends of a request that had no effect, unless Databrain asks for more.
 RESEND_WAIT = 1.0
 MAX_SENDS = 4
-# Seconds before each look for what a request created whose answer was lost.
-LOOK_WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 IN_DOUBT = (
     "a request to create it may have been sent, but no new embed is listed. Check the data app, and if it has none, "

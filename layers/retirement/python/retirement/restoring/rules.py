@@ -12,8 +12,8 @@ from retirement.databrain.snapshot import Listing
 from retirement.globs import folded
 from retirement.outcomes import Reason
 from retirement.record.restores import EmbedIntent
+from retirement.record.stored_backup import Backup, StoredEmbed, target_of
 from retirement.requests import RestoreRequest
-from retirement.restoring.backups import Backup, StoredEmbed, target_of
 from retirement.wording import quoted
 
 ASK_AGAIN = "send a request with a new restoreId"

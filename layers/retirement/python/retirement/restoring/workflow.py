@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
 from retirement.databrain.creations import CreateEffect
 from retirement.databrain.dependents import EmbedListing
+from retirement.databrain.differences import Difference, differences, is_as_sent
+from retirement.databrain.looking import LOOK_WAITS, look, with_semantic_layer
 from retirement.databrain.snapshot import Absent, Listing, Snapshot, configuration_hash
 from retirement.delivery.intake import parse_restore, require_environment
 from retirement.delivery.locking import locked
@@ -30,11 +33,9 @@ from retirement.record.organisation import Organisation
 from retirement.record.record import Record
 from retirement.record.restores import RestoreIntent, RestoreRecord
 from retirement.record.results import Restoration
+from retirement.record.stored_backup import Backup, read_backup
 from retirement.requests import Delivery, EmbedsPolicy, RestoreRequest
-from retirement.restoring.backups import Backup, read_backup
-from retirement.restoring.differences import Difference, differences, is_as_sent
 from retirement.restoring.embeds import (
-    LOOK_WAITS,
     checked,
     has_embeds,
     in_short,
@@ -394,9 +395,6 @@ def _hash_of(found: Snapshot) -> str:
 def _with_semantic_layer(backup: Backup, found: Snapshot, attempt: RestoreAttempt) -> Snapshot:
     """Step 10: create the semantic layer if it does not exist, and read both back.
 
-    A datamart has at most one layer, so the next attempt can repeat the request. If Databrain refuses the layer, that
-    is a difference.
-
     Raises:
         NotConfirmed: the datamart is not listed.
         DatabrainError: the layer was not created.
@@ -405,38 +403,18 @@ def _with_semantic_layer(backup: Backup, found: Snapshot, attempt: RestoreAttemp
         return found
     answer = attempt.ports.databrain.create_semantic_layer(backup.create_layer_body)
     attempt.ports.telemetry.step("create semantic layer", effect=answer.effect.name.lower(), error=answer.error)
-    if answer.effect is CreateEffect.REFUSED:
-        return _read_back(attempt)
-    if answer.effect is CreateEffect.NONE and answer.error is not None:
-        raise answer.error
-    for wait in LOOK_WAITS:
-        if wait:
-            attempt.ports.clock.sleep(wait)
-        found = _read_back(attempt)
-        if found.semantic_layer is not None:
-            break
-    if found.semantic_layer is None and answer.error is not None:
-        raise answer.error
-    return found
+    return with_semantic_layer(answer, partial(_read_back, attempt), attempt.ports.clock)
 
 
 def _read_back(attempt: RestoreAttempt) -> Snapshot:
-    found = _look(attempt, LOOK_WAITS)
+    found = _look(attempt)
     if isinstance(found, Absent):
         raise NotConfirmed("The datamart was created, but is not listed yet. The next attempt looks again.")
     return found
 
 
-def _look(attempt: RestoreAttempt, waits: Sequence[float]) -> Snapshot | Absent:
-    """Look for the datamart, and again after each further wait if it is not listed."""
-    clock = attempt.ports.clock
-    sighting = attempt.ports.databrain.find(attempt.request.restored_as)
-    for wait in waits[1:]:
-        if isinstance(sighting, Snapshot):
-            break
-        clock.sleep(wait)
-        sighting = attempt.ports.databrain.find(attempt.request.restored_as)
-    return sighting
+def _look(attempt: RestoreAttempt, waits: Sequence[float] = LOOK_WAITS) -> Snapshot | Absent:
+    return look(attempt.request.restored_as, attempt.ports.databrain, attempt.ports.clock, waits)
 
 
 def _require_time(attempt: RestoreAttempt) -> None:

@@ -1,8 +1,8 @@
 import pytest
 
 from retirement.canonical import ExactNumber
+from retirement.databrain.differences import Difference, differences, is_as_sent
 from retirement.databrain.snapshot import Listing, Snapshot
-from retirement.restoring.differences import Difference, differences, is_as_sent
 from tests.fakes import Parsed
 
 
