@@ -14,6 +14,7 @@ import httpx
 from retirement.canonical import Document, Json
 from retirement.clock import Clock
 from retirement.databrain.client import MAX_NAME_LENGTH, DatabrainClient
+from retirement.databrain.creating import create_datamart, create_semantic_layer, without_effect
 from retirement.databrain.creations import CreateAnswer, CreateEffect
 from retirement.databrain.dependents import EmbedListing
 from retirement.databrain.ports import Counter, DatabrainApi
@@ -41,24 +42,18 @@ _LEGACY_SPELLINGS = {"isAllowAiPilot": "isAllowAipilot", "tableTenancySettings":
 
 @dataclass(frozen=True, slots=True)
 class _Routes:
-    create_datamart: Route
-    create_semantic_layer: Route
     create_embed: Route
     fetch_metrics: Route
     create_guest_token: Route = Route("POST", "/api/v2/guest-token/create")
 
 
-# Sections 4, 5 and 8. Guest tokens have one form.
+# Section 8. Guest tokens have one form.
 _ROUTES = {
     DatabrainApi.CURRENT: _Routes(
-        create_datamart=Route("POST", "/api/v2/data-app/datamarts"),
-        create_semantic_layer=Route("POST", "/api/v2/data-app/datamarts/semantic-layer"),
         create_embed=Route("POST", "/api/v2/data-app/embeds"),
         fetch_metrics=Route("GET", "/api/v2/data-app/metrics"),
     ),
     DatabrainApi.LEGACY: _Routes(
-        create_datamart=Route("POST", "/api/v2/dataApp/datamart/create"),
-        create_semantic_layer=Route("POST", "/api/v2/dataApp/datamarts/semantic-layer"),
         create_embed=Route("POST", "/api/v2/dataApp/embed/create"),
         fetch_metrics=Route("POST", "/api/v2/dataApp/metrics"),
     ),
@@ -114,22 +109,12 @@ class DatabrainRestorer:
         return self._transport.place_of_secret(document)
 
     def create_datamart(self, body: Document) -> CreateAnswer:
-        """Send one Create Datamart; success is 200 and `id` the name (section 4).
-
-        Raises:
-            RetirementError: there is no token to send it with.
-        """
-        answer = self._create_named(self._routes.create_datamart, body, "name")
-        is_no_route = isinstance(answer.error, NotFound)
-        return CreateAnswer(CreateEffect.NONE, answer.error) if is_no_route else answer
+        """See `creating.create_datamart`."""
+        return create_datamart(self._transport, self._api, body)
 
     def create_semantic_layer(self, body: Document) -> CreateAnswer:
-        """Send one Create Semantic Layer; success is 200 and `id` the name (section 5).
-
-        Raises:
-            RetirementError: there is no token to send it with.
-        """
-        return self._create_named(self._routes.create_semantic_layer, body, "datamartName")
+        """See `creating.create_semantic_layer`."""
+        return create_semantic_layer(self._transport, self._api, body)
 
     def create_embed(self, data_app_name: str, body: Document) -> CreateAnswer:
         """Send Create Embed with one key after another until one is not refused; success is 200 and `id` (section 8).
@@ -154,7 +139,7 @@ class DatabrainRestorer:
             if not isinstance(embed_id, str) or not 0 < len(embed_id) <= MAX_NAME_LENGTH:
                 return CreateAnswer(CreateEffect.UNKNOWN, unexpected(route, "id: the embed's ID", embed_id))
             return CreateAnswer(CreateEffect.DONE, embed_id=embed_id)
-        return _without_effect(refusal, when_refused=(DatabrainUnexpected, KeyRefused))
+        return without_effect(refusal, when_refused=(DatabrainUnexpected, KeyRefused))
 
     def show(self, data_app_name: str, embed_id: str) -> None:
         """Make a guest token for this embed alone, which expires within a minute, and fetch the embed's metrics.
@@ -180,17 +165,6 @@ class DatabrainRestorer:
             return
         entries(route, metrics)
 
-    def _create_named(self, route: Route, body: Document, name_field: str) -> CreateAnswer:
-        try:
-            answer = self._transport.change(route, body)
-        except NoEffect as refused:
-            return _without_effect(refused.failure, when_refused=(DatabrainUnexpected,))
-        except InDoubt as lost:
-            return CreateAnswer(CreateEffect.UNKNOWN, lost.failure)
-        if answer.get("id") != body[name_field]:
-            return CreateAnswer(CreateEffect.UNKNOWN, unexpected(route, "id: the datamart's name", answer.get("id")))
-        return CreateAnswer(CreateEffect.DONE)
-
     def _read_with_a_key(self, data_app_name: str, route: Route, fields: Document) -> Document:
         refusal: DatabrainError = _no_key()
         for key in self._keys_of(data_app_name):
@@ -205,10 +179,6 @@ class DatabrainRestorer:
         if data_app_name not in self._keys:
             self._keys[data_app_name] = list(self._reads.data_app_keys(data_app_name))
         return tuple(self._keys[data_app_name])
-
-
-def _without_effect(failure: DatabrainError, *, when_refused: tuple[type[DatabrainError], ...]) -> CreateAnswer:
-    return CreateAnswer(CreateEffect.REFUSED if isinstance(failure, when_refused) else CreateEffect.NONE, failure)
 
 
 def _no_key() -> KeyRefused:
