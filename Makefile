@@ -23,7 +23,7 @@ help: ## Show the targets
 build: .aws-sam/build/template.yaml ## Build the artifacts that are deployed, in .aws-sam/build
 
 .PHONY: demo
-demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main use case on this machine: seven requests, seven results; REPORT=report.html
+demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main use case on this machine, from a dry run to a restore; REPORT=report.html
 	@PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m local.demo $${REPORT:+--report "$$REPORT"}
 
 .PHONY: local

@@ -1,4 +1,4 @@
-"""The main use case on this machine: several datamarts, and seven requests with seven results.
+"""The main use case on this machine: several datamarts, and eight chapters from a dry run to a restore.
 
 Everything runs on the template that is deployed to AWS. Each statement is checked: `make demo` fails if the stack does
 not do what the text says.
@@ -22,12 +22,14 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from local.databrain.organisation import Organisation
 from local.databrain.seed import SAMPLE, read_seed
 from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, StackError
 from local.storyteller import Storyteller
+from retirement.delivery.intake import REQUESTED, RESTORE_REQUESTED
 from tools.report import write_report
 from tools.send_webhook import send
 
@@ -41,6 +43,9 @@ ASKED: Detail = {
     "reason": "the trial of Acme has ended",
 }
 
+
+# A datamart that an embed uses.
+USED = "sales-analytics"
 
 # Other datamarts that no embed uses, each for one chapter.
 OTHERS = ("product-usage-2023", "globex-trial", "initech-trial")
@@ -74,13 +79,14 @@ class Demo:
         self._lost_answer()
         self._scheduled()
         self._webhook()
+        self._restore()
         teller.estate("The datamarts after", self._databrain.organisation)
         gone = sorted(before.keys() - self._databrain.organisation.datamarts.keys())
         self._check("four datamarts were deleted, each on request", gone, sorted([TRIAL, *OTHERS]))
         sent = [
             request["query"]["datamartName"] for request in self._databrain.requests if request["method"] == "DELETE"
         ]
-        self._check("exactly one delete was sent for each of them", sorted(sent), gone)
+        self._check("one delete was sent for each, and for what was restored", sorted(sent), sorted([*gone, USED]))
         teller.summary()
 
     # ---- The chapters ----------------------------------------------------------------------------------------------
@@ -125,7 +131,7 @@ class Demo:
         self._teller.chapter(
             "An embed uses it", "The request is blocked, because the deletion would break a customer's dashboard."
         )
-        asked = {"datamartName": "sales-analytics", "reason": "a new model", "retirementId": "in-use"}
+        asked = {"datamartName": USED, "reason": "a new model", "retirementId": "in-use"}
         blocked = self._ask({**ASKED, **asked})
         self._check("the request is blocked", _end(blocked), ("blocked", "dependents_found"))
         found = [embed["embedId"] for embed in blocked["dependents"]["found"]]
@@ -178,13 +184,37 @@ class Demo:
         deleted = self._result("webhook", asked)
         self._check("it is processed like any other request", deleted["outcome"], "deleted")
 
+    def _restore(self) -> None:
+        self._teller.chapter(
+            "It comes back",
+            "A datamart is deleted although an embed uses it. A restore creates both again from the backup.",
+        )
+        organisation = self._databrain.organisation
+        before = organisation.datamarts[USED]
+        asked = {"datamartName": USED, "reason": "a new model", "retirementId": "mistake"}
+        deleted = self._ask({**ASKED, **asked, "dependents": "ignore"})
+        self._check("the datamart was deleted", deleted["outcome"], "deleted")
+        self._check("and its embed with it", _embeds_of(organisation, USED), [])
+        asked = {**asked, "reason": "that was a mistake", "restoreId": "undo"}
+        restored = self._ask({**ASKED, **asked}, detail_type=RESTORE_REQUESTED)
+        self._check("it was restored, and what was read back equals the backup", _end(restored), ("restored", None))
+        after = organisation.datamarts[USED]
+        self._check("Databrain has its configuration again", after.configuration, before.configuration)
+        self._teller.embeds(restored["restoredEmbeds"])
+        for embed in restored["restoredEmbeds"]:
+            app = organisation.data_apps[embed["dataAppName"]]
+            guest = {"dataAppName": app.name, "clientId": "acme", "params": {"allowedEmbeds": [embed["newEmbedId"]]}}
+            token = organisation.create_guest_token(app, guest)
+            why_not = organisation.why_not_shown(token, embed["newEmbedId"], datetime.now(UTC))
+            self._check("a guest token shows the embed under its new ID", why_not, None)
+
     # ---- What they are made of -------------------------------------------------------------------------------------
 
-    def _ask(self, detail: Detail, *, in_full: bool = False) -> dict[str, Any]:
+    def _ask(self, detail: Detail, *, detail_type: str = REQUESTED, in_full: bool = False) -> dict[str, Any]:
         """Send one request to the bus, and show the request and its result."""
-        self._teller.request(detail)
+        self._teller.request(detail_type, detail)
         asked = datetime.now(UTC)
-        self._stack.put_event(detail)
+        self._stack.put_event(detail, detail_type=detail_type)
         return self._result(detail["retirementId"], asked, in_full=in_full)
 
     def _send(self, detail: Detail, secret: str, how: str) -> int:
@@ -265,6 +295,15 @@ def main(arguments: list[str]) -> int:
     seconds = time.monotonic() - started
     console.print(f"\nAll checks passed, in {seconds:.0f} s. Nothing is left running.", style="bold green")
     return 0
+
+
+def _embeds_of(organisation: Organisation, datamart_name: str) -> list[str]:
+    return [
+        embed.embed_id
+        for app in organisation.data_apps.values()
+        for embed in app.embeds
+        if embed.datamart == datamart_name
+    ]
 
 
 def _end(result: Detail) -> tuple[str, str | None]:

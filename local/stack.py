@@ -397,7 +397,7 @@ class EmbeddedStack:
         return self.log(f"/aws/lambda/{self.function_name(function)}", since)
 
     def steps_of(self, retirement_id: str, since: datetime, timeout: float = 10) -> list[dict[str, Any]]:
-        """What the two functions of a request logged about a retirement until its result was published, in order.
+        """What the functions of queues logged about a retirement until its result was published, in order.
 
         The log comes after the result: MiniStack writes an invocation's lines once it has ended.
 
@@ -409,7 +409,7 @@ class EmbeddedStack:
         deadline = time.monotonic() + timeout
         while True:
             found: list[dict[str, Any]] = []
-            for function in ("ScheduleFunctionName", "RetireFunctionName"):
+            for function in ("ScheduleFunctionName", "RetireFunctionName", "RestoreFunctionName"):
                 logged = [json.loads(line) for line in self.function_log(since, function) if line.startswith("{")]
                 invocations = {
                     line["function_request_id"] for line in logged if line.get("retirementId") == retirement_id

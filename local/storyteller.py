@@ -18,6 +18,7 @@ from local.stack import EvidenceObject, PublishedResult
 
 COLOURS = {
     "deleted": "green",
+    "restored": "green",
     "planned": "cyan",
     "scheduled": "cyan",
     "blocked": "yellow",
@@ -74,9 +75,9 @@ class Storyteller:
         self._console.rule(f"[bold]{escape(title)}", align="left")
         self._console.print(escape(text), style="italic")
 
-    def request(self, detail: Mapping[str, Any]) -> None:
+    def request(self, detail_type: str, detail: Mapping[str, Any]) -> None:
         """The event that is sent to the bus."""
-        self._console.print("\nThe event on the bus, Datamart Retirement Requested:", style="bold")
+        self._console.print(f"\nThe event on the bus, {detail_type}:", style="bold")
         self._console.print(_indented(json.dumps(detail, ensure_ascii=False)))
 
     def answer(self, how: str, status: int, body: str) -> None:
@@ -135,14 +136,19 @@ class Storyteller:
         self._console.print(table)
 
     def backup(self, backup: Mapping[str, Any]) -> None:
-        """How to restore the datamart, and what cannot be restored."""
-        create = backup["createRequest"]
-        self._console.print(
-            f"\nTo restore it, send the backup's createRequest: [bold]{create['method']} {create['path']}[/]. "
-            "This does not restore:"
-        )
+        """What cannot be restored."""
+        self._console.print("\nA restore creates the datamart again from its backup, except:")
         for loss in backup["notRestored"]:
             self._console.print(_indented(f"- {loss}"))
+
+    def embeds(self, embeds: Sequence[Mapping[str, Any]]) -> None:
+        """What became of the embeds of a restored datamart."""
+        table = Table("embed", "data app", "state", "old ID", "new ID")
+        for embed in embeds:
+            shown = (embed[field] or "" for field in ("name", "dataAppName", "state", "embedId", "newEmbedId"))
+            table.add_row(*map(escape, shown))
+        self._console.print()
+        self._console.print(table)
 
     def checked(self, promise: str) -> None:
         """One check that passed."""
