@@ -931,7 +931,7 @@ def test_walk_without_time(api: Api) -> None:
     """A walk ends before the invocation does: what is left is for saying so."""
 
     def slow(request: httpx.Request) -> httpx.Response:
-        api.clock.advance(1 / client.MAX_CONCURRENCY)  # that many at once take a second together
+        api.clock.advance(1 / transport.MAX_CONCURRENCY)  # that many at once take a second together
         return data(*({"name": f"{request.url.params['pageNumber']}-{number}"} for number in range(10)))(request)
 
     api.answers[LIST] = [body(b" " * 6_000), slow]
