@@ -263,7 +263,8 @@ class TestRestores:
     def test_created(self, restoring: RestoreCoordination, name: str) -> None:
         """The last hash of what was created is recorded."""
         assert restoring.created(restore_of(name)) is None
-        restoring.record_created(restore_of(name), "1" * 64, NOW)
+        restoring.record_created(restore_of(name), "", NOW)  # not listed yet
+        assert restoring.created(restore_of(name)) == ""
         restoring.record_created(restore_of(name), "2" * 64, NOW + MINUTE)
         assert restoring.created(restore_of(name)) == "2" * 64
         assert restoring.last_failure(restore_of(name)) is None

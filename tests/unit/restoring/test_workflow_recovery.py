@@ -329,6 +329,56 @@ def test_another_restore_has_come_first(world: RestoreWorld) -> None:
     assert len(world.created_embeds) == 3
 
 
+@pytest.mark.parametrize("crash", [CrashAt("databrain.find"), CrashAt(LAYER)], ids=["not yet read back", "read back"])
+def test_created_and_deleted_since(world: RestoreWorld, crash: CrashAt) -> None:
+    """What Databrain has said to have created, and somebody has deleted since, is not created again."""
+    world.retire()
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), crash)
+    world.organisation.delete_datamart("sales")
+    with pytest.raises(NotConfirmed, match="is not listed now"):
+        world.deliver(restore_requested(), receive_count=2)
+    assert world.created_datamarts == ["sales"]
+
+
+def test_claimed_and_deleted_since(world: RestoreWorld) -> None:
+    """The same of one that was recognised after a lost answer."""
+    world.retire()
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), Lost(CREATE), CrashAt(LAYER))
+    world.organisation.delete_datamart("sales")
+    with pytest.raises(NotConfirmed, match="is not listed now"):
+        world.deliver(restore_requested(), receive_count=2)
+
+
+def test_another_restore_has_not_ended(world: RestoreWorld) -> None:
+    """What another restore may have created is not claimed; when it has ended, the name is taken."""
+    world.retire()
+    with pytest.raises(NotConfirmed):
+        world.deliver(restore_requested(), Lost(CREATE, happens=False))
+    other = restore_requested(restoreId="back-2")
+    with pytest.raises(Crash):
+        world.deliver(other, CrashAt(LAYER))
+    with pytest.raises(NotConfirmed, match=r"back-2 .* has not ended"):
+        world.deliver(restore_requested(), receive_count=2)
+    assert world.layer() == {}
+    assert world.deliver(other, receive_count=2)["outcome"] == "restored"
+    result = world.deliver(restore_requested(), receive_count=3)
+    assert (result["outcome"], result["reason"]) == ("restore_blocked", "name_taken")
+
+
+def test_a_yes_and_another_restore(world: RestoreWorld) -> None:
+    """A restore whose create was answered with a yes never says that nothing was created, whoever has the name now."""
+    world.retire()
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), CrashAt("databrain.find"))
+    world.organisation.delete_datamart("sales")
+    assert world.deliver(restore_requested(restoreId="back-2"))["outcome"] == "restored"
+    with pytest.raises(NotConfirmed, match="may be somebody else's"):
+        world.deliver(restore_requested(), receive_count=2)
+    world.created_datamarts = ["sales"]  # each restore created its own
+
+
 def test_another_restore_under_another_name(world: RestoreWorld) -> None:
     """A restore under another name, and one that has ended otherwise, are of no consequence."""
     world.retire()

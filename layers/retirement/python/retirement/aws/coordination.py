@@ -152,7 +152,7 @@ class CoordinationTable:
             self._dynamodb.put_item(TableName=self._table, Item=_failure_item(request, reason, now))
 
     def record_created(self, request: RestoreRequest, configuration_hash: str, now: datetime) -> None:
-        """Record as what Databrain listed the datamart right after it said that it had created it.
+        """Record that Databrain has created the datamart, and as what it listed it then; empty if not yet listed.
 
         Raises:
             AwsCallFailed: DynamoDB did not answer.

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from retirement.canonical import Document, ordered_json, parse_json
 from retirement.delivery.endings import publish, store_failure
-from retirement.errors import Abandoned, AttemptInterrupted, InvalidRequest
+from retirement.errors import Abandoned, AttemptInterrupted, InvalidRequest, NotConfirmed
 from retirement.outcomes import Outcome, Reason
 from retirement.record.keys import failure_file_name, restore_key, restores_prefix
 from retirement.record.restores import RestoreIntent, RestoreRecord
@@ -133,14 +133,26 @@ def publish_receipt(attempt: RestoreAttempt, receipt: StoredObject, *, again: bo
 
 
 def restored_by_another(attempt: RestoreAttempt) -> str | None:
-    """Return the ID of another restore that has restored the retired datamart under this name, or None."""
+    """Return the ID of another restore that has restored the retired datamart under this name, or None.
+
+    Raises:
+        NotConfirmed: another one has not ended, and may have created the datamart.
+    """
     request, evidence = attempt.request, attempt.ports.evidence
     for key in evidence.list(restores_prefix(request.datamart_name, request.retirement_id)):
-        receipt = evidence.read(key) if key.endswith("/receipt.json") and key != attempt.key("receipt.json") else None
-        if receipt is not None:
-            told = cast("dict[str, Any]", parse_json(receipt.body))
-            if told["outcome"] == Outcome.RESTORED and told["restoredAs"] == request.restored_as:
-                return str(told["restoreId"])
+        folder, _, file_name = key.rpartition("/")
+        intent = evidence.read(key) if file_name == "intent.json" and key != attempt.key(file_name) else None
+        if intent is None or RestoreIntent.of(intent).restored_as != request.restored_as:
+            continue
+        restore_id, receipt = folder.rpartition("/")[2], evidence.read(f"{folder}/receipt.json")
+        if receipt is None:
+            raise NotConfirmed(
+                f"The restore {restore_id} of the datamart under this name has not ended, and may have created what is "
+                "listed. Let it end first: if it is in Failures, redrive it. If both remain unconfirmed, check the "
+                "datamart in Databrain."
+            )
+        if cast("dict[str, Any]", parse_json(receipt.body))["outcome"] == Outcome.RESTORED:
+            return restore_id
     return None
 
 

@@ -32,7 +32,7 @@ class Coordination(Lock, Protocol):
         """Record that it is known what became of all that was sent so far; if it failed, then for this reason."""
 
     def record_created(self, request: RestoreRequest, configuration_hash: str, now: datetime) -> None:
-        """Record as what Databrain listed the datamart right after it said that it had created it."""
+        """Record that Databrain has created the datamart, and as what it listed it then; empty if not yet listed."""
 
     def created(self, request: RestoreRequest) -> str | None:
         """Return the recorded hash, or None if none is recorded."""

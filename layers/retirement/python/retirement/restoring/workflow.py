@@ -148,6 +148,11 @@ def _resume(intent: RestoreIntent, record: RestoreRecord, attempt: RestoreAttemp
     _require_same_organisation(intent, sighting, attempt)
     if isinstance(sighting, Snapshot):
         found = _claimed(sighting, source, intent, attempt)
+    elif attempt.ports.coordination.created(attempt.request) is not None:
+        raise NotConfirmed(
+            "An earlier attempt created the datamart, and it is not listed now. Somebody may have deleted it, so it is "
+            f"not created again. If it should exist, {ASK_AGAIN}."
+        )
     else:  # names are unique: if an earlier request takes effect late, Databrain refuses one of the two
         found = _create(source, intent, attempt, is_first=False)
     if isinstance(found, Refusal):
@@ -340,9 +345,9 @@ def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, 
     answer = ports.databrain.create_datamart(body)
     ports.telemetry.step("create", effect=answer.effect.name.lower(), error=answer.error)
     if answer.effect is CreateEffect.DONE:
+        _record_created(None, attempt)  # somebody may delete it before it is read back
         found = _read_back(attempt)
-        with suppress(AwsCallFailed):  # without it the next attempt compares with what was sent
-            ports.coordination.record_created(attempt.request, _hash_of(found), ports.clock.now())
+        _record_created(found, attempt)
         return found
     error = answer.error or DatabrainError("no answer")
     waits = LOOK_WAITS if answer.effect is CreateEffect.UNKNOWN else LOOK_WAITS[:1]
@@ -373,18 +378,26 @@ def _claimed(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt
         NotConfirmed: it may be somebody else's.
     """
     if intent.restored_as not in intent.listed:
-        is_sent = is_as_sent(source.backup.create_body, sighting.entry)
-        other = restored_by_another(attempt)
-        if is_sent and other is None:
+        recorded = attempt.ports.coordination.created(attempt.request)
+        if recorded == _hash_of(sighting):
             return sighting
-        if attempt.ports.coordination.created(attempt.request) == _hash_of(sighting):
-            return sighting
-        if other is not None:
+        other = None if recorded else restored_by_another(attempt)
+        if other is not None and recorded is None:
             return refuse_by_restore(other)
+        if other is None and not recorded and is_as_sent(source.backup.create_body, sighting.entry):
+            _record_created(sighting, attempt)
+            return sighting
     raise NotConfirmed(
         "Databrain lists a datamart of this name that is not what this restore requested, so it may be somebody "
         f"else's. It was not changed: check it in Databrain. To restore under another name, {ASK_AGAIN} and asName."
     )
+
+
+def _record_created(found: Snapshot | None, attempt: RestoreAttempt) -> None:
+    """Record that the datamart was created, and as what it is listed, or None if that is not known yet."""
+    ports, listed = attempt.ports, "" if found is None else _hash_of(found)
+    with suppress(AwsCallFailed):  # without it the next attempt compares with what was sent
+        ports.coordination.record_created(attempt.request, listed, ports.clock.now())
 
 
 def _hash_of(found: Snapshot) -> str:
