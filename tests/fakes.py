@@ -16,6 +16,8 @@ from threading import Lock
 from typing import Any, TypeAlias, TypeVar, cast
 
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json, sha256_hex
+from retirement.databrain.copies import CopyPermit, RehearsalPermit
+from retirement.databrain.creations import CreateAnswer, CreateEffect
 from retirement.databrain.dependents import Embed, EmbedListing, EmbedMap
 from retirement.databrain.permits import DeletePermit
 from retirement.databrain.ports import DatabrainApi, DeleteAnswer, DeleteEffect, Metric, Unread
@@ -56,6 +58,7 @@ SETTINGS = RetireSettings(
     service_token_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain",
     backup_by_default=True,
     require_restorable=False,
+    rehearse_by_default=False,
     undetermined_embeds=UndeterminedEmbeds.BLOCK,
     embed_map_uri=None,
     retirable_datamarts=("*",),
@@ -155,6 +158,9 @@ class FakeDatabrain:
         self.scripted: deque[ScriptedDeletion] = deque()
         self.permits: list[DeletePermit] = []  # one for each delete request that was sent
         self.deleted: list[Document] = []  # the entries that are gone by one
+        self.now: Callable[[], datetime] = lambda: START  # when a copy is created
+        self.created: list[str] = []  # the names of all copies
+        self.removed: list[str] = []  # the names of the copies that were deleted
 
     def find(self, name: str) -> Snapshot | Absent:
         listing = self.list_datamarts()
@@ -195,7 +201,7 @@ class FakeDatabrain:
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         self.permits.append(permit)
         name = permit.snapshot.name
-        missing = DeleteAnswer(DeleteEffect.NONE, DatabrainUnexpected("HTTP 400 INVALID_REQUEST_BODY; expected 200"))
+        missing = DeleteAnswer(DeleteEffect.NONE, _refused())
         by_itself = ScriptedDeletion(
             happens=True, answer=DeleteAnswer(DeleteEffect.DONE) if name in self.datamarts else missing
         )
@@ -204,6 +210,54 @@ class FakeDatabrain:
             self.deleted.append(self.datamarts.pop(name))
             self.semantic_layers.pop(name, None)
         return deletion.answer
+
+    def create_copy(self, permit: RehearsalPermit) -> CreateAnswer:
+        if permit.name in self.datamarts:
+            return CreateAnswer(CreateEffect.REFUSED, _refused())
+        self.datamarts[permit.name] = listed_from(permit.create_body, self.now())
+        self.created.append(permit.name)
+        return CreateAnswer(CreateEffect.DONE)
+
+    def create_layer_of_copy(self, permit: RehearsalPermit) -> CreateAnswer:
+        if permit.create_layer_body is None:
+            raise TypeError
+        if permit.name not in self.datamarts or permit.name in self.semantic_layers:
+            return CreateAnswer(CreateEffect.REFUSED, _refused())
+        self.semantic_layers[permit.name] = permit.create_layer_body
+        return CreateAnswer(CreateEffect.DONE)
+
+    def delete_copy(self, permit: CopyPermit) -> DeleteAnswer:
+        if self.datamarts.pop(permit.copy.name, None) is None:
+            return DeleteAnswer(DeleteEffect.NONE, _refused())
+        self.semantic_layers.pop(permit.copy.name, None)
+        self.removed.append(permit.copy.name)
+        return DeleteAnswer(DeleteEffect.DONE)
+
+
+def _refused() -> DatabrainUnexpected:
+    return DatabrainUnexpected("HTTP 400 INVALID_REQUEST_BODY; expected 200")
+
+
+def listed_from(body: Parsed, created_at: datetime) -> Parsed:
+    """What is listed of a datamart that was created by this body."""
+    tables = [
+        {
+            **{key: value for key, value in table.items() if key not in {"name", "columns"}},
+            "tableName": table["name"],
+            "datamartTableColumns": [
+                {**{key: value for key, value in column.items() if key != "name"}, "columnName": column["name"]}
+                for column in table["columns"]
+            ],
+        }
+        for table in body["tableList"]
+    ]
+    return {
+        "name": body["name"],
+        "companyIntegration": {"name": body["datasourceName"]},
+        "datamartTables": tables,
+        "datamartRelationships": list(body.get("relationships", [])),
+        "createdAt": format_timestamp(created_at),
+    }
 
 
 def _told(entry: Document, time: str) -> datetime | None:

@@ -55,6 +55,7 @@ FUNCTION_ENVIRONMENT = {
     "RETIRABLE_DATAMARTS": "*",
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:databrain",
     "REQUIRE_RESTORABLE": "false",
+    "REHEARSE_BY_DEFAULT": "false",
     "UNDETERMINED_EMBEDS": "block",
 }
 TIMED_IMPORT = """

@@ -13,13 +13,15 @@ from local.databrain.organisation import Datamart, EmbedsTell
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain as Server
 from retirement.databrain.client import DatabrainClient
+from retirement.databrain.copies import CopyPermit
+from retirement.databrain.creations import CreateEffect
 from retirement.databrain.dependents import Embed, EmbedListing
 from retirement.databrain.ports import Databrain, DatabrainApi, DatabrainLists, DeleteEffect, Unread
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.errors import DatabrainUnexpected
 from retirement.timestamps import parse_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
-from tests.contract.permits import permit_for
+from tests.contract.permits import permit_for, rehearsal_permit
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.seeds import (
     CREATED_AT,
@@ -267,3 +269,49 @@ def test_a_new_datamart_under_an_old_name(subject: Subject) -> None:
     assert isinstance(found, Snapshot)
     assert (found.created_at, found.semantic_layer) == (LATER, None)
     assert list(found.listing.created_at) == ["marketing", "sales"]
+
+
+COPY_BODY: JsonObject = {
+    "datasourceName": "warehouse",
+    "tableList": [{"name": "orders", "label": "Orders", "columns": [{"name": "id", "alias": "id"}]}],
+}
+COPY_LAYER: JsonObject = {"tables": [{"name": "orders", "description": "One row an order", "columns": []}]}
+
+
+def test_a_copy(subject: Subject) -> None:
+    """A copy is created with its layer, found as it was sent, and deleted; the datamart stays as it was."""
+    subject.create(datamart("sales", semanticLayer=LAYER))
+    before = subject.port.find("sales")
+    permit = rehearsal_permit("sales", COPY_BODY, COPY_LAYER)
+
+    assert subject.port.create_copy(permit).effect is CreateEffect.DONE
+    assert subject.port.create_layer_of_copy(permit).effect is CreateEffect.DONE
+    found = subject.port.find(permit.name)
+    assert isinstance(found, Snapshot)
+    assert found.semantic_layer is not None
+    assert found.created_at is not None
+    assert subject.port.delete_copy(CopyPermit(permit, found, None)).effect is DeleteEffect.DONE
+    assert subject.port.find("sales") == before
+
+
+def test_a_copy_that_is_there_or_is_not(subject: Subject) -> None:
+    """Databrain refuses a second copy, a second layer, the layer of no copy, and the delete of none."""
+    subject.create(datamart("sales"))
+    permit = rehearsal_permit("sales", COPY_BODY, COPY_LAYER)
+
+    assert subject.port.create_layer_of_copy(permit).effect is CreateEffect.REFUSED
+    for effect in (CreateEffect.DONE, CreateEffect.REFUSED):
+        assert subject.port.create_copy(permit).effect is effect
+    for effect in (CreateEffect.DONE, CreateEffect.REFUSED):
+        assert subject.port.create_layer_of_copy(permit).effect is effect
+    found = subject.port.find(permit.name)
+    assert isinstance(found, Snapshot)
+    removal = CopyPermit(permit, found, None)
+    for deletion in (DeleteEffect.DONE, DeleteEffect.NONE):
+        assert subject.port.delete_copy(removal).effect is deletion
+
+
+def test_the_layer_of_a_copy_without_one(subject: Subject) -> None:
+    """Without a body nothing is sent."""
+    with pytest.raises(TypeError):
+        subject.port.create_layer_of_copy(rehearsal_permit("sales", COPY_BODY, None))

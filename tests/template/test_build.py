@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:databrain-AbCdEf",
     "BACKUP_BY_DEFAULT": "true",
     "REQUIRE_RESTORABLE": "false",
+    "REHEARSE_BY_DEFAULT": "false",
     "UNDETERMINED_EMBEDS": "block",
     "EMBED_MAP_URI": "",
     "RETIRABLE_DATAMARTS": "*",

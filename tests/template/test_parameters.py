@@ -28,6 +28,7 @@ DEFAULTS = {
     "QueueSenderArns": "",
     "BackupByDefault": "true",
     "RequireRestorable": "false",
+    "RehearseByDefault": "false",
     "BackupRetentionDays": "",
     "RetirableDatamarts": "*",
     "ProtectedDatamarts": "",
@@ -74,6 +75,7 @@ VARIABLES: Variables = {
     "SERVICE_TOKEN_SECRET_ARN": {"Ref": "ServiceTokenSecretArn"},
     "BACKUP_BY_DEFAULT": {"Ref": "BackupByDefault"},
     "REQUIRE_RESTORABLE": {"Ref": "RequireRestorable"},
+    "REHEARSE_BY_DEFAULT": {"Ref": "RehearseByDefault"},
     "UNDETERMINED_EMBEDS": {"Ref": "UndeterminedEmbeds"},
     "EMBED_MAP_URI": {"Ref": "EmbedMapUri"},
     "RETIRABLE_DATAMARTS": {"Ref": "RetirableDatamarts"},
@@ -202,6 +204,7 @@ def test_every_parameter_has_its_group(written: Node) -> None:
         ("DatabrainApi", ["current", "legacy"]),
         ("BackupByDefault", ["true", "false"]),
         ("RequireRestorable", ["true", "false"]),
+        ("RehearseByDefault", ["true", "false"]),
         ("UndeterminedEmbeds", ["block", "report"]),
     ],
 )
@@ -461,6 +464,7 @@ def test_defaults_are_settings(written: Node) -> None:
     assert settings.mode == "plan"
     assert settings.backup_by_default
     assert not settings.require_restorable
+    assert not settings.rehearse_by_default
     assert (settings.embed_map_uri, settings.datamart_lists_uri) == (None, None)
     assert (settings.retirable_datamarts, settings.protected_datamarts) == (("*",), ())
     assert settings.max_retirements_per_day == 25

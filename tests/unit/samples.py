@@ -21,6 +21,7 @@ REQUEST = Request(
     reason="done",
     backup=True,
     require_restorable=False,
+    rehearse=False,
     dry_run=False,
     dependents=DependentsPolicy.BLOCK,
     reviewed_embeds=frozenset(),

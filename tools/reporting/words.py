@@ -69,6 +69,7 @@ REASONS: Mapping[str, str] = {
     "databrain_unexpected": "Databrain's responses were not as documented",
     "backup_incomplete": "more embeds use it than a backup can hold",
     "not_restorable": "it could not be restored from its backup",
+    "rehearsal_failed": "the rehearsal of its restore failed",
     "backup_failed": "no verified backup could be created",
     "unconfirmed": "a delete may have been sent, and its effect is unknown",
     "internal_error": "a setting was wrong, an AWS service failed, or every attempt crashed",

@@ -18,6 +18,7 @@ EVERYTHING = {
     "retirementId": "offboard-1",
     "backup": False,
     "requireRestorable": True,
+    "rehearse": True,
     "dryRun": True,
     "dependents": "ignore",
     "reviewedEmbeds": ["b", "a", "a"],
@@ -32,11 +33,11 @@ def event_of(detail: object, **envelope: object) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not ...}
 
 
-def parsed(event: object, *, arrived_at: datetime = START, require_restorable: bool = False) -> Request:
+def parsed(event: object, *, arrived_at: datetime = START, default: bool = False) -> Request:
     """The request of an event, or of a body that is text."""
     body = event if isinstance(event, str) else json.dumps(event)
     delivery = Delivery(body, arrived_at, 1, "invocation-1")
-    return parse_request(delivery, backup_by_default=True, require_restorable=require_restorable)
+    return parse_request(delivery, backup_by_default=True, require_restorable=default, rehearse=default)
 
 
 def complaint(event: object) -> str:
@@ -124,6 +125,7 @@ def test_defaults() -> None:
         reason="done",
         backup=True,
         require_restorable=False,
+        rehearse=False,
         dry_run=False,
         dependents=DependentsPolicy.BLOCK,
         reviewed_embeds=frozenset(),
@@ -144,18 +146,21 @@ def test_everything() -> None:
 
     assert (request.retirement_id, request.backup, request.dry_run) == ("offboard-1", False, True)
     assert request.require_restorable
+    assert request.rehearse
     assert (request.dependents, request.plan_id) == (DependentsPolicy.IGNORE, "p" * 64)
     assert request.reviewed_embeds == {"a", "b"}
     assert request.detail == EVERYTHING
 
 
 @pytest.mark.parametrize("default", [True, False])
-def test_default_of_require_restorable(default: bool) -> None:  # noqa: FBT001  # a parameter of the test
-    """Without `requireRestorable` in the request the stack's default decides, and else the request."""
-    said = event_of(MINIMAL | {"requireRestorable": not default})
+@pytest.mark.parametrize("field", ["requireRestorable", "rehearse"])
+def test_defaults_of_the_stack(field: str, default: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Without the field in the request the stack's default decides, and else the request."""
+    attribute = {"requireRestorable": "require_restorable"}.get(field, field)
+    said = event_of(MINIMAL | {field: not default})
 
-    assert parsed(event_of(MINIMAL), require_restorable=default).require_restorable is default
-    assert parsed(said, require_restorable=default).require_restorable is not default
+    assert getattr(parsed(event_of(MINIMAL), default=default), attribute) is default
+    assert getattr(parsed(said, default=default), attribute) is not default
 
 
 @pytest.mark.parametrize("event_id", ["-x", "a b", "x" * 129, "é", "a\n"])
@@ -226,6 +231,7 @@ WRONG_TYPES: list[object] = [None, True, 1, 1.5, "", [], {}]
 VALID_TYPES: dict[str, list[object]] = {
     "backup": [True],
     "requireRestorable": [True],
+    "rehearse": [True],
     "dryRun": [True],
     "reviewedEmbeds": [[]],
 }

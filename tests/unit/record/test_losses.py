@@ -8,9 +8,16 @@ from hypothesis import strategies as st
 
 from local.databrain.creation import checked_datamart
 from local.databrain.refusals import ApiError
+from retirement.databrain.snapshot import Listing, Snapshot
 from retirement.record.creation import create_request
-from retirement.record.losses import MAX_OBSTACLES, embeds_not_restored, not_restorable, not_restored
-from tests.fakes import Parsed, entry_of, export_of
+from retirement.record.losses import (
+    MAX_OBSTACLES,
+    differences_beyond_losses,
+    embeds_not_restored,
+    not_restorable,
+    not_restored,
+)
+from tests.fakes import START, Parsed, entry_of, export_of, listed_from
 from tests.unit.samples import LAYER
 
 TABLE = entry_of()["datamartTables"][0]
@@ -341,3 +348,74 @@ def test_judged_as_the_api_does(entry: dict[str, Any]) -> None:
         checked_datamart(request["body"])  # type: ignore[arg-type]  # an object
     except ApiError:
         assert not_restorable(entry)
+
+
+# ---- Differences beyond that ---------------------------------------------------------------------------------------
+
+
+def beyond(entry: Parsed, change: Parsed = None, *, layer: Parsed = None, found_layer: Parsed = None) -> list[str]:
+    """In what a datamart that is created anew differs beyond what is lost, with this change of its listing."""
+    body = {**create_request(entry, legacy=False)["body"], "name": "copy"}  # type: ignore[dict-item]  # it is a body
+    found = {**listed_from(body, START), **(change or {})}
+    return differences_beyond_losses(entry, layer, Snapshot("copy", START, found, found_layer, Listing({})))
+
+
+RICH = with_columns(
+    COLUMN | {"isHide": True, "sql": "select 1", "unknown": {"a": [1]}},
+    {"columnName": "net", "alias": "net", "isCustomColumn": True, "sql": "total / 2"},
+    {"columnName": None, "alias": "nameless"},
+) | {"datamartOrganization": {"tenancyLevel": None, "id": 7}, "views": [{"name": "v"}]}
+
+
+def test_losses_are_no_differences() -> None:
+    """What a create request does not carry is lost, named, and no difference."""
+    assert beyond(RICH) == []
+    assert {"datamart.views", "datamart.datamartOrganization"} <= lost_of(RICH).keys()
+
+
+def test_losses_of_a_layer_are_no_differences() -> None:
+    """The same holds for the semantic layer."""
+    found = {**LAYER, "datamartName": "copy", "completionScore": 0}
+    lost = {**LAYER, "tables": [{**LAYER["tables"][0], "embedding": [1, 2]}, *LAYER["tables"][1:]]}
+
+    assert beyond(entry_of(), layer=lost, found_layer=found) == []
+    assert beyond(entry_of(), layer=lost) == ["semanticLayer"]
+    changed = {**found, "tables": [{**LAYER["tables"][0], "description": "another"}, *LAYER["tables"][1:]]}
+    assert beyond(entry_of(), layer=lost, found_layer=changed) == ["semanticLayer.tables[0].description"]
+
+
+def columns_of_copy(*columns: Parsed) -> Parsed:
+    """A change of what is listed: these columns."""
+    tables = listed_from({**create_request(RICH, legacy=False)["body"]}, START)["datamartTables"]  # type: ignore[dict-item]
+    return {"datamartTables": [{**tables[0], "datamartTableColumns": list(columns)}]}
+
+
+ID, NET = listed_from({**create_request(RICH, legacy=False)["body"]}, START)["datamartTables"][0][  # type: ignore[dict-item]
+    "datamartTableColumns"
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "paths"),
+    [
+        (columns_of_copy(ID), ["datamart.datamartTables[0].datamartTableColumns[1]"]),
+        (columns_of_copy(ID, {**NET, "sql": "0"}), ["datamart.datamartTables[0].datamartTableColumns[1].sql"]),
+        (columns_of_copy({**ID, "isHide": False}, NET), ["datamart.datamartTables[0].datamartTableColumns[0].isHide"]),
+        (columns_of_copy(ID, NET, {"columnName": "more"}), ["datamart.datamartTables[0].datamartTableColumns[2]"]),
+        ({"datamartTables": []}, ["datamart.datamartTables[0]"]),
+        ({"companyIntegration": {"name": "another"}}, ["datamart.companyIntegration.name"]),
+        ({"datamartRelationships": [{"name": "r"}]}, ["datamart.datamartRelationships[0]"]),
+        ({"madeUp": True}, ["datamart.madeUp"]),
+    ],
+)
+def test_differences_beyond_losses(change: Parsed, paths: list[str]) -> None:
+    """What a create request carries, and what Databrain makes up, is a difference."""
+    assert beyond(RICH, change) == paths
+
+
+def test_a_relationship_that_does_not_come_back() -> None:
+    """A relationship, of which it is only uncertain whether it is lost, is compared."""
+    entry = entry_of() | {"datamartRelationships": [{"name": "r", "cardinality": "OneToOne"}]}
+
+    assert beyond(entry) == []
+    assert beyond(entry, {"datamartRelationships": []}) == ["datamart.datamartRelationships[0]"]

@@ -34,7 +34,7 @@ def rejected(event: object) -> InvalidRequest:
     delivery = Delivery(json.dumps(event), START, 1, "invocation-1")
     raw_request(delivery)
     try:
-        parse_request(delivery, backup_by_default=True, require_restorable=False)
+        parse_request(delivery, backup_by_default=True, require_restorable=False, rehearse=False)
     except InvalidRequest as invalid:
         return invalid
     raise AssertionError("it is valid")
@@ -43,7 +43,7 @@ def rejected(event: object) -> InvalidRequest:
 def globs() -> None:
     """Stars and a long name that matches all of a glob but its end."""
     delivery = Delivery(json.dumps(requested("a" * 256)), START, 1, "invocation-1")
-    request = parse_request(delivery, backup_by_default=True, require_restorable=False)
+    request = parse_request(delivery, backup_by_default=True, require_restorable=False, rehearse=False)
     for glob in (
         "*a" * 60 + "*b",
         "*?*?" * 60 + "b",

@@ -37,7 +37,7 @@ REFUSED_BY_NAME = [
     "coordination.acquire",
     "evidence.list",
     "datamart_lists.read",
-    "evidence.read",
+    "evidence.list",
     "evidence.create",
     "results_topic.publish",
     "coordination.release",

@@ -11,6 +11,7 @@
     |-- AwsCallFailed         a call to an AWS service failed
     |   `-- MalformedObject   an object is stored, but not as this project writes it
     |-- BackupFailed          there is no verified backup, so nothing is deleted
+    |-- NotOurCopy            a datamart may not be the copy of a rehearsal, so it is not touched
     |-- AttemptInterrupted    another attempt is in progress, or the time is up: the next delivery continues
     |   `-- NotYetDue         the date is in the future: the queue delivers the request again then
     |-- NotConfirmed          a delete may have been sent, and its effect cannot be determined
@@ -112,6 +113,12 @@ class BackupFailed(RetirementError):
     """The requested backup could not be written, or differs from what Databrain shows."""
 
     reason = Reason.BACKUP_FAILED
+
+
+class NotOurCopy(RetirementError):
+    """A listed datamart may not be the copy that a rehearsal has created, so it is not touched."""
+
+    retryable = False
 
 
 class AttemptInterrupted(RetirementError):

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     DEPENDENTS_UNDETERMINED = "dependents_undetermined"
     NOT_RESTORABLE = "not_restorable"
     BACKUP_INCOMPLETE = "backup_incomplete"
+    REHEARSAL_FAILED = "rehearsal_failed"
 
     INVALID_REQUEST = "invalid_request"
     RETIREMENT_ID_REUSED = "retirement_id_reused"

@@ -98,6 +98,7 @@ class Request:
     reason: str
     backup: bool
     require_restorable: bool
+    rehearse: bool
     dry_run: bool
     dependents: DependentsPolicy
     reviewed_embeds: frozenset[str]

@@ -10,6 +10,9 @@ import httpx
 
 from retirement.canonical import MAX_DEPTH, Document, Json, is_deeper
 from retirement.clock import Clock
+from retirement.databrain.copies import CopyPermit, RehearsalPermit
+from retirement.databrain.creating import create_datamart, create_semantic_layer
+from retirement.databrain.creations import CreateAnswer
 from retirement.databrain.dependents import Embed, EmbedListing
 from retirement.databrain.permits import DeletePermit
 from retirement.databrain.ports import Counter, DatabrainApi, DeleteAnswer, DeleteEffect, Metric, Unread
@@ -223,7 +226,24 @@ class DatabrainClient:
 
     def delete(self, permit: DeletePermit) -> DeleteAnswer:
         """Send one delete request. Success is 200 without `error`, with the name as `id` (section 2)."""
-        route, name = self._routes.delete_datamart, permit.snapshot.name
+        return self._delete(permit.snapshot.name)
+
+    def create_copy(self, permit: RehearsalPermit) -> CreateAnswer:
+        """See `creating.create_datamart`."""
+        return create_datamart(self._transport, self._api, permit.create_body)
+
+    def create_layer_of_copy(self, permit: RehearsalPermit) -> CreateAnswer:
+        """See `creating.create_semantic_layer`."""
+        if permit.create_layer_body is None:
+            raise TypeError("the datamart has no semantic layer")
+        return create_semantic_layer(self._transport, self._api, permit.create_layer_body)
+
+    def delete_copy(self, permit: CopyPermit) -> DeleteAnswer:
+        """Do as `delete`."""
+        return self._delete(permit.copy.name)
+
+    def _delete(self, name: str) -> DeleteAnswer:
+        route = self._routes.delete_datamart
         try:
             answer = self._transport.change(route, {"datamartName": name})
         except NoEffect as refused:

@@ -7,6 +7,8 @@ from enum import Enum, StrEnum, auto
 from typing import Protocol
 
 from retirement.canonical import Document, Json
+from retirement.databrain.copies import CopyPermit, RehearsalPermit
+from retirement.databrain.creations import CreateAnswer
 from retirement.databrain.dependents import Embed, EmbedListing, EmbedMap
 from retirement.databrain.permits import DeletePermit
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
@@ -47,7 +49,7 @@ class Metric(StrEnum):
 
 
 class Databrain(Protocol):
-    """The API, for one attempt. Every method but `delete` raises a `DatabrainError` after its own retries."""
+    """The API, for one attempt. Every method that reads raises a `DatabrainError` after its own retries."""
 
     def find(self, name: str) -> Snapshot | Absent:
         """Find the datamart of exactly this name, and read all of it."""
@@ -94,6 +96,19 @@ class Databrain(Protocol):
         Raises:
             RetirementError: it was not sent, because the token could not be read.
         """
+
+    def create_copy(self, permit: RehearsalPermit) -> CreateAnswer:
+        """Send one request that creates the copy of a rehearsal, without retries.
+
+        Raises:
+            RetirementError: it was not sent, because the token could not be read.
+        """
+
+    def create_layer_of_copy(self, permit: RehearsalPermit) -> CreateAnswer:
+        """Send one request that creates the semantic layer of the copy; otherwise as `create_copy`."""
+
+    def delete_copy(self, permit: CopyPermit) -> DeleteAnswer:
+        """Send one request that deletes the copy; otherwise as `delete`."""
 
 
 class DatabrainLists(Protocol):

@@ -15,7 +15,7 @@ from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds
 from retirement.requests import MAX_RECEIVES, Command, Request
 from retirement.stored_object import StoredObject
-from retirement.wording import shortened
+from retirement.wording import quoted, shortened
 
 ANOTHER_ATTEMPT = (
     "Another attempt at this retirement is in progress. The queue delivers the event again, and that delivery goes on "
@@ -61,8 +61,11 @@ def finish(
         InvalidRequest: a request with other content has ended the retirement meanwhile.
     """
     ports = attempt.ports
-    if intent is None and attempt.read("intent.json") is not None:
-        raise AttemptInterrupted(ANOTHER_ATTEMPT)
+    if intent is None:  # with an intent, no copy of a rehearsal is left
+        record = attempt.record()
+        if record.has_intent:
+            raise AttemptInterrupted(ANOTHER_ATTEMPT)
+        message += of_left_copy(record)
     result = attempt.result(
         outcome, message, ports.clock.now(), reason=reason, grounds=grounds, confirmed_by=confirmed_by
     )
@@ -70,6 +73,17 @@ def finish(
     content_hash = attempt.request.content_hash if is_spent else None
     receipt = ports.evidence.create(attempt.key("receipt.json"), ordered_json(result), content_hash)
     return publish_receipt(attempt, receipt)
+
+
+def of_left_copy(record: Record) -> str:
+    """Return the sentence that names a rehearsal's copy which may be left; empty if there is none."""
+    name = record.left_copy
+    if name is None:
+        return ""
+    return (
+        f" The rehearsal of this retirement may have left a copy, {quoted([name])}: if Databrain lists it, check it "
+        "and delete it there."
+    )
 
 
 def publish_receipt(attempt: Attempt[Request], receipt: StoredObject, *, again: bool = False) -> Document:
@@ -124,7 +138,7 @@ def require_same_request(request: Request, content_hash: str | None) -> None:
 
 def abandon(
     attempt: Attempt[Command],
-    intent: Intent | None,
+    record: Record,
     reason: Reason | None,
     file_name: Callable[[int], str] = failure_file_name,
 ) -> Abandoned:
@@ -132,16 +146,17 @@ def abandon(
 
     Args:
         attempt: the last receive.
-        intent: the intent of the retirement, if there is one.
+        record: what is stored of the retirement.
         reason: why the last attempt failed; None if every attempt crashed, or the reason was not recorded.
         file_name: returns the name of the n-th failure.
     """
+    intent = record.intent
     if reason is None:
         reason = Reason.INTERNAL_ERROR if intent is None else Reason.UNCONFIRMED
     result = attempt.result(
         Outcome.FAILED,
         f"The event was abandoned after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} redrive the queue Failures, "
-        "which retains the event (docs/runbooks/failures.md).",
+        f"which retains the event (docs/runbooks/failures.md).{of_left_copy(record)}",
         attempt.started_at,  # so that a retry stores the same failure
         reason=reason,
         grounds=NOTHING_READ if intent is None else intent.grounds,

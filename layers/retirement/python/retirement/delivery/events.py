@@ -20,6 +20,7 @@ class RequestDetail(CommandDetail):
     retirementId: NotRequired[str]
     backup: NotRequired[bool]
     requireRestorable: NotRequired[bool]
+    rehearse: NotRequired[bool]
     dryRun: NotRequired[bool]
     dependents: NotRequired[str]
     reviewedEmbeds: NotRequired[list[str]]

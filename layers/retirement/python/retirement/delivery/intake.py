@@ -83,18 +83,24 @@ def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | C
     event = _parsed(delivery.body)
     if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
         return _cancellation(event, delivery)
-    # Whether it has to be restorable is not decided before it is carried out.
-    return _request(event, delivery, backup_by_default=backup_by_default, require_restorable=False)
+    # Whether it has to be restorable, and is rehearsed, is not decided before it is carried out.
+    return _request(event, delivery, backup_by_default=backup_by_default, require_restorable=False, rehearse=False)
 
 
-def parse_request(delivery: Delivery, *, backup_by_default: bool, require_restorable: bool) -> Request:
+def parse_request(delivery: Delivery, *, backup_by_default: bool, require_restorable: bool, rehearse: bool) -> Request:
     """Validate an event that requests a retirement, and fill in the defaults. Its environment is not compared yet.
 
     Raises:
         InvalidRequest: the message names the field, the rule and what was received.
     """
     sent = _parsed(delivery.body)
-    return _request(sent, delivery, backup_by_default=backup_by_default, require_restorable=require_restorable)
+    return _request(
+        sent,
+        delivery,
+        backup_by_default=backup_by_default,
+        require_restorable=require_restorable,
+        rehearse=rehearse,
+    )
 
 
 def parse_restore(delivery: Delivery) -> RestoreRequest:
@@ -131,7 +137,9 @@ def requests_restore(delivery: Delivery) -> bool:
     return isinstance(event, Mapping) and event.get("detail-type") == RESTORE_REQUESTED
 
 
-def _request(body: Json, delivery: Delivery, *, backup_by_default: bool, require_restorable: bool) -> Request:
+def _request(
+    body: Json, delivery: Delivery, *, backup_by_default: bool, require_restorable: bool, rehearse: bool
+) -> Request:
     valid = _validated(body, REQUESTED, root="the event")
     event, sent_detail = cast("RequestEvent", valid), cast("Document", valid["detail"])
     detail = event["detail"]
@@ -144,6 +152,7 @@ def _request(body: Json, delivery: Delivery, *, backup_by_default: bool, require
         reason=detail["reason"],
         backup=detail.get("backup", backup_by_default),
         require_restorable=detail.get("requireRestorable", require_restorable),
+        rehearse=detail.get("rehearse", rehearse),
         dry_run=detail.get("dryRun", False),
         dependents=DependentsPolicy(detail.get("dependents", DependentsPolicy.BLOCK)),
         reviewed_embeds=frozenset(detail.get("reviewedEmbeds", ())),

@@ -3,11 +3,15 @@
 A path leads into the backup's own document; `[*]` stands for every place in a list.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from retirement.canonical import Document, Json
 from retirement.databrain.dependents import Verdict
+from retirement.databrain.differences import differences
+from retirement.databrain.snapshot import Snapshot
 from retirement.record.creation import (
     COLUMN_FIELDS,
     LAYER_COLUMN_FIELDS,
@@ -20,6 +24,8 @@ from retirement.record.creation import (
     objects_in,
     tenancy_of,
 )
+
+_INDEX = re.compile(r"\[[0-9]+\]")
 
 # As many as a result shows of anything.
 MAX_OBSTACLES = 100
@@ -79,6 +85,25 @@ _OF_EMBEDS_BY_TABLE = "embeds[*]: tableTenancySettings, which no documented requ
 
 def not_restored(entry: Document, layer: Document | None) -> list[str]:
     """What is lost of a datamart that is created anew; what the API never showed of it comes last."""
+    return [
+        *(f"{path}: {_why(path)}" for path in sorted(_lost(entry, layer))),
+        *_unsure(entry),
+        *_UNREADABLE,
+    ]
+
+
+def differences_beyond_losses(entry: Document, layer: Document | None, found: Snapshot) -> list[str]:
+    """Return the paths in which a datamart that was created anew differs, apart from what `not_restored` names."""
+    lost = _lost(entry, layer) - {f"{_COLUMN}.sql"}
+    shown = replace(found, entry=_with_what_is_sent(found.entry))
+    return [
+        difference.path
+        for difference in differences(_with_what_is_sent(entry), layer, shown)
+        if not _is_part_of(_INDEX.sub("[*]", difference.path), lost)
+    ]
+
+
+def _lost(entry: Document, layer: Document | None) -> frozenset[str]:
     lost: dict[str, None] = {}
     _collect(entry, _ENTRY, "datamart", lost)
     if any(column.get("sql") and not column.get("isCustomColumn") for column in _columns(entry)):
@@ -87,11 +112,27 @@ def not_restored(entry: Document, layer: Document | None) -> list[str]:
         lost["datamart.datamartOrganization"] = None
     if layer is not None:
         _collect(layer, _LAYER, "semanticLayer", lost)
-    return [
-        *(f"{path}: {_why(path)}" for path in sorted(lost)),
-        *_unsure(entry),
-        *_UNREADABLE,
+    return frozenset(lost)
+
+
+def _with_what_is_sent(entry: Document) -> Document:
+    """Return the entry without nameless columns, and without the `sql` of columns that are not custom."""
+    tables = [
+        {
+            **table,
+            "datamartTableColumns": [
+                {key: value for key, value in column.items() if key != "sql" or column.get("isCustomColumn")}
+                for column in columns_of(table)
+                if is_text(column.get("columnName"))
+            ],
+        }
+        for table in objects_in(entry, "datamartTables")
     ]
+    return {**entry, "datamartTables": tables}
+
+
+def _is_part_of(path: str, lost: frozenset[str]) -> bool:
+    return any(path == whole or path.startswith((f"{whole}.", f"{whole}[")) for whole in lost)
 
 
 def embeds_not_restored(embeds: Sequence[Document], entry: Document) -> list[str]:

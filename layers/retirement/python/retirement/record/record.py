@@ -14,6 +14,7 @@ from retirement.outcomes import Outcome
 from retirement.record.intents import Intent
 from retirement.record.keys import arrival_file_name, arrivals_in, numbers_in, retirement_key, schedule_file_name
 from retirement.record.ports import Evidence
+from retirement.record.rehearsals import Rehearsed, StoredRehearsal
 from retirement.record.schedules import Schedule
 from retirement.record.standing import Standing, standing
 from retirement.requests import Delivery, Request
@@ -79,6 +80,26 @@ class Record:
     def standing(self, now: datetime) -> Standing:
         """Return where the retirement stands."""
         return standing(self._file_names, now, self._time_in)
+
+    @property
+    def rehearsal(self) -> StoredRehearsal | None:
+        """The record of a rehearsal, after which its copy may have been created."""
+        stored = self._read("rehearsal.json")
+        return None if stored is None else StoredRehearsal.of(stored)
+
+    @property
+    def rehearsed(self) -> Rehearsed | None:
+        """How the rehearsal went, if it has ended."""
+        stored = self._read("rehearsed.json")
+        return None if stored is None else Rehearsed.of(stored)
+
+    @property
+    def left_copy(self) -> str | None:
+        """The name of a rehearsal's copy that may be left; None if it is certain that there is none."""
+        rehearsal, rehearsed = self.rehearsal, self.rehearsed
+        if rehearsal is None or (rehearsed is not None and rehearsed.is_removed):
+            return None
+        return rehearsal.copy_name
 
     def has_date_of(self, request: Request) -> bool:
         """Return whether this event has set a date; dates that were requested before it are not read."""

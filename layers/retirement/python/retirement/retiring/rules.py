@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from retirement.canonical import Document
+from retirement.databrain.copies import is_free
 from retirement.databrain.dependents import Dependents, Verdict
 from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.globs import DatamartLists, allowing_glob, folded, protecting_glob
@@ -116,7 +117,27 @@ def decide(
         or _dependents_found(request, dependents)
         or _dependents_undetermined(request, dependents, settings)
         or _not_restorable(request, plan)
+        or _not_rehearsable(request, snapshot, plan)
         or _backup_incomplete(request, dependents)
+    )
+
+
+def refuse_copy_name(name: str, listing: Listing, settings: RetireSettings, lists: DatamartLists) -> Refusal | None:
+    """Refuse to rehearse under a name that is taken, or under which the copy could not be removed again."""
+    if not is_free(name, listing.created_at):
+        return rehearsal_failed(f"Databrain lists a datamart {quoted([name])}, or one of a nearly identical name")
+    glob = protecting_glob(name, (*settings.protected_datamarts, *lists.protected))
+    if glob is not None:
+        return rehearsal_failed(f'"{glob}" protects {quoted([name])}, so the copy could not be removed')
+    return None
+
+
+def rehearsal_failed(why: str) -> Refusal:
+    """Return the refusal of a retirement whose rehearsal failed."""
+    return Refusal(
+        Reason.REHEARSAL_FAILED,
+        f"The rehearsal failed, so the datamart was not deleted: {why}. Fix that, or set rehearse to false, then "
+        f"{ASK_AGAIN}.",
     )
 
 
@@ -195,16 +216,29 @@ def _plan_drifted(request: Request, plan: Plan, named_plan: Document | None) -> 
     )
 
 
-def _not_restorable(request: Request, plan: Plan) -> Refusal | None:
-    if not request.require_restorable:
-        return None
+def _obstacle(request: Request, plan: Plan) -> str | None:
+    """Return what certainly prevents a restore, or None."""
     if not request.backup:
-        why = "it would be deleted without a backup"
-    elif plan.not_restorable:
-        why = "; ".join(plan.not_restorable[:MAX_SHOWN_OBSTACLES])
-        more = len(plan.not_restorable) - MAX_SHOWN_OBSTACLES
-        why += f"; and {more} more in notRestorable" if more > 0 else ""
-    else:
+        return "it would be deleted without a backup"
+    if not plan.not_restorable:
+        return None
+    more = len(plan.not_restorable) - MAX_SHOWN_OBSTACLES
+    shown = "; ".join(plan.not_restorable[:MAX_SHOWN_OBSTACLES])
+    return f"{shown}; and {more} more in notRestorable" if more > 0 else shown
+
+
+def _not_rehearsable(request: Request, snapshot: Snapshot, plan: Plan) -> Refusal | None:
+    if not request.rehearse:
+        return None
+    obstacle = _obstacle(request, plan)
+    if obstacle is None and snapshot.created_at is None:
+        obstacle = "Databrain does not report when a datamart was created, so a copy could not be recognised"
+    return None if obstacle is None else rehearsal_failed(obstacle)
+
+
+def _not_restorable(request: Request, plan: Plan) -> Refusal | None:
+    why = _obstacle(request, plan)
+    if not request.require_restorable or why is None:
         return None
     return Refusal(
         Reason.NOT_RESTORABLE,

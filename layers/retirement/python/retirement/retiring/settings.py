@@ -28,6 +28,7 @@ class RetireSettings(RetirementSettings, DatabrainSettings):
 
     mode: Mode = variable(choice(Mode))
     require_restorable: bool = variable(boolean)  # the default of requests
+    rehearse_by_default: bool = variable(boolean)
     undetermined_embeds: UndeterminedEmbeds = variable(choice(UndeterminedEmbeds))
     max_retirements_per_day: int = variable(count)
     coordination_table_name: str = variable(text)

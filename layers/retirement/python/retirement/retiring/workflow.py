@@ -15,7 +15,6 @@ from retirement.databrain.dependents import Dependents, Verdict
 from retirement.databrain.permits import DeletePermit, NoBackupRequested, VerifiedBackup
 from retirement.databrain.ports import DatabrainApi, DeleteEffect
 from retirement.databrain.snapshot import Absent, Snapshot
-from retirement.delivery.attempt import Attempt
 from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
     abandon,
@@ -34,7 +33,6 @@ from retirement.errors import (
     AwsCallFailed,
     BackupFailed,
     DatabrainUnavailable,
-    DatabrainUnexpected,
     InvalidRequest,
     NotConfirmed,
     NotYetDue,
@@ -49,9 +47,11 @@ from retirement.record.organisation import Organisation, identity_of
 from retirement.record.plans import Plan
 from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds
-from retirement.requests import Delivery, DependentsPolicy, Request
+from retirement.requests import Delivery, DependentsPolicy
+from retirement.retiring.attempt import RetireAttempt as _Attempt
 from retirement.retiring.exports import embeds_for_backup
 from retirement.retiring.ports import RetirePorts
+from retirement.retiring.rehearsal import finish_rehearsal, refuse_by_rehearsal, rehearse
 from retirement.retiring.rules import (
     CHANGED,
     PLANNED_ELSEWHERE,
@@ -66,7 +66,7 @@ from retirement.retiring.rules import (
     refuse_by_name,
     similar_names,
 )
-from retirement.retiring.settings import Mode, RetireSettings
+from retirement.retiring.settings import RetireSettings
 from retirement.stored_object import BackupReference, StoredObject
 from retirement.timestamps import format_timestamp
 from retirement.wording import quoted
@@ -81,12 +81,6 @@ CONFIRM_WAIT = 1.0
 
 MAX_SENDS = 3
 MAX_CONFIRMATIONS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt(Attempt[Request]):
-    settings: RetireSettings
-    ports: RetirePorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,10 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         RetirementError: the request goes back to its queue, or moves to `Failures` after the last receive.
     """
     request = parse_request(  # 1. validate
-        delivery, backup_by_default=settings.backup_by_default, require_restorable=settings.require_restorable
+        delivery,
+        backup_by_default=settings.backup_by_default,
+        require_restorable=settings.require_restorable,
+        rehearse=settings.rehearse_by_default,
     )
     ports.telemetry.about(request)
     ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
@@ -123,7 +120,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         return _conclude(attempt)
     lock = locked(request.datamart_name, delivery, ports.coordination, ports.clock, ports.telemetry)
     with lock, _failure_recorded(attempt):  # 2. lock
-        record = attempt.record()  # 3. recover
+        record = finish_rehearsal(attempt.record(), attempt)  # 3. recover
         if record.receipt is not None:
             return publish_receipt(attempt, record.receipt, again=True)
         if record.intent is not None:  # the identity belongs to its request, whatever was requested or set since
@@ -133,7 +130,13 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         require_environment(request.environment, settings.environment_name)
         request = record.as_first_arrived(request, delivery, may_arrive_again=delivery.receive_count > 1)
         attempt = replace(attempt, request=request)
-        return _postpone(record, attempt) or _carry_out(replace(attempt, request=record.as_first_requested(request)))
+        postponed = _postpone(record, attempt)
+        if postponed is not None:
+            return postponed
+        refusal = refuse_by_rehearsal(record.rehearsed)
+        if refusal is not None:
+            return _refuse(attempt, refusal, intent=None)
+        return _carry_out(replace(attempt, request=record.as_first_requested(request)))
 
 
 def _carry_out(attempt: _Attempt) -> Document:
@@ -155,11 +158,14 @@ def _carry_out(attempt: _Attempt) -> Document:
     grounds = _grounds(plan, dependents)
     if refusal is not None:
         return _refuse(attempt, refusal, intent=None, grounds=grounds)
-    if _is_dry_run(attempt):
+    if attempt.is_dry_run:
         return _end_as_planned(attempt, grounds, intent=None)
 
-    # 9. back up
+    # 9. back up, and rehearse the restore
     permit = _back_up(sighting, dependents, attempt)
+    refusal = rehearse(permit, plan.organisation, attempt)
+    if refusal is not None:
+        return _refuse(attempt, refusal, intent=None, grounds=grounds)
 
     # 10. count, and write the intent
     _require_time_to_delete(attempt)
@@ -184,7 +190,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
     refusal = refuse_by_name(request, attempt.settings, ports.datamart_lists.read())
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
-    if _is_dry_run(attempt):
+    if attempt.is_dry_run:
         plan, dependents, refusal = _decide(sighting, attempt)
         grounds = _grounds(plan, dependents)
         if refusal is not None:
@@ -236,7 +242,7 @@ def _conclude(attempt: _Attempt) -> Document:
         require_same_request(attempt.request, intent.content_hash)
     with suppress(AwsCallFailed):  # the table may be lost
         reason = attempt.ports.coordination.last_failure(attempt.request)
-    raise abandon(attempt, intent, reason)
+    raise abandon(attempt, record, reason)
 
 
 def _postpone(record: Record, attempt: _Attempt) -> Document | None:
@@ -274,10 +280,6 @@ def _postpone(record: Record, attempt: _Attempt) -> Document | None:
 
 def _is_ahead(retire_at: datetime, attempt: _Attempt) -> bool:
     return retire_at > attempt.ports.clock.now()
-
-
-def _is_dry_run(attempt: _Attempt) -> bool:
-    return attempt.request.dry_run or attempt.settings.mode is Mode.PLAN
 
 
 def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
@@ -368,7 +370,7 @@ def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Re
     dependents = _dependents(attempt)
     plan = Plan.of(request, snapshot, dependents, _organisation(snapshot, dependents, attempt))
     document = plan.document()
-    _require_no_secret("The plan", document, attempt)
+    attempt.require_no_secret("The plan", document)
     stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(document))
     refusal = _planned_elsewhere(stored, plan, snapshot, dependents, attempt) or decide(
         request, snapshot, dependents, plan, _named_plan(plan, attempt), attempt.settings
@@ -435,7 +437,7 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
     embeds = embeds_for_backup(dependents, attempt.ports.databrain, leave=TIME_TO_BACK_UP + TIME_TO_DELETE)
     legacy = attempt.settings.databrain_api is DatabrainApi.LEGACY
     backup = backup_of(snapshot, embeds, legacy=legacy)
-    _require_no_secret("The backup", backup, attempt)
+    attempt.require_no_secret("The backup", backup)
     text = canonical_json(backup)
     sha256 = sha256_hex(text)
     key = backup_key(attempt.request.datamart_name, attempt.request.retirement_id, sha256)
@@ -473,16 +475,6 @@ def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
             "retirementId."
         )
     return VerifiedBackup(snapshot, intent.backup, read_back)
-
-
-def _require_no_secret(what: str, document: Document, attempt: _Attempt) -> None:
-    """Refuse to store a token or a data app's key, which could be used by whoever reads the evidence."""
-    place = attempt.ports.databrain.place_of_secret(document)
-    if place is not None:
-        raise DatabrainUnexpected(
-            f"{what} would contain a token or a data app's key, in {place}, so it was not stored: remove the secret "
-            "from what Databrain stores, and replace it with a new one"
-        )
 
 
 def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _Attempt) -> Intent:

@@ -14,6 +14,7 @@ from retirement.delivery.attempt import Attempt, CommandT_co
 from retirement.delivery.endings import (
     ANOTHER_ATTEMPT,
     abandon,
+    of_left_copy,
     publish,
     publish_if_ended,
     require_same_request,
@@ -270,7 +271,7 @@ def _conclude(attempt: _Attempt) -> Document:
         return ended
     _require_environment(record, attempt)
     record.as_first_arrived(attempt.request, attempt.delivery, may_arrive_again=True)  # in case it is redriven
-    raise abandon(attempt, record.intent, None)
+    raise abandon(attempt, record, None)
 
 
 # ---- A cancellation ------------------------------------------------------------------------------------------------
@@ -301,14 +302,16 @@ def _cancel(attempt: _CancelAttempt) -> Document:
         ports.clock.now(),
     )
     cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
-    if attempt.intent() is not None:
+    record = attempt.record()
+    if record.has_intent:
         raise AttemptInterrupted(
             "The retirement had started to delete before it was cancelled. Its own result shows which was first: the "
             "queue delivers the cancellation again, and that delivery reads it."
         )
     _clear_timers(attempt)
     # from here on the receipt decides, also for a concurrent attempt that would end the retirement otherwise
-    receipt = ordered_json(without_event(cancelled.body))
+    stated = without_event(cancelled.body)
+    receipt = ordered_json({**stated, "message": f"{stated['message']}{of_left_copy(record)}"})
     stored = ports.evidence.create(attempt.key("receipt.json"), receipt)
     return _publish_cancelled(stored.body, attempt, again=stored.body != receipt)
 
@@ -319,7 +322,7 @@ def _conclude_cancellation(attempt: _CancelAttempt) -> Document:
         _clear_timers(attempt)
         return _publish_cancelled(record.receipt.body, attempt, again=True)
     _require_environment(record, attempt)
-    raise abandon(attempt, record.intent, None, cancellation_failure_file_name)
+    raise abandon(attempt, record, None, cancellation_failure_file_name)
 
 
 def _publish_cancelled(receipt: str, attempt: _CancelAttempt, *, again: bool = False) -> Document:
