@@ -1,7 +1,8 @@
 """Write one self-contained HTML file about an evidence bucket: what was retired, blocked, scheduled or restored.
 
 This only reads, and needs no permission except `s3:ListBucket` on the bucket (and `s3:GetLifecycleConfiguration`, if
-backups expire) and `s3:GetObject` on its objects.
+backups expire) and `s3:GetObject` on its objects. What may contain SQL, `backups/*` and `restores/*/differences.json`,
+may be denied.
 """
 
 import argparse

@@ -4,7 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from local.emulator import REGION
 from local.stack import EmbeddedStack, StackError
@@ -93,6 +95,23 @@ def test_what_vanishes_meanwhile(aws: EmbeddedStack, bucket: str) -> None:
     """An object that was listed and is gone does not end the report."""
     with pytest.raises(Unreadable, match="NoSuchKey"):
         S3Bucket(aws.s3, bucket).read(Listed("gone", 10, NOW), 10)
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("backups/sales/r1/backup-0123456789abcdef.json", Unreadable),
+        ("restores/sales/r1/back-1/differences.json", Unreadable),
+        ("retirements/sales/r1/receipt.json", BucketRefused),
+    ],
+)
+def test_what_may_not_be_read(key: str, error: type[Exception]) -> None:
+    """What may contain SQL can be denied without ending the report; nothing else can."""
+    s3 = boto3.client("s3", region_name=REGION, aws_access_key_id="made-up", aws_secret_access_key="made-up")
+    with Stubber(s3) as answers:
+        answers.add_client_error("get_object", "AccessDenied")
+        with pytest.raises(error, match="AccessDenied"):
+            S3Bucket(s3, "evidence").read(Listed(key, 10, NOW), 10)
 
 
 def test_a_page_is_written(aws: EmbeddedStack, bucket: str, file: Path) -> None:

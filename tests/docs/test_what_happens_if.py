@@ -9,7 +9,7 @@ from local.emulator import CHECKOUT
 from tests.docs.pages import Page
 
 PAGE = Page("docs/what-happens-if.md")
-SECTIONS = ["Requests", "The datamart", "Dates", "Databrain", "The stack", "Strangers and policies"]
+SECTIONS = ["Requests", "The datamart", "Dates", "Restores", "Databrain", "The stack", "Strangers and policies"]
 TEST = re.compile(r"\[(test_\w+)\]\(\.\./(\S+)\)")
 
 ANSWERS = [tuple(row) for section in SECTIONS for row in PAGE.table(section, "what if")]

@@ -7,11 +7,13 @@ from uuid import uuid4
 
 import pytest
 
+from local.databrain.organisation import ConnectionType, Workspace
 from local.emulator import CHECKOUT
 from tests.stack.scene import EVENTS, SCHEDULE, JsonObject, Scene, set_to
 from tests.stack.shell import Shell, commands
 
 DOCS = CHECKOUT / "docs"
+SECRET = "databrain-service-token"  # as `EmbeddedStack.start` calls it
 
 
 @pytest.fixture
@@ -68,10 +70,13 @@ def test_scheduling(shell: Shell, scene: Scene, retirement_id: str) -> None:
 
 
 def test_restore(shell: Shell, scene: Scene, retirement_id: str) -> None:
-    """A retirement is undone, first as a preview, and each answer is where the page says."""
-    tools, preview, planned, ask, end, differences = commands(DOCS / "restore.md")
+    """A retirement is undone, first as a preview, and each answer is where the page says; a workspace is linked."""
+    tools, preview, planned, ask, end, differences, link = commands(DOCS / "restore.md")
     tools = tools.replace("acme-leaves", retirement_id)
     scene.datamart("sales-analytics")
+    organisation = scene.databrain.organisation
+    workspace = Workspace("Sales", ConnectionType.DATAMART, None, "sales-analytics", ())
+    organisation.workspaces[workspace.name] = workspace
     scene.ask("sales-analytics", retirementId=retirement_id)
     assert scene.result(retirement_id).document["outcome"] == "deleted"
 
@@ -79,14 +84,19 @@ def test_restore(shell: Shell, scene: Scene, retirement_id: str) -> None:
     told = scene.restored("preview").document
     assert (told["outcome"], told["reason"]) == ("restore_planned", "dry_run")
     assert shell.told(tools, planned) == told
-    assert scene.databrain.organisation.datamarts == {}
+    assert organisation.datamarts == {}
 
     shell.run(tools, ask)
     told = scene.restored("for-good").document
     assert (told["outcome"], told["reason"]) == ("restored", None)
     assert shell.told(tools, end) == told
     assert shell.told(tools, differences)["differences"] == []
-    assert list(scene.databrain.organisation.datamarts) == ["sales-analytics"]
+    assert list(organisation.datamarts) == ["sales-analytics"]
+
+    assert organisation.workspaces["Sales"].datamart is None
+    link = link.replace("https://api.usedatabrain.com", scene.databrain.url)
+    shell.run(link.replace("databrain/service-token", SECRET))
+    assert organisation.workspaces["Sales"] == workspace
 
 
 def test_a_date_that_was_not_filled_in(scene: Scene) -> None:

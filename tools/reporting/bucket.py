@@ -59,7 +59,8 @@ class S3Bucket:
         """Read an object's first bytes, at most so many.
 
         Raises:
-            Unreadable: it is gone, or in a storage class that does not give it out at once.
+            Unreadable: it is gone, or in a storage class that does not give it out at once; or it may contain SQL, and
+                the caller may not read it.
             BucketRefused: nothing may be read, or S3 cannot be reached.
         """
         if not listed.size:
@@ -69,7 +70,8 @@ class S3Bucket:
             return answer["Body"].read()
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in {"NoSuchKey", "InvalidObjectState"}:
+            may_be_denied = listed.key.startswith("backups/") or listed.key.endswith("/differences.json")
+            if code in {"NoSuchKey", "InvalidObjectState"} or (code == "AccessDenied" and may_be_denied):
                 raise Unreadable(f"S3 did not return it: {code}.") from error
             raise BucketRefused(f"s3://{self.name}/{listed.key} cannot be read: {error}") from error
         except BotoCoreError as error:
