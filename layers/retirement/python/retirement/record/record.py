@@ -77,6 +77,11 @@ class Record:
         """The current date, which is the last one that was stored."""
         return self._schedule(self._numbers[-1]) if self._numbers else None
 
+    @property
+    def has_intent(self) -> bool:
+        """Whether an attempt has written its intent."""
+        return "intent.json" in self._file_names
+
     def standing(self, now: datetime) -> Standing:
         """Return where the retirement stands."""
         return standing(self._file_names, now, self._time_in)
