@@ -341,6 +341,17 @@ def test_created_and_deleted_since(world: RestoreWorld, crash: CrashAt) -> None:
     assert world.created_datamarts == ["sales"]
 
 
+def test_a_name_like_it_since(world: RestoreWorld) -> None:
+    """No create is sent while a name like it is listed, even if it was not listed at the first attempt."""
+    world.retire()
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), CrashAt(CREATE))
+    world.put("Sales ")
+    with pytest.raises(NotConfirmed, match='lists "Sales "'):
+        world.deliver(restore_requested(), receive_count=2)
+    assert world.created_datamarts == []
+
+
 def test_claimed_and_deleted_since(world: RestoreWorld) -> None:
     """The same of one that was recognised after a lost answer."""
     world.retire()

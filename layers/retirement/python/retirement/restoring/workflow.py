@@ -153,6 +153,8 @@ def _resume(intent: RestoreIntent, record: RestoreRecord, attempt: RestoreAttemp
             "An earlier attempt created the datamart, and it is not listed now. Somebody may have deleted it, so it is "
             f"not created again. If it should exist, {ASK_AGAIN}."
         )
+    elif (alike := refuse_by_listing(intent.restored_as, sighting.listing)) is not None:
+        raise NotConfirmed(f"An earlier attempt may have created the datamart, and this one cannot: {alike.message}")
     else:  # names are unique: if an earlier request takes effect late, Databrain refuses one of the two
         found = _create(source, intent, attempt, is_first=False)
     if isinstance(found, Refusal):
