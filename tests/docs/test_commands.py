@@ -40,7 +40,7 @@ RUN_BY = {
 MADE_BY = {
     "demo": ("tests/stack/test_first_commands.py", 'make("demo"'),
     "embed-map": ("tests/stack/test_deploy_page.py", "account.run(list_embeds)"),
-    "faults": ("tests/faults/test_matrix.py", "all_cases()"),
+    "faults": ("tests/faults/test_matrix.py", "cases_of_all()"),
     "local": ("tests/stack/test_first_commands.py", 'make("local"'),
     "report": ("tests/stack/test_operating_page.py", "shell.run(MAKE, TOOLS, report)"),
     "soak": ("tests/soak/test_soak.py", "soak("),

@@ -17,11 +17,13 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from tests.faults.cases import SCENARIOS, Case, all_cases, calls_of
-from tests.faults.invariants import INVARIANTS, Verdict, judged
+from tests.faults.cases import Order
+from tests.faults.invariants import Verdict
+from tests.faults.matrix import ALL_INVARIANTS, ALL_SCENARIOS, cases_of_all, judged_case, most_calls
 from tests.faults.plays import play_of
 from tests.faults.promises import PROMISES
 from tests.faults.promises import judged as judged_play
+from tests.faults.restores import Besides
 from tests.faults.search import Figures, searched, shrunk, story
 from tests.faults.stage import in_process
 from tests.faults.wire import Fault
@@ -62,8 +64,8 @@ def _asked() -> Namespace:
 def _play_matrix(wanted: Sequence[str], console: Console) -> bool:
     """Whether a case broke an invariant."""
     with in_process():
-        cases = list(all_cases())
-        calls = max(len(calls_of(scenario)) for scenario in SCENARIOS.values())
+        cases = list(cases_of_all())
+        calls = most_calls()
     try:
         numbers = chosen_by([case.name for case in cases], wanted)
     except NotOneCase as error:
@@ -73,8 +75,8 @@ def _play_matrix(wanted: Sequence[str], console: Console) -> bool:
         verdicts = [verdict for chunk in pool.map(_judged, chunks) for verdict in chunk]
     chosen = [cases[number] for number in numbers]
     console.print(
-        f"{len(chosen):,} cases: {len(SCENARIOS)} scenarios, up to {calls} external calls each, {len(Fault)} faults, "
-        f"crashes before and after, {len({case.order for case in cases})} orders of deliveries\n"
+        f"{len(chosen):,} cases: {len(ALL_SCENARIOS)} scenarios, up to {calls} external calls each, "
+        f"{len(Fault)} faults, crashes before and after, {len(Order) + len(Besides)} orders of deliveries\n"
     )
     console.print(_table(verdicts))
     broken = [
@@ -99,7 +101,7 @@ def _search(seed: str, seconds: float, console: Console) -> bool:
         figures = searched(seed, seconds, show)
     console.print(
         f"{figures.plays:,} plays, {figures.deliveries:,} deliveries, {figures.deletions:,} deletions, "
-        f"{sum(figures.broken.values()):,} findings\n"
+        f"{figures.creations:,} restored datamarts, {sum(figures.broken.values()):,} findings\n"
     )
     console.print(_table_of_promises(figures))
     happened = ", ".join(
@@ -170,8 +172,8 @@ def _listed(what: str, names: Iterable[str]) -> str:
 def _judged(numbers: Iterable[int]) -> list[tuple[Sequence[str], Sequence[str]]]:
     """In a process of its own; a case is known by its number there."""
     with in_process():
-        cases: list[Case] = list(all_cases())
-        verdicts: Iterable[Verdict] = (judged(cases[number]) for number in numbers)
+        cases = list(cases_of_all())
+        verdicts: Iterable[Verdict] = (judged_case(cases[number]) for number in numbers)
         return [(verdict.tested, verdict.broken) for verdict in verdicts]
 
 
@@ -185,7 +187,7 @@ def _table(verdicts: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Table:
     table = Table("invariant", "cases run", "cases held")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name in INVARIANTS:
+    for name in ALL_INVARIANTS:
         style = None if held[name] == run[name] else "bold red"
         table.add_row(name, f"{run[name]:,}", f"{held[name]:,}", style=style)
     return table

@@ -29,7 +29,7 @@ from tests.faults.stage import (
     organisation,
     put,
 )
-from tests.faults.wire import TRANSIENT, Fault, Reach
+from tests.faults.wire import FAULTS_OF_RETIREMENTS, TRANSIENT, Fault, Reach
 
 A_WEEK = 7 * 86_400.0
 NAME = "sales"
@@ -333,7 +333,7 @@ def _possible(scenario: Scenario, number: int, call: str) -> Iterator[Fault]:
             yield Fault.TIMEOUT_AFTER
         return
     is_after_delete = RouteId.DELETE_DATAMART in calls_of(scenario)[: number - 1]
-    for fault in Fault:
+    for fault in FAULTS_OF_RETIREMENTS:
         if fault is Fault.STILL_LISTED and not (
             call == RouteId.DELETE_DATAMART or (call == RouteId.LIST_DATAMARTS and is_after_delete)
         ):

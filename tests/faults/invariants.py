@@ -122,12 +122,12 @@ def is_honest(ending: Ending, stage: Stage) -> bool:
     return not ending.has_deleted
 
 
-def tells_no_secret(case: Case | None, stage: Stage) -> bool:  # noqa: ARG001  # as all of them
+def tells_no_secret(stage: Stage, secrets: Iterable[str] = SECRETS) -> bool:
     """Nothing that was written holds a token."""
     errors = errors_told(stage.telemetry.errors)
     bodies = (kept.key + kept.body for kept in stage.evidence.objects.values())
     written = "\n".join(chain(bodies, stage.results_topic.messages, map(repr, stage.telemetry.steps), errors))
-    return not any(secret in written for secret in SECRETS)
+    return not any(secret in written for secret in secrets)
 
 
 def errors_told(errors: Iterable[BaseException]) -> Iterator[str]:
@@ -179,11 +179,13 @@ def _message(kept: Parsed) -> str:
     return ordered_json({field: value for field, value in kept.items() if field != "event"})
 
 
-def _all_published(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+def all_published(stage: Stage) -> bool:
+    """Every receipt."""
     return _kept(stage, "receipt.json") <= set(stage.results_topic.messages)
 
 
-def _abandoned(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all of them
+def are_abandoned_well(stage: Stage) -> bool | None:
+    """All that were abandoned."""
     abandoned = [ending for ending in stage.endings if ending.delivery.is_last and ending.result is None]
     return all(is_abandoned_well(ending, stage) for ending in abandoned) if abandoned else None
 
@@ -202,7 +204,7 @@ def is_abandoned_well(ending: Ending, stage: Stage) -> bool:
     (failure,) = (
         kept for kept in stage.failures(ending.event) if kept["startedAt"] == format_timestamp(ending.started_at)
     )
-    without_the_table = Reason.INTERNAL_ERROR if ending.was_gone is None else Reason.UNCONFIRMED
+    without_the_table = Reason.UNCONFIRMED if ending.has_intent else Reason.INTERNAL_ERROR
     reasons = {ending.kept_reason or without_the_table} | ({without_the_table} if strike else set())
     # it makes no attempt: what is deleted from then on, another delivery alongside has deleted, and reports
     is_overtaken = any(
@@ -241,11 +243,11 @@ INVARIANTS: dict[str, Invariant] = {
     "what is refused by name or count is refused without asking Databrain": _unasked,
     "what any other rule forbids is not deleted either": _forbidden,
     "`deleted` only if it is gone; no end denies a deletion": _honest,
-    "no token in anything written": tells_no_secret,
+    "no token in anything written": lambda _, stage: tells_no_secret(stage),
     "every delivery ends in a receipt or a raise, every request in an end": _ends,
     "what is published is kept, to the byte": lambda _, stage: is_published(stage),
-    "every receipt is published": _all_published,
-    "who is given up has its failure published and its request kept": _abandoned,
+    "every receipt is published": lambda _, stage: all_published(stage),
+    "who is given up has its failure published and its request kept": lambda _, stage: are_abandoned_well(stage),
     "the daily limit is never passed": _within_limit,
     "a delete leaves time to confirm and record it": _in_time,
 }
@@ -253,9 +255,9 @@ INVARIANTS: dict[str, Invariant] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one case: which invariants it was a test of, and which of them did not hold."""
+    """Of one case: its name, which invariants it was a test of, and which of them did not hold."""
 
-    case: Case
+    case: str
     tested: tuple[str, ...]
     broken: tuple[str, ...]
 
@@ -265,4 +267,4 @@ def judged(case: Case) -> Verdict:
     stage = played(case)
     verdicts = {name: invariant(case, stage) for name, invariant in INVARIANTS.items()}
     tested = tuple(name for name, held in verdicts.items() if held is not None)
-    return Verdict(case, tested, tuple(name for name in tested if not verdicts[name]))
+    return Verdict(case.name, tested, tuple(name for name in tested if not verdicts[name]))

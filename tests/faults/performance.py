@@ -16,7 +16,7 @@ from functools import cached_property
 from http import HTTPStatus
 from math import ceil
 from threading import Lock, Thread
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 from unittest.mock import patch
 from zlib import crc32
 
@@ -27,11 +27,14 @@ from local.databrain.organisation import Datamart, Embed, Organisation
 from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
 from retirement.databrain.client import DatabrainClient
+from retirement.databrain.restorer import DatabrainRestorer
 from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
 from retirement.errors import AwsCallFailed
 from retirement.record.keys import retirement_key
 from retirement.requests import MAX_RECEIVES, Command, Delivery
+from retirement.restoring.ports import RestorePorts
+from retirement.restoring.workflow import restore
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.workflow import retire
 from retirement.scheduling.ports import SchedulePorts, Timer
@@ -39,6 +42,7 @@ from retirement.scheduling.workflow import schedule
 from retirement.timestamps import format_timestamp
 from tests.fakes import (
     INVOCATION_SECONDS,
+    RESTORE_SETTINGS,
     SCHEDULE_SETTINGS,
     SETTINGS,
     Call,
@@ -46,7 +50,6 @@ from tests.fakes import (
     FakeCoordination,
     FakeDatamartLists,
     FakeEvidence,
-    FakeQueue,
     FakeResultsTopic,
     FakeTimers,
     Parsed,
@@ -54,6 +57,7 @@ from tests.fakes import (
     cancelled,
     interfered,
     requested,
+    restore_requested,
 )
 from tests.faults.plays import (
     AFTER_DELETE,
@@ -80,28 +84,44 @@ from tests.faults.plays import (
     Trouble,
     Worn,
 )
-from tests.faults.stage import SECRET_CALL, is_request_to_databrain
+from tests.faults.stage import (
+    CREATES,
+    RESTORE_SECONDS,
+    SECRET_CALL,
+    Identity,
+    identity_of,
+    is_request_to_databrain,
+    is_restore,
+    key_of,
+    restored_as,
+)
 from tests.faults.two_organisations import OwnersMap, TwoOrganisations, embeds_of, moment, seconds_of
-from tests.faults.wire import NO_ANSWER, Answer, Connection, Fault, Reach, Sent, answer_of, struck
-
-Identity: TypeAlias = tuple[str, str]  # the datamart's name and the retirementId
+from tests.faults.wire import NO_ANSWER, Answer, Connection, Fault, Reach, Sent, answer_of, damaged, struck
 
 # Seconds (template.yaml).
-VISIBILITY = 360.0
+VISIBILITY = {Function.RETIRE: 360.0, Function.SCHEDULE: 360.0, Function.RESTORE: 5_400.0}
+TIME_OUT = {
+    Function.RETIRE: INVOCATION_SECONDS,
+    Function.SCHEDULE: INVOCATION_SECONDS,
+    Function.RESTORE: RESTORE_SECONDS,
+}
 MAX_DELAY = 900
 MAX_VISIBILITY = 43_200.0
 
 # Seconds that half a call takes where calls are not slow.
 QUICK = 0.004
 
+# Seconds after which a late effect comes.
+LATE_BY = 20.0
+
 # Rounds in which nothing strikes any more, and what is in `Failures` is sent again.
 CALM_ROUNDS = 1
-MAX_EVENTS = 4_000  # a play that does not end is no play
+MAX_EVENTS = 40_000  # a play that does not end is no play
 
 
 @dataclass
 class Message:
-    """A message in one of the two queues, or in `Failures` (`function` None)."""
+    """A message in one of the queues, or in `Failures` (`function` None)."""
 
     number: int
     event: str
@@ -187,6 +207,30 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class Creation:
+    """A datamart that a request of a restore created, and the names that it had been listed by then."""
+
+    by: Invocation
+    at: float
+    organisation: Organisation
+    datamart: Datamart
+    listed: frozenset[str]
+    is_known: bool  # whether the table knew that the restore had created one already
+
+
+@dataclass(frozen=True)
+class Addition:
+    """An embed that a request of a restore created (None: a semantic layer), and the datamart that it uses."""
+
+    by: Invocation
+    at: float
+    organisation: Organisation
+    datamart: Datamart | None
+    embed: Embed | None
+    look: Look | None
+
+
+@dataclass(frozen=True)
 class Intended:
     """The intent of a retirement: what its attempt had seen."""
 
@@ -212,6 +256,7 @@ class Kept:
     by: Invocation
     at: float
     was_gone: bool | None = None  # of a receipt: whether what was intended was gone
+    datamart: Datamart | None = None  # of a restore's: what was there under its name
 
 
 # ---- One at a time -------------------------------------------------------------------------------------------------
@@ -271,11 +316,11 @@ class _Worker(Thread):
 class HostClock:
     """The clock of one invocation: its host's, to the millisecond, and the time that is left by true time."""
 
-    def __init__(self, performance: "Performance", worker: _Worker, ahead: float) -> None:
+    def __init__(self, performance: "Performance", worker: _Worker, ahead: float, time_out: float) -> None:
         self._performance = performance
         self._worker = worker
         self._ahead = ahead
-        self._ends = performance.seconds + INVOCATION_SECONDS
+        self._ends = performance.seconds + time_out
 
     def now(self) -> datetime:
         """The time of day as the host has it."""
@@ -342,15 +387,22 @@ class _Line:
         stage, by, route = self._performance, self._invocation, request.route
         at, answer, look = stage.seconds, Answer(0, b""), by.look
 
-        def proceed() -> Answer:
-            return stage.answered(request, self._host.base_url, by)
+        def proceed(sent: Sent = request) -> Answer:
+            return stage.answered(sent, self._host.base_url, by)
 
         def unreal() -> Answer:
             return stage.there.answer_without_effect(request, self._host.base_url)
 
+        def strike(fault: Fault) -> Answer:
+            if fault is Fault.DAMAGED:
+                return proceed(damaged(request))
+            if fault is Fault.LATE:
+                stage.after(stage.seconds + LATE_BY, lambda: cast("None", proceed()))
+                fault = Fault.TIMEOUT_BEFORE
+            return struck(fault, proceed, unreal, cast("Any", self._clock))
+
         try:
-            sent = self._send(route, proceed, lambda fault: struck(fault, proceed, unreal, cast("Any", self._clock)))
-            answer = cast("Answer", sent)
+            answer = cast("Answer", self._send(route, proceed, strike))
         finally:
             if route is RouteId.DELETE_DATAMART:
                 name = request.query.get("datamartName") or cast("Parsed", request.body)["datamartName"]
@@ -418,6 +470,8 @@ class _Line:
             self._invocation.is_struck = True
         if fault is Fault.STILL_LISTED and name != RouteId.DELETE_DATAMART:
             return None  # a list that lags behind: docs/safety.md, "Not promised"
+        if fault in {Fault.NOT_LISTED, Fault.LATE, Fault.DAMAGED} and name not in CREATES:
+            return None  # of creates
         if fault is Fault.STATUS_404 and name == RouteId.GET_SEMANTIC_LAYER:
             return None  # an answer: there is none
         return fault
@@ -481,13 +535,14 @@ class _Inbox:
 class _Outbox:
     """The queue that a function hands events on to."""
 
-    def __init__(self, performance: "Performance") -> None:
+    def __init__(self, performance: "Performance", function: Function) -> None:
         self._performance = performance
+        self._function = function
 
     def send(self, body: str, seconds: int) -> None:
         if not 0 <= seconds <= MAX_DELAY:
             raise AwsCallFailed(f"SQS SendMessage refuses a delay of {seconds} s")
-        self._performance.send(Function.RETIRE, body, seconds)
+        self._performance.send(self._function, body, seconds)
 
 
 class Performance:
@@ -509,7 +564,11 @@ class Performance:
         self.slow = 0.0
         self.ahead: tuple[float, ...] = (0.0,)
 
-        self.settings: dict[Function, Parsed] = {Function.RETIRE: SETTINGS, Function.SCHEDULE: SCHEDULE_SETTINGS}
+        self.settings: dict[Function, Parsed] = {
+            Function.RETIRE: SETTINGS,
+            Function.SCHEDULE: SCHEDULE_SETTINGS,
+            Function.RESTORE: RESTORE_SETTINGS,
+        }
         self.there = TwoOrganisations()
         self.emptied_at: list[float] = []
 
@@ -533,6 +592,8 @@ class Performance:
         self.planned_in: dict[str, set[int]] = defaultdict(set)
         self.sent: list[SentDelete] = []
         self.deletions: list[Deletion] = []
+        self.creations: list[Creation] = []
+        self.additions: list[Addition] = []
         self.abandoned: list[Message] = []
         self.leftovers: set[tuple[Timer, str, str]] = set()
 
@@ -639,7 +700,7 @@ class Performance:
         name = detail.pop("datamartName", NAME)
         at = self.seconds if send.ahead is None else self.seconds + send.ahead
         time = moment(at).replace(microsecond=0) if send.ahead is None else moment(at)
-        make = cancelled if send.is_cancellation else requested
+        make = cancelled if send.is_cancellation else restore_requested if send.is_restore else requested
         event = make(name, **detail) | {"id": send.event, "time": format_timestamp(time)}
         body = json.dumps(event)
         self.bodies[send.event] = body
@@ -653,7 +714,7 @@ class Performance:
             return  # another stack's
         self.arrived_at.setdefault(event["id"], self.seconds)
         is_dated = "retireAt" in event["detail"] or event["detail-type"].endswith("Cancelled")
-        self.send(Function.SCHEDULE if is_dated else Function.RETIRE, body)
+        self.send(Function.RESTORE if is_restore(event) else Function.SCHEDULE if is_dated else Function.RETIRE, body)
 
     def redrive(self) -> None:
         """Send all of `Failures` to `Scheduling`, as new messages."""
@@ -684,7 +745,7 @@ class Performance:
             self.abandoned.append(message)
             return
         message.receives += 1
-        self.show(message, VISIBILITY)
+        self.show(message, VISIBILITY[cast("Function", message.function)])
         _Worker.begin(lambda worker: self._deliver(message, worker))
 
     def _deliver(self, message: Message, worker: _Worker) -> None:
@@ -692,13 +753,11 @@ class Performance:
         self._delivered[message.event, function] += 1
         number = self._delivered[message.event, function]
         host = self._host_of(message, function, number)
-        detail = event["detail"]
-        identity = (detail["datamartName"], detail["retirementId"])
         invocation = Invocation(
             message,
             function,
             number,
-            identity,
+            identity_of(event),
             event,
             self.settings[function],
             host.ahead,
@@ -707,7 +766,7 @@ class Performance:
         )
         self.invocations.append(invocation)
         self.alive.append(invocation)
-        clock = HostClock(self, worker, host.ahead)
+        clock = HostClock(self, worker, host.ahead, TIME_OUT[function])
         host.line = line = _Line(self, invocation, clock, host)
         delivery = receive(_record(message), f"invocation-{len(self.invocations)}", clock.now())
         inbox = _Inbox(self, message, self.seconds)
@@ -719,6 +778,9 @@ class Performance:
                     invocation.settings,
                     interfered(self._retire_ports(line, host, clock, inbox), line),
                 )
+            elif function is Function.RESTORE:
+                ports = self._restore_ports(line, host, clock, inbox)
+                invocation.result = answer(delivery, restore, invocation.settings, interfered(ports, line))
             else:
                 invocation.result = answer(
                     delivery, schedule, invocation.settings, interfered(self._schedule_ports(clock, inbox), line)
@@ -743,7 +805,7 @@ class Performance:
         if host is not None:
             return host
         settings = self.settings[Function.RETIRE]
-        ahead = self.ahead[(chosen + (2 if function is Function.SCHEDULE else 0)) % len(self.ahead)]
+        ahead = self.ahead[(chosen + (0 if function is Function.RETIRE else 2)) % len(self.ahead)]
         return _Host(ahead, settings.service_token_secret_arn, settings.databrain_base_url)
 
     def _retire_ports(self, line: _Line, host: _Host, clock: HostClock, inbox: _Inbox) -> RetirePorts:
@@ -765,13 +827,30 @@ class Performance:
             clock=clock,
         )
 
+    def _restore_ports(self, line: _Line, host: _Host, clock: HostClock, inbox: _Inbox) -> RestorePorts:
+        return RestorePorts(
+            databrain=DatabrainRestorer(
+                cast("Any", Connection(line.request, host.base_url)),
+                api=self.settings[Function.RESTORE].databrain_api,
+                token=host.token,
+                clock=clock,
+                telemetry=self.telemetry,
+            ),
+            evidence=self.evidence,
+            coordination=self.coordination,
+            inbox=inbox,
+            results_topic=self.results_topic,
+            telemetry=self.telemetry,
+            clock=clock,
+        )
+
     def _schedule_ports(self, clock: HostClock, inbox: _Inbox) -> SchedulePorts:
         return SchedulePorts(
             evidence=self.evidence,
             timers=self.timers,
             inbox=inbox,
-            outbox=_Outbox(self),
-            restores=FakeQueue(),
+            outbox=_Outbox(self, Function.RETIRE),
+            restores=_Outbox(self, Function.RESTORE),
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=clock,
@@ -829,10 +908,13 @@ class Performance:
         return call.proceed()
 
     def _note_kept(self, key: str, by: Invocation) -> None:
-        was_gone = None
-        if key == retirement_key(*by.identity, "receipt.json") and by.identity in self.intended:
-            was_gone = self.is_gone(by.identity)
-        self.kept[key] = Kept(by, self.seconds, was_gone)
+        was_gone, there = None, None
+        if key == key_of(by.event, "receipt.json"):
+            if is_restore(by.event):
+                there = by.look.organisation.datamarts.get(restored_as(by.event)) if by.look else None
+            elif by.identity in self.intended:
+                was_gone = self.is_gone(by.identity)
+        self.kept[key] = Kept(by, self.seconds, was_gone, there)
         if key.startswith("plans/") and by.look is not None:
             self.planned_in[key.rpartition("/")[2].removesuffix(".json")].add(id(by.look.organisation))
         if key.endswith("/intent.json"):
@@ -858,7 +940,8 @@ class Performance:
     def answered(self, request: Sent, base_url: str, by: Invocation) -> Answer:
         """Let a request to Databrain have its effect, and write down what it was."""
         asked, there = self.there.meant(request, base_url)
-        route, name = request.route, by.identity[0]
+        route = request.route
+        name = restored_as(by.event) if is_restore(by.event) else by.identity[0]
         by.secrets.add(request.token)
         if route is RouteId.LIST_DATAMARTS:
             by.look = Look(self.seconds, request.token, there, there.datamarts.get(name))
@@ -866,13 +949,40 @@ class Performance:
                 by.first_look = self.seconds
         elif route is RouteId.LIST_DATA_APPS:
             by.embeds_looked_at = self.seconds
-        if route is not RouteId.DELETE_DATAMART:
-            return answer_of(there, asked)
         before, embeds = dict(there.datamarts), embeds_of(there)
         answer = answer_of(there, asked)
+        if route in CREATES:
+            self._note_creations(before, embeds, there, by)
         for gone in before.keys() - there.datamarts.keys():
             self._note_deletion(before[gone], embeds, there, request.token, by)
         return answer
+
+    def _note_creations(
+        self, before: Mapping[str, Datamart], embeds: tuple[Embed, ...], there: Organisation, by: Invocation
+    ) -> None:
+        """Keep what a request created, as of the true time."""
+        at = format_timestamp(moment(self.seconds))
+        for name, now in list(there.datamarts.items()):
+            was = before.get(name)
+            if was is None:
+                made = there.datamarts[name] = replace(now, created_at=at, updated_at=at)
+                seen_at = by.look.at if by.look else self.seconds
+                seen = frozenset(each for each in before if self.there.changed_at(there, each) < seen_at)
+                is_known = by.identity[::-1] in self.coordination.hashes
+                self.creations.append(Creation(by, self.seconds, there, made, seen, is_known))
+            elif now != was:
+                self.additions.append(Addition(by, self.seconds, there, now, None, by.look))
+            if now != was:
+                self.there.note_created(there, name, self.seconds)
+        known = {embed.embed_id for embed in embeds}
+        for app in list(there.data_apps.values()):
+            new = [replace(each, created_at=at, updated_at=at) for each in app.embeds if each.embed_id not in known]
+            if new:
+                there.data_apps[app.name] = replace(app, embeds=(*app.embeds[: -len(new)], *new))
+            self.additions += [
+                Addition(by, self.seconds, there, there.datamarts.get(each.datamart or ""), each, by.look)
+                for each in new
+            ]
 
     def _note_deletion(
         self, datamart: Datamart, embeds: tuple[Embed, ...], there: Organisation, token: str, by: Invocation
@@ -913,8 +1023,7 @@ class Performance:
         for key, set_at in self.timers.set_at.items():
             if key not in self.timers.standing:
                 continue
-            identity = (key[1], key[2])
-            names = [retirement_key(*identity, file_name) for file_name in ("receipt.json", "cancelled.json")]
+            names = [retirement_key(key[1], key[2], file_name) for file_name in ("receipt.json", "cancelled.json")]
             ends = [(self.kept[name].at, name) for name in names if name in self.kept]
             if not ends or any(json.loads(self.bodies[event])["detail"]["retirementId"] == key[2] for event in waiting):
                 continue

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from local.databrain.faults import RouteId
 from retirement.retiring.settings import Mode, UndeterminedEmbeds
 from tests.fakes import START
-from tests.faults.wire import TRANSIENT, Fault, Reach
+from tests.faults.wire import FAULTS_OF_RESTORES, FAULTS_OF_RETIREMENTS, TRANSIENT, Fault, Reach
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
@@ -23,10 +23,11 @@ MIDNIGHT = DAY / 2
 
 
 class Function(StrEnum):
-    """Which of the two gets a message."""
+    """Which of them gets a message."""
 
     RETIRE = "retire"
     SCHEDULE = "schedule"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ class Send:
     event: str
     detail: Mapping[str, Any]
     is_cancellation: bool = False
+    is_restore: bool = False
     retire_in: float | None = None
     ahead: float | None = None
     delay: float = 0.0
     plan_of: bool = False  # names the plan that was kept last
 
     def __str__(self) -> str:
-        what = "cancellation" if self.is_cancellation else "request"
+        what = "cancellation" if self.is_cancellation else "restore" if self.is_restore else "request"
         date = "" if self.retire_in is None else f" for {At(self.retire_in)}"
         plan = " with the plan that was kept last" if self.plan_of else ""
         ahead = "" if self.ahead is None else f", its time {self.ahead} s ahead"
@@ -298,6 +300,14 @@ class SecretInside:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """An embed of the datamart goes with it, and can be restored."""
+
+    def __str__(self) -> str:
+        return f"the embed {TILE} uses {NAME}, and a workspace has its dashboard"
+
+
+@dataclass(frozen=True)
 class OtherHas:
     """What the second organisation has under the name."""
 
@@ -312,7 +322,7 @@ class OtherHas:
         return f"the other organisation has {self.name}, {how} configuration, created at {At(self.created_in)}"
 
 
-Given: TypeAlias = Undated | Mapped | Small | Hosts | Slow | Lockless | Worn | SecretInside | OtherHas
+Given: TypeAlias = Undated | Mapped | Small | Hosts | Slow | Lockless | Worn | SecretInside | Shown | OtherHas
 Act: TypeAlias = (
     Send | Again | Deploy | Repoint | WriteMap | Exchange | EmptyTable | Meddle | Redrive | Outage | Trouble | Stall
 )
@@ -345,6 +355,7 @@ class Play:
 NAME = "sales"
 NEAR_NAMES = ("Sales", "sales ", "SALES")
 EMBEDS = ("board", "chart")
+TILE = "tile"
 # The moments around which most of the promises turn.
 KEY_CALLS = (
     RouteId.DELETE_DATAMART,
@@ -366,6 +377,20 @@ RETIREMENT_ROUTES = (
     RouteId.LIST_DATA_APPS,
     RouteId.LIST_API_TOKENS,
     RouteId.LIST_EMBEDS,
+)
+RESTORING_CALLS = (
+    RouteId.LIST_DATAMARTS,
+    RouteId.CREATE_DATAMART,
+    RouteId.CREATE_DATAMART,
+    RouteId.CREATE_SEMANTIC_LAYER,
+    RouteId.CREATE_EMBED,
+    RouteId.CREATE_EMBED,
+    RouteId.LIST_EMBEDS,
+    "coordination.record_created",
+    "coordination.record_failure",
+    "coordination.record_no_effect",
+    "evidence.create",
+    "results_topic.publish",
 )
 SCHEDULING_CALLS = ("timers.set", "timers.clear", "outbox.send", "results_topic.publish")
 # What a delete can end in, and nothing tells what came of it, or what was said is not so.
@@ -402,7 +427,8 @@ AS_BEFORE: tuple[Mapping[str, Any], ...] = (
 
 def play_of(seed: str) -> Play:
     """The play of a seed; the same each time."""
-    return Play(seed, tuple(_Author(Random(seed)).steps()))  # noqa: S311  # no secret
+    author = _Author(Random(seed))  # noqa: S311  # no secret
+    return Play(seed, tuple(author.steps(Random(f"{seed} restores"))))  # noqa: S311  # the same
 
 
 class _Author:
@@ -417,7 +443,7 @@ class _Author:
         self._steps: list[Step] = []
         self._is_dated = self._is_likely(0.5)  # the form of the owner's map
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self, of_restores: Random) -> Iterator[Step]:
         """All of them: what is so from the start, then the acts."""
         self._traffic()
         actors: list[tuple[float, Callable[[], None]]] = [
@@ -443,6 +469,9 @@ class _Author:
                 actors = [(weight, act) for weight, act in actors if act != chosen]
         if self._is_likely(0.2):
             self._add(None, Undated())
+        self._random = of_restores  # so that there are the same plays without them
+        if self._is_likely(0.35):
+            self._restores()
         yield from sorted(self._steps, key=lambda step: step.when is not None)
 
     # ---- Traffic ---------------------------------------------------------------------------------------------------
@@ -500,7 +529,8 @@ class _Author:
 
     def _send(self, when: At | AtCall, detail: Mapping[str, Any], **how: Any) -> str:  # noqa: ANN401  # the step's fields
         is_cancellation = how.get("is_cancellation", False)
-        event = f"{'cancel' if is_cancellation else 'ask'}-{len(self._events) + 1}"
+        what = "cancel" if is_cancellation else "restore" if how.get("is_restore") else "ask"
+        event = f"{what}-{len(self._events) + 1}"
         self._add(when, Send(event, detail, **how))
         self._events.append(event)
         if is_cancellation or how.get("retire_in") is not None:
@@ -515,7 +545,7 @@ class _Author:
             self._leave_open()
         for _ in range(random.choice((1, 1, 2))):
             crash = self._is_likely(0.45)
-            fault = None if crash and self._is_likely(0.6) else random.choice((*Fault, *TRANSIENT))
+            fault = None if crash and self._is_likely(0.6) else random.choice((*FAULTS_OF_RETIREMENTS, *TRANSIENT))
             after = crash and self._is_likely(0.6)
             reach = random.choice(tuple(Reach))
             self._add(self._at_call(), Trouble(fault, reach, crash and not after, after))
@@ -659,6 +689,67 @@ class _Author:
     def _secret_inside(self) -> None:
         self._add(None, SecretInside(self._random.choice(("the service token", "a data app's key"))))
         self._wear()
+
+    def _restores(self) -> None:
+        """Somebody wants back what is retired, once or twice, and others act at any call of it."""
+        random = self._random
+        if self._is_likely(0.7):
+            self._add(None, Shown())
+            self._review(TILE)
+        restores = []
+        for number in range(random.choice((1, 1, 1, 2))):
+            restore_id = random.choice((f"back-{number + 1}", "back-1"))
+            detail: dict[str, Any] = {"restoreId": restore_id}
+            if self._is_likely(0.4):
+                detail |= random.choice(({"asName": "sales again"}, {"embeds": "leave"}, {"dryRun": True}))
+            restores.append(self._send(self._after_the_retirement(), detail, is_restore=True))
+        for _ in range(random.choice((0, 1, 1, 2, 3))):
+            self._strike_restore(random.choice(restores))
+        if self._is_likely(0.25):  # it is retired once more
+            when = AtCall(restores[0], Function.RESTORE, 1, random.choice(RESTORING_CALLS))
+            self._send(
+                when if self._is_likely(0.6) else self._after_the_retirement(),
+                {"retirementId": "offboard-7", "dependents": "ignore"},
+                ahead=random.choice((None, 0.5)),
+            )
+        if self._is_likely(0.2):
+            self._add(self._after_the_retirement(), Again(random.choice(restores)))
+        if self._is_likely(0.15):
+            self._add(None, Lockless())
+        if self._is_likely(0.15):
+            self._add(At(random.choice((DAY, 2 * DAY))), Redrive())
+
+    def _strike_restore(self, event: str) -> None:
+        """A fault, a crash, or somebody who acts."""
+        random = self._random
+        call: int | str = random.choice(RESTORING_CALLS) if self._is_likely(0.6) else random.randint(1, 46)
+        when = AtCall(event, Function.RESTORE, random.choice((1, 1, 1, 2, 3)), call)
+        acts: list[tuple[float, Act]] = [
+            (3, Trouble(None, crash_after=True)),
+            (2, Trouble(None, crash_before=True)),
+            (4, Trouble(random.choice((*FAULTS_OF_RESTORES, *TRANSIENT)), random.choice(tuple(Reach)))),
+            (1, Meddle(random.choice(tuple(Deed)), random.choice((NAME, NAME, *NEAR_NAMES)))),
+            (1, Again(event)),
+            (0.5, EmptyTable()),
+            (0.7, Exchange(random.choice((To.ROTATED, To.OTHER)), self._is_likely(0.5))),
+            (0.7, Stall(random.choice((5.0, 400.0)))),
+        ]
+        self._add(when, random.choices([act for _, act in acts], [weight for weight, _ in acts])[0])
+
+    def _after_the_retirement(self) -> At | AtCall:
+        random = self._random
+        if self._is_likely(0.15):
+            return AtCall(self._main, Function.RETIRE, 1, random.choice(KEY_CALLS))
+        around = random.choice((0.0, *self._dates))
+        return At(around + random.choice((2.0, 15.0, 130.0, 130.0, 700.0, HOUR, HOUR, DAY)) + random.uniform(0.0, 2.0))
+
+    def _review(self, embed_id: str) -> None:
+        """The requests are for a datamart that this embed uses, too, and say that it was looked at."""
+        for index, step in enumerate(self._steps):
+            if isinstance(step.act, Send) and not step.act.is_cancellation:
+                detail = step.act.detail
+                reviewed = [*detail.get("reviewedEmbeds", []), embed_id]
+                self._steps[index] = replace(step, act=replace(step.act, detail={**detail, "reviewedEmbeds": reviewed}))
 
     def _leave_open(self) -> None:
         """The first attempt ends at its delete, or before it has told what came of it."""

@@ -10,23 +10,25 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
+from local.databrain.organisation import Datamart
 from retirement.canonical import ordered_json, parse_json
 from retirement.errors import Abandoned, RetirementError
 from retirement.outcomes import ConfirmedBy
-from retirement.record.keys import retirement_key
 from retirement.retiring.settings import Mode, UndeterminedEmbeds
 from retirement.scheduling.workflow import FROZEN
 from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
-from tests.faults.performance import Deletion, Identity, Invocation, Kept, Performance, Published
+from tests.faults.performance import Addition, Deletion, Invocation, Kept, Performance, Published
 from tests.faults.plays import NAME, Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
+from tests.faults.stage import Identity, is_restore, key_of
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
 # None: the play has nothing to say on it.
 Promise: TypeAlias = Callable[[Performance], bool | None]
 
 ENDS = frozenset({"cancelled", "deleted", "already_absent", "planned", "blocked"})
+ENDS_OF_RESTORES = frozenset({"restored", "restore_planned", "restore_blocked"})
 
 
 def _each_deletion(holds: Callable[[Deletion, Performance], bool | None]) -> Promise:
@@ -94,7 +96,7 @@ def _asked_at(by: Invocation, play: Performance) -> float:
         and (each is by or not (each.crashed or each.is_struck or each.ended > by.started))
     ]
     own = min(seconds_of(parse_timestamp(by.event["time"])), *arrivals)
-    key = retirement_key(*by.identity, "schedule-1.json")
+    key = key_of(by.event, "schedule-1.json")
     if key not in play.kept or play.kept[key].at >= by.schedules_read_at:
         return own
     return min(own, seconds_of(parse_timestamp(_parsed(play.evidence.objects[key].body)["requestedAt"])))
@@ -232,6 +234,112 @@ def _is_alongside(by: Invocation, play: Performance) -> bool:
     )
 
 
+# ---- What is restored ----------------------------------------------------------------------------------------------
+
+
+def _no_delete_by_restores(play: Performance) -> bool | None:
+    if not _restores(play):
+        return None
+    return not any(is_restore(sent.by.event) for sent in play.sent)
+
+
+def _restores(play: Performance) -> list[Invocation]:
+    return [invocation for invocation in play.invocations if is_restore(invocation.event)]
+
+
+def _one_datamart(play: Performance) -> bool | None:
+    """A second one only where the first is gone, and the table does not know of it."""
+    return not any(creation.is_known for creation in play.creations) if play.creations else None
+
+
+def _one_embed(play: Performance) -> bool | None:
+    made = Counter(
+        (addition.by.identity, addition.embed.target) for addition in play.additions if addition.embed is not None
+    )
+    return all(count == 1 for count in made.values()) if made else None
+
+
+def _only_to_its_own(play: Performance) -> bool | None:
+    """A semantic layer, or an embed, where it was seen to be the restore's own."""
+    held = [
+        _is_its_own(addition.datamart, addition.by, play)
+        for addition in play.additions
+        if addition.datamart is not None and not _changed_meanwhile(addition)
+    ]
+    return all(held) if held else None
+
+
+def _is_its_own(datamart: Datamart, by: Invocation, play: Performance) -> bool:
+    """Created by it; or by a person, and equal to what was deleted, or after the restore had created its own."""
+    creators = [
+        creation.by.identity for creation in play.creations if creation.datamart.created_at == datamart.created_at
+    ]
+    if creators:
+        return by.identity in creators
+    own = [creation for creation in play.creations if creation.by.identity == by.identity]
+    intended = play.intended.get(by.identity[:2])
+    was = intended.look.datamart if intended is not None and intended.look is not None else None
+    return bool(own) or (was is not None and was.configuration == datamart.configuration)
+
+
+def _changed_meanwhile(addition: Addition) -> bool:
+    """A re-creation between the last list and the request: it cannot be detected."""
+    look = addition.look
+    return (
+        look is None
+        or look.datamart is None
+        or addition.datamart is None
+        or (look.datamart.created_at != addition.datamart.created_at)
+    )
+
+
+def _over_nothing(play: Performance) -> bool | None:
+    held = [
+        not any(name.strip().casefold() == creation.datamart.name.casefold() for name in creation.listed)
+        for creation in play.creations
+    ]
+    return all(held) if held else None
+
+
+def _where_it_was(play: Performance) -> bool | None:
+    """In the organisation of the retirement's intent, where that can be told."""
+    held = [
+        intended.look is not None and intended.look.organisation is creation.organisation
+        for creation in play.creations
+        if (intended := play.intended.get(creation.by.identity[:2])) is not None
+        and _is_told_apart(creation.by.identity, play)
+    ]
+    return all(held) if held else None
+
+
+def _restored_means_there(play: Performance) -> bool | None:
+    held = [
+        kept.datamart is not None and _is_its_own(kept.datamart, kept.by, play)
+        for key, kept in play.kept.items()
+        if key == key_of(kept.by.event, "receipt.json")
+        and _parsed(play.evidence.objects[key].body)["outcome"] == "restored"
+    ]
+    return all(held) if held else None
+
+
+def _no_denial_of_restores(play: Performance) -> bool | None:
+    creators = {creation.by.identity for creation in play.creations}
+    held = [
+        each.result["outcome"] not in ENDS_OF_RESTORES - {"restored"}
+        for each in play.published
+        if each.by.identity in creators
+    ]
+    return all(held) if held else None
+
+
+def _dry_restores(play: Performance) -> bool | None:
+    dry = [invocation for invocation in _restores(play) if invocation.event["detail"].get("dryRun")]
+    if not dry:
+        return None
+    creators = [*(made.by for made in play.creations), *(made.by for made in play.additions)]
+    return not any(creator.event["detail"].get("dryRun") for creator in creators)
+
+
 # ---- What is told --------------------------------------------------------------------------------------------------
 
 
@@ -279,7 +387,7 @@ def _identities(play: Performance) -> set[Identity]:
 def _one_end(play: Performance) -> bool | None:
     ends: dict[Identity, set[str]] = {}
     for each in play.published:
-        if each.result["outcome"] in ENDS:
+        if each.result["outcome"] in ENDS | ENDS_OF_RESTORES:
             ends.setdefault(each.by.identity, set()).add(each.result["outcome"])
     if not ends:
         return None
@@ -290,7 +398,7 @@ def _deleted_means_gone(play: Performance) -> bool | None:
     held = [
         kept.was_gone is True
         for key, kept in play.kept.items()
-        if key == retirement_key(*kept.by.identity, "receipt.json")
+        if key == key_of(kept.by.event, "receipt.json")
         and _parsed(play.evidence.objects[key].body)["outcome"] == "deleted"
         and _is_told_apart(kept.by.identity, play)
     ]
@@ -358,7 +466,7 @@ def _is_published(play: Performance) -> bool | None:
     receipts = [
         stored.body
         for key, stored in play.evidence.objects.items()
-        if key.startswith("retirements/") and key.endswith("/receipt.json")
+        if key.startswith(("retirements/", "restores/")) and key.endswith("/receipt.json")
     ]
     messages = set(play.results_topic.messages)
     return all(_message(body) in messages for body in receipts)
@@ -464,6 +572,15 @@ PROMISES: dict[str, Promise] = {
     "nothing is deleted in another organisation than the intent's": _each_deletion(_same_organisation),
     "nothing is deleted before the date that is current": _each_deletion(_in_time),
     "nothing is deleted after `cancelled`, or another end, was answered": _each_deletion(_not_after_an_end),
+    "no restore deletes": _no_delete_by_restores,
+    "one restore creates its datamart at most once": _one_datamart,
+    "one restore creates each embed at most once": _one_embed,
+    "a restore adds to the datamart alone that it has created": _only_to_its_own,
+    "nothing is created over a listed name, or one that is nearly the same": _over_nothing,
+    "nothing is created in another organisation than the retirement's": _where_it_was,
+    "`restored` is said only of what the restore has created and is there": _restored_means_there,
+    "no end of a restore denies a creation": _no_denial_of_restores,
+    "a dry run of a restore creates nothing": _dry_restores,
     "what was answered `cancelled` stays so": _stays_cancelled,
     "one identity has one end": _one_end,
     "`deleted` is said only of what is gone, where it was": _deleted_means_gone,

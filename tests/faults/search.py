@@ -27,6 +27,7 @@ class Figures:
     plays: int = 0
     deliveries: int = 0
     deletions: int = 0
+    creations: int = 0
     tested: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     happened: Counter[str] = field(default_factory=Counter)  # in how many plays
@@ -37,6 +38,7 @@ class Figures:
         self.plays += other.plays
         self.deliveries += other.deliveries
         self.deletions += other.deletions
+        self.creations += other.creations
         self.tested += other.tested
         self.broken += other.broken
         self.happened += other.happened
@@ -69,6 +71,7 @@ def played_from(seed: str, first: int, plays: int = CHUNK) -> Figures:
             figures.plays += 1
             figures.deliveries += len(judgement.performance.invocations)
             figures.deletions += len(judgement.performance.deletions)
+            figures.creations += len(judgement.performance.creations)
             figures.tested.update(judgement.tested)
             figures.broken.update(judgement.broken)
             figures.happened.update(happened_in(judgement.performance))
@@ -121,6 +124,13 @@ def story(performance: Performance) -> Iterator[str]:
         whose = "the first" if deletion.organisation is performance.there.first else "the other"
         by = deletion.by.message.event
         lines.append((deletion.at, f"{whose} organisation's {deletion.datamart.name} is deleted by {by}"))
+    for creation in performance.creations:
+        whose = "the first" if creation.organisation is performance.there.first else "the other"
+        name = creation.datamart.name
+        lines.append((creation.at, f"{whose} organisation's {name} is created by {creation.by.message.event}"))
+    for addition in performance.additions:
+        what = "a semantic layer" if addition.embed is None else f"the embed {addition.embed.embed_id}"
+        lines.append((addition.at, f"{what} is created by {addition.by.message.event}"))
     for at, line in sorted(lines, key=lambda line: line[0]):
         yield f"{moment(at):%d %H:%M:%S.%f}"[:-3] + f"  {line}"
 

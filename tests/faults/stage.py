@@ -36,12 +36,16 @@ from retirement.aws.service_token import ServiceToken
 from retirement.canonical import parse_json
 from retirement.databrain.client import DatabrainClient
 from retirement.databrain.ports import DatabrainApi
+from retirement.databrain.restorer import DatabrainRestorer
 from retirement.delivery.answering import answer
-from retirement.delivery.intake import receive
+from retirement.delivery.intake import RESTORE_REQUESTED, receive
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
-from retirement.record.keys import backup_key, retirement_key
+from retirement.record.keys import backup_key, restore_key, retirement_key
 from retirement.requests import MAX_RECEIVES, Delivery
+from retirement.restoring.ports import RestorePorts
+from retirement.restoring.settings import RestoreSettings
+from retirement.restoring.workflow import restore
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import RetireSettings
 from retirement.retiring.workflow import retire
@@ -50,6 +54,7 @@ from retirement.scheduling.workflow import schedule
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import (
     INVOCATION_SECONDS,
+    RESTORE_SETTINGS,
     SCHEDULE_SETTINGS,
     SETTINGS,
     START,
@@ -79,15 +84,17 @@ from tests.faults.wire import (
     Reach,
     Sent,
     answer_of,
+    damaged,
     struck,
 )
 
 Event: TypeAlias = Mapping[str, Any]
-Identity: TypeAlias = tuple[str, str]  # of a retirement: the datamart's name and the retirementId
+Identity: TypeAlias = tuple[str, ...]  # the datamart's name, the retirementId, and a restore's restoreId
 
 CREATED_AT = START - timedelta(days=1)
 # Seconds: longer than a lock is held.
 LOCK_EXPIRY = INVOCATION_SECONDS + 1
+RESTORE_SECONDS = 900.0
 
 SECRET_CALL = "secret.read"
 READS = frozenset(
@@ -96,17 +103,40 @@ READS = frozenset(
         "evidence.read",
         "coordination.used_today",
         "coordination.last_failure",
+        "coordination.created",
         "embed_map.read",
         "datamart_lists.read",
         SECRET_CALL,
     }
 )
 _ROUTES = frozenset(RouteId)
+CREATES = frozenset({RouteId.CREATE_DATAMART, RouteId.CREATE_SEMANTIC_LAYER, RouteId.CREATE_EMBED})
+CHANGES = CREATES | {RouteId.DELETE_DATAMART}
 
 
 def identity_of(event: Event) -> Identity:
-    """Of the retirement that an event asks for."""
-    return event["detail"]["datamartName"], event["detail"]["retirementId"]
+    """Of the retirement or the restore that an event asks for."""
+    detail = event["detail"]
+    return detail["datamartName"], detail["retirementId"], *([detail["restoreId"]] if is_restore(event) else [])
+
+
+def is_restore(event: Event) -> bool:
+    """Whether an event asks for a restore."""
+    return bool(event["detail-type"] == RESTORE_REQUESTED)
+
+
+def key_of(event: Event, file_name: str) -> str:
+    """The key of an object of what an event asks for."""
+    if is_restore(event):
+        name, retirement_id, restore_id = identity_of(event)
+        return restore_key(name, retirement_id, restore_id, file_name)
+    name, retirement_id = identity_of(event)
+    return retirement_key(name, retirement_id, file_name)
+
+
+def restored_as(event: Event) -> str:
+    """The name under which a restore creates its datamart."""
+    return str(event["detail"].get("asName", event["detail"]["datamartName"]))
 
 
 def is_request_to_databrain(name: str) -> bool:
@@ -151,6 +181,42 @@ class SentDelete:
 
 
 @dataclass(frozen=True)
+class Creation:
+    """A datamart that a request of a restore created, and the names that were listed then."""
+
+    event: Event
+    datamart: Datamart
+    listed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class EmbedCreation:
+    """An embed that a request of a restore created, and the datamart of the name that it uses."""
+
+    event: Event
+    data_app: str
+    embed: Embed
+    datamart: Datamart | None
+
+
+@dataclass(frozen=True)
+class SentByRestore:
+    """A request of a restore, and what is left of its invocation."""
+
+    event: Event
+    request: Sent
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class AtReceipt:
+    """What was there when a restore stored its receipt."""
+
+    datamarts: Mapping[str, Datamart]
+    data_apps: Mapping[str, DataApp]
+
+
+@dataclass(frozen=True)
 class Ending:
     """How one delivery ended: with a result, an error, or a crash, which has neither."""
 
@@ -160,6 +226,7 @@ class Ending:
     strike: Strike | None  # what was laid in its way
     result: Parsed
     error: Exception | None
+    has_intent: bool
     was_gone: bool | None  # at the end, what the retirement had intended to delete; None without an intent
     has_deleted: bool  # a delete request of the retirement, in this delivery or an earlier one
     kept_reason: Reason | None
@@ -186,8 +253,8 @@ class Line:
             answer = call.proceed()
             if call.name == "coordination.acquire" and self._stage.is_lockless:
                 return True
-            if call.name == "evidence.create" and call.arguments[0].endswith("/intent.json"):
-                self._stage.note_intent(self._event)
+            if call.name == "evidence.create":
+                self._stage.note_stored(self._event, call.arguments[0])
             return answer
 
         def strike(fault: Fault) -> object:
@@ -203,24 +270,34 @@ class Line:
         """Pass on an HTTP request."""
         route, stage = request.route, self._stage
 
-        def proceed() -> Answer:
+        def proceed(sent: Sent = request) -> Answer:
             before = dict(stage.organisation.datamarts)
             embeds = stage.embeds
-            answer = answer_of(stage.organisation, request)
+            answer = answer_of(stage.organisation, sent)
             for name in before.keys() - stage.organisation.datamarts.keys():
                 stage.note_deletion(self._event, before[name], embeds)
+            stage.note_creations(self._event, before, embeds)
             return answer
 
         def unreal() -> Answer:
-            if route is RouteId.DELETE_DATAMART:
+            if route in CHANGES:
                 return answer_of(copy.deepcopy(stage.organisation), request)
-            return answer_of(stage.organisation_before_deletions(), request)
+            return answer_of(stage.organisation_before_changes(), request)
+
+        def strike(fault: Fault) -> Answer:
+            if fault is Fault.DAMAGED:
+                return proceed(damaged(request))
+            if fault is Fault.LATE:
+                stage.late.append(proceed)
+                fault = Fault.TIMEOUT_BEFORE
+            return struck(fault, proceed, unreal, stage.clock)
 
         stage.requests += 1
         seconds_left, answer = stage.clock.remaining(), Answer(0, b"")
+        if is_restore(self._event) and not self._crashed:
+            stage.sent_by_restores.append(SentByRestore(self._event, request, seconds_left))
         try:
-            sent = self._send(route, proceed, lambda fault: struck(fault, proceed, unreal, stage.clock))
-            answer = cast("Answer", sent)
+            answer = cast("Answer", self._send(route, proceed, strike))
         finally:
             if route is RouteId.DELETE_DATAMART:
                 stage.sent.append(SentDelete(self._event, seconds_left, _is_clear_yes(answer, request)))
@@ -232,7 +309,8 @@ class Line:
         def strike(fault: Fault) -> object:
             raise ClientError({"Error": {"Code": "InternalServiceError", "Message": fault}}, "GetSecretValue")
 
-        return cast("dict[str, str]", self._send(SECRET_CALL, lambda: {"SecretString": SERVICE_TOKEN}, strike))
+        stage = self._stage
+        return cast("dict[str, str]", self._send(SECRET_CALL, lambda: {"SecretString": stage.secret}, strike))
 
     def _send(self, name: str, proceed: Callable[[], object], strike: Callable[[Fault], object]) -> object:
         self.calls.append(name)
@@ -283,19 +361,30 @@ class Stage:
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     is_lockless: bool = False  # the lock is a convenience: everything must hold where it is lost
+    restore_settings: RestoreSettings = RESTORE_SETTINGS
+    restore_seconds: float = RESTORE_SECONDS  # that an invocation has
+    secret: str = SERVICE_TOKEN
     line: Line | None = None  # of the last delivery
     requests: int = 0  # to Databrain
     sent: list[SentDelete] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
     intended: dict[Identity, Datamart] = field(default_factory=dict)
+    sent_by_restores: list[SentByRestore] = field(default_factory=list)
+    creations: list[Creation] = field(default_factory=list)
+    stored_by_restores: list[str] = field(default_factory=list)  # keys
+    embed_creations: list[EmbedCreation] = field(default_factory=list)
+    layered: list[tuple[Event, Datamart]] = field(default_factory=list)  # whose semantic layer a restore created
+    at_receipt: dict[Identity, AtReceipt] = field(default_factory=dict)
+    late: list[Callable[[], Answer]] = field(default_factory=list)  # effects that come after the delivery has ended
     deliveries: int = 0
     endings: list[Ending] = field(default_factory=list)
     receives: dict[Identity, int] = field(default_factory=dict)  # of the message; sent again from Failures, from 1
 
     def deliver(self, event: Event, strike: Strike | None = None) -> Ending:
         """Deliver by an invocation of its own, after the lock of any other has expired."""
-        self.clock.advance(LOCK_EXPIRY)
-        self.clock.begin_invocation()
+        seconds = self.restore_seconds if is_restore(event) else INVOCATION_SECONDS
+        self.clock.advance(seconds + 1)
+        self.clock.begin_invocation(seconds)
         return self.deliver_alongside(event, strike)
 
     def deliver_alongside(self, event: Event, strike: Strike | None = None) -> Ending:
@@ -309,29 +398,14 @@ class Stage:
         started_at = self.clock.now()
         decided = len(self.telemetry.steps)
         result, error = None, None
-        ports = RetirePorts(
-            databrain=DatabrainClient(
-                cast("Any", Connection(line.request)),
-                api=self.settings.databrain_api,
-                token=ServiceToken(cast("Any", line), self.settings.service_token_secret_arn),
-                clock=self.clock,
-                telemetry=self.telemetry,
-            ),
-            embed_map=self.embed_map,
-            datamart_lists=self.datamart_lists,
-            evidence=self.evidence,
-            coordination=self.coordination,
-            inbox=self.inbox,
-            results_topic=self.results_topic,
-            telemetry=self.telemetry,
-            clock=self.clock,
-        )
         try:
-            result = answer(delivery, retire, self.settings, interfered(ports, line))
+            result = self._answer(delivery, event, line)
         except Crash:
             pass
         except Exception as raised:  # noqa: BLE001  # whatever it is, the queue gets it
             error = raised
+        while self.late:
+            self.late.pop(0)()
         ending = Ending(
             event,
             delivery,
@@ -339,9 +413,10 @@ class Stage:
             strike,
             result,
             error,
+            key_of(event, "intent.json") in self.evidence.objects,
             self._is_gone(event),
             any(deletion.event["detail"] == event["detail"] for deletion in self.deletions),
-            self.coordination.failures.get((event["detail"]["retirementId"], event["detail"]["datamartName"])),
+            self.coordination.failures.get(identity_of(event)[::-1]),
             tuple(
                 (fields["planId"], fields["refusal"])
                 for step, fields in self.telemetry.steps[decided:]
@@ -350,6 +425,34 @@ class Stage:
         )
         self.endings.append(ending)
         return ending
+
+    def _answer(self, delivery: Delivery, event: Event, line: Line) -> Parsed:
+        settings = self.restore_settings if is_restore(event) else self.settings
+        http, token = cast("Any", Connection(line.request)), cast("Any", line)
+        shared: dict[str, Any] = {
+            "evidence": self.evidence,
+            "coordination": self.coordination,
+            "inbox": self.inbox,
+            "results_topic": self.results_topic,
+            "telemetry": self.telemetry,
+            "clock": self.clock,
+        }
+        client: dict[str, Any] = {
+            "api": settings.databrain_api,
+            "token": ServiceToken(token, settings.service_token_secret_arn),
+            "clock": self.clock,
+            "telemetry": self.telemetry,
+        }
+        if is_restore(event):
+            restore_ports = RestorePorts(databrain=DatabrainRestorer(http, **client), **shared)
+            return answer(delivery, restore, self.restore_settings, interfered(restore_ports, line))
+        ports = RetirePorts(
+            databrain=DatabrainClient(http, **client),
+            embed_map=self.embed_map,
+            datamart_lists=self.datamart_lists,
+            **shared,
+        )
+        return answer(delivery, retire, self.settings, interfered(ports, line))
 
     def schedule(self, event: Event) -> None:
         """Have a date set, or a retirement cancelled, before anything strikes."""
@@ -387,24 +490,55 @@ class Stage:
         """All embeds."""
         return tuple(embed for app in self.organisation.data_apps.values() for embed in app.embeds)
 
-    def organisation_before_deletions(self) -> Organisation:
+    def organisation_before_changes(self) -> Organisation:
         """The organisation as a list that lags behind shows it."""
         shown = copy.deepcopy(self.organisation)
+        made = [creation.embed for creation in self.embed_creations]
+        for app in list(shown.data_apps.values()):
+            shown.data_apps[app.name] = replace(app, embeds=tuple(each for each in app.embeds if each not in made))
+        for creation in self.creations:
+            shown.datamarts.pop(creation.datamart.name, None)
         for deletion in self.deletions:
             shown.datamarts.setdefault(deletion.datamart.name, deletion.datamart)
         return shown
 
     def receipt(self, event: Event) -> Parsed:
-        """The receipt of a retirement, None where there is none."""
-        kept = self.evidence.objects.get(retirement_key(*identity_of(event), "receipt.json"))
+        """The receipt of a retirement or a restore, None where there is none."""
+        kept = self.evidence.objects.get(key_of(event, "receipt.json"))
         return None if kept is None else parse_json(kept.body)
 
     def failures(self, event: Event) -> list[Parsed]:
-        """The giving-ups of a retirement."""
-        prefix = retirement_key(*identity_of(event), "failure-")
+        """The giving-ups of a retirement or a restore."""
+        prefix = key_of(event, "failure-")
         return [parse_json(kept.body) for key, kept in self.evidence.objects.items() if key.startswith(prefix)]
 
-    def note_intent(self, event: Event) -> None:
+    def note_stored(self, event: Event, key: str) -> None:
+        """Keep what was there when an intent or a receipt was stored first."""
+        if is_restore(event):
+            self.stored_by_restores.append(key)
+            if key == key_of(event, "receipt.json"):
+                seen = AtReceipt(dict(self.organisation.datamarts), dict(self.organisation.data_apps))
+                self.at_receipt.setdefault(identity_of(event), seen)
+        elif key.endswith("/intent.json"):
+            self._note_intent(event)
+
+    def note_creations(self, event: Event, before: Mapping[str, Datamart], embeds: tuple[Embed, ...]) -> None:
+        """Keep what a request of a restore created, as of the stage's time."""
+        there, at = self.organisation, format_timestamp(self.clock.now())
+        for name in there.datamarts.keys() - before.keys():
+            made = there.datamarts[name] = replace(there.datamarts[name], created_at=at, updated_at=at)
+            self.creations.append(Creation(event, made, frozenset(before)))
+        for name, datamart in before.items():
+            now = there.datamarts.get(name)
+            if now is not None and now.semantic_layer is not None and datamart.semantic_layer is None:
+                self.layered.append((event, now))
+        for app in list(there.data_apps.values()) if len(self.embeds) > len(embeds) else []:
+            new = tuple(each for each in app.embeds if each not in embeds)
+            self.embed_creations += [
+                EmbedCreation(event, app.name, each, there.datamarts.get(each.datamart or "")) for each in new
+            ]
+
+    def _note_intent(self, event: Event) -> None:
         """Keep which datamart it is about; somebody else may have deleted it meanwhile."""
         name = event["detail"]["datamartName"]
         gone = [deletion.datamart for deletion in self.deletions if deletion.datamart.name == name]
@@ -413,6 +547,9 @@ class Stage:
 
     def note_deletion(self, event: Event, datamart: Datamart, embeds: tuple[Embed, ...]) -> None:
         """Keep what was deleted, and whether there was a backup of exactly that."""
+        if is_restore(event):
+            self.deletions.append(Deletion(event, datamart, self.clock.now(), had_backup=False, embeds=embeds))
+            return
         name, retirement_id = identity_of(event)
         options = self.organisation.options
         dated = options.lists_created_at and self.settings.databrain_api is DatabrainApi.CURRENT
@@ -509,7 +646,7 @@ def put(organisation: Organisation, name: str, created_at: datetime, label: str 
         "datamartRelationships": [],
     }
     layer: dict[str, Any] = {"tables": [], "feedback": None, "lastUpdated": at}
-    organisation.datamarts[name] = Datamart(name, at, at, configuration, layer)
+    organisation.put_datamart(Datamart(name, at, at, configuration, layer))
 
 
 def embed(embed_id: str, datamart: str | None) -> Embed:

@@ -12,7 +12,6 @@ from local.databrain.organisation import Datamart
 from retirement.canonical import canonical_json, sha256_hex
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
-from retirement.record.keys import retirement_key
 from retirement.requests import MAX_RECEIVES
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, requested
@@ -26,6 +25,7 @@ from tests.faults.stage import (
     embed,
     identity_of,
     in_process,
+    key_of,
     organisation,
 )
 from tests.faults.wire import Fault, Reach
@@ -191,8 +191,8 @@ class Interleavings(RuleBasedStateMachine):
         if identity_of(other) != identity_of(event) or other["detail"] == event["detail"]:
             return False
         objects, content = self.stage.evidence.objects, sha256_hex(canonical_json(other["detail"]))
-        receipt = objects.get(retirement_key(*identity_of(event), "receipt.json"))
-        intent = objects.get(retirement_key(*identity_of(event), "intent.json"))
+        receipt = objects.get(key_of(event, "receipt.json"))
+        intent = objects.get(key_of(event, "intent.json"))
         if receipt is not None:
             return receipt.content_hash == content
         return intent is not None and Intent.of(intent).content_hash == content
@@ -214,7 +214,7 @@ class Interleavings(RuleBasedStateMachine):
         assert is_published(stage)
         days = [deletion.at.date() for deletion in stage.deletions]
         assert all(days.count(day) <= MAX_PER_DAY for day in days)
-        assert tells_no_secret(None, stage)
+        assert tells_no_secret(stage)
         self.judged = len(stage.endings)
 
 

@@ -11,6 +11,7 @@ from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import SETTINGS, START, FakeEmbedMap
 from tests.faults.plays import (
     NAME,
+    TILE,
     Act,
     Deed,
     Exchange,
@@ -21,12 +22,13 @@ from tests.faults.plays import (
     Repoint,
     SecretInside,
     Send,
+    Shown,
     Small,
     To,
     Undated,
     WriteMap,
 )
-from tests.faults.stage import CREATED_AT, add_embed, embed, organisation, put
+from tests.faults.stage import CREATED_AT, add_embed, add_workspace, embed, organisation, put
 from tests.faults.wire import APP_KEY, SERVICE_TOKEN, Answer, Sent, answer_of
 
 OTHER_TOKEN = "made-up-token-of-the-other-77"
@@ -102,17 +104,27 @@ class TwoOrganisations:
                     self._repoint("chart", NAME, -1_800.0)
                     known = {name: told for name, told in self.owners_map.entries.items() if name != "chart"}
                     self._publish(replace(self.owners_map, entries=known))
+            case Shown():
+                tile = embed(TILE, NAME)
+                if "Portal" in self.first.data_apps:
+                    add_embed(self.first, tile)
+                add_workspace(self.first, "Sales", tile)
             case Small():
                 self.first.data_apps.clear()
             case SecretInside(what):
                 label = f"see {SERVICE_TOKEN if what == 'the service token' else APP_KEY}"
                 put(self.first, NAME, CREATED_AT, label)
-            case OtherHas(None):
-                self.second.datamarts.pop(NAME, None)
-            case OtherHas(str(name), alike, created_in):
-                put(self.second, name, moment(created_in), "Orders" if alike else "Orders of another")
+            case OtherHas():
+                self._give_other(given)
             case _:  # nothing of theirs
                 pass
+
+    def _give_other(self, given: OtherHas) -> None:
+        if given.name is None:
+            self.second.datamarts.pop(NAME, None)
+        else:
+            label = "Orders" if given.alike else "Orders of another"
+            put(self.second, given.name, moment(given.created_in), label)
 
     def expect(self, send: Send) -> None:
         """Have what is going to be asked for."""
@@ -180,6 +192,10 @@ class TwoOrganisations:
                 put(there, name, parse_timestamp(there.datamarts[name].created_at), f"edited at {now}")
             case Deed.DELETE:
                 there.delete_datamart(name)
+        self._changed_at[id(there), name] = at
+
+    def note_created(self, there: Organisation, name: str, at: float) -> None:
+        """Keep when a restore created, or completed, a datamart."""
         self._changed_at[id(there), name] = at
 
     # ---- Requests --------------------------------------------------------------------------------------------------

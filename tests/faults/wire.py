@@ -3,13 +3,14 @@
 Every answer that is an error echoes the tokens: whatever the product repeats of it, a leak shows.
 """
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 
@@ -47,7 +48,14 @@ class Fault(StrEnum):
     WRONG_SHAPE = "wrong shape"
     HTML = "HTML"
     STILL_LISTED = "still listed after a 200"
+    NOT_LISTED = "not listed after a 200"
+    LATE = "no answer, and the effect comes after the attempt"
+    DAMAGED = "a 200, and what is created is damaged"
 
+
+FAULTS_OF_RETIREMENTS = tuple(fault for fault in Fault if fault not in {Fault.NOT_LISTED, Fault.LATE, Fault.DAMAGED})
+
+FAULTS_OF_RESTORES = tuple(fault for fault in Fault if fault is not Fault.STILL_LISTED)
 
 # The faults that pass: they strike once, too, and all of Databrain at a time.
 TRANSIENT = (
@@ -158,6 +166,17 @@ def answer_of(organisation: Organisation, sent: Sent) -> Answer:
         return _json(error.status, error.envelope())
 
 
+def damaged(sent: Sent) -> Sent:
+    """The request as a server understands it that loses labels, descriptions, and permissions."""
+    body = copy.deepcopy(cast("Any", sent.body))
+    for table in body.get("tableList", []):
+        table.pop("label", None)
+    for table in body.get("semanticLayer", body).get("tables", []):
+        table["description"] = "lost"
+    body.get("accessSettings", {}).pop("isAllowUnderlyingData", None)
+    return replace(sent, body=body)
+
+
 def struck(fault: Fault, proceed: Callable[[], Answer], unreal: Callable[[], Answer], clock: LogicalClock) -> Answer:
     """What comes back of a request that `fault` strikes; `unreal` is the right answer to a request without effect."""
     match fault:
@@ -181,7 +200,7 @@ def struck(fault: Fault, proceed: Callable[[], Answer], unreal: Callable[[], Ans
         case Fault.HTML:
             proceed()
             return Answer(200, _PAGE_OF_HTML.encode())
-        case Fault.STILL_LISTED:
+        case Fault.STILL_LISTED | Fault.NOT_LISTED:
             return unreal()
     return _json(_STATUS[fault], _ECHO, {"Retry-After": "2"} if fault is Fault.STATUS_429 else None)
 
@@ -208,7 +227,11 @@ class Connection:
         json: object = None,
     ) -> Iterator[httpx.Response]:
         """Send one request."""
-        answer = self._send(Sent(method, path, headers["Authorization"].removeprefix("Bearer "), params or {}, json))
+        token, body = (
+            headers["Authorization"].removeprefix("Bearer "),
+            copy.deepcopy(json),
+        )  # a server fills in defaults
+        answer = self._send(Sent(method, path, token, params or {}, body))
         yield httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
 
 
