@@ -1,4 +1,4 @@
-"""Restores datamarts: takes a request from the queue, or from a rule as such, and returns its result."""
+"""Restores datamarts: takes a request from the queue, or directly from a rule, and returns its result."""
 
 from collections.abc import Mapping
 

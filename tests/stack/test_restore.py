@@ -104,7 +104,7 @@ def test_an_embed_of_a_metric(scene: Scene) -> None:
     assert (result["outcome"], result["reason"]) == ("restored", "with_differences")
     (missing,) = (each for each in result["restoredEmbeds"] if each["state"] == "not_restored")
     assert (missing["embedId"], missing["newEmbedId"]) == (METRIC, None)
-    assert missing["why"] == "no dashboard is named, by which its workspace could be found"
+    assert missing["why"] == "its workspace is unknown, because no dashboard is named"
     assert result["message"].startswith(
         "The datamart was created again. Embeds: 2 created with new IDs, 1 not restored."
     )

@@ -47,9 +47,9 @@ def state_of(world: RestoreWorld, **fields: Any) -> tuple[str, str | None]:  # n
         ({"workspaceName": None}, "the workspace of its dashboard is unknown"),
         ({"workspaceName": None, "whyNot": "two workspaces have it"}, "two workspaces have it"),
         ({"dataAppName": "Gone"}, "its data app no longer exists"),
-        ({"export": {"_meta": {}}, "item": None}, "the backup does not tell which dashboard or metric it shows"),
-        ({"export": {"_meta": {"embedType": "dashboard"}}, "item": {}}, "the backup does not tell which dashboard or"),
-        ({"export": {"_meta": {"embedType": "page", "pageId": "x"}}, "item": {}}, "the backup does not tell which"),
+        ({"export": {"_meta": {}}, "item": None}, "the backup does not name the dashboard or metric that it shows"),
+        ({"export": {"_meta": {"embedType": "dashboard"}}, "item": {}}, "the backup does not name the dashboard or"),
+        ({"export": {"_meta": {"embedType": "page", "pageId": "x"}}, "item": {}}, "the backup does not name the"),
         (
             {"workspaceName": "Gone"},
             "Databrain refused to create it: POST /api/v2/data-app/embeds: HTTP 404 INVALID_WORKSPACE",

@@ -142,7 +142,7 @@ class Gap:
     workspace: str | None = None
 
 
-NO_DASHBOARD = "no dashboard is named, by which its workspace could be found"
+NO_DASHBOARD = "its workspace is unknown, because no dashboard is named"
 METRIC = replace(USED, item={"embedId": "used", "embedMetadata": {"metricId": "m", "dashboardId": None}})
 GAPS = {
     "an old server": Gap(showing(USED, "board"), NEVER, NEVER, "HTTP 404; HTTP 404"),
@@ -188,4 +188,4 @@ def test_very_many(databrain: Observed, using: int) -> None:
     assert len(backed_up) == using + MAX_EXPORTS + 7
     assert sum(embed["export"] is not None for embed in backed_up) == MAX_EXPORTS
     assert sum(len(embeds or ()) for embeds, _ in databrain.asked) == MAX_EXPORTS
-    assert backed_up[-1]["whyNot"].startswith("a backup holds 200 exports; ")
+    assert backed_up[-1]["whyNot"].startswith("a backup contains at most 200 exports; ")

@@ -1,6 +1,6 @@
 """Sends the requests that create a datamart and its semantic layer. Sections are those of docs/databrain-api.md.
 
-Whoever has a port sends them only as the port permits: `Restorer`, and `Databrain` for the copy of a rehearsal.
+A caller sends them only as its port permits: `Restorer`, and `Databrain` for the copy of a rehearsal.
 """
 
 from retirement.canonical import Document

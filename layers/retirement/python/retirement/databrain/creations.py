@@ -1,4 +1,4 @@
-"""The port of a restore to Databrain. It has no method that deletes: the token could, so the type has to prevent it."""
+"""The port of a restore to Databrain. It has no method that deletes: the token permits it, so the type prevents it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from retirement.errors import DatabrainError
 
 
 class CreateEffect(Enum):
-    """What one create request did, as far as its answer tells.
+    """What one create request did, as far as its answer shows.
 
     After `NONE` and `REFUSED` it is certain that nothing was created. Databrain would refuse a `REFUSED` request again.
     """

@@ -10,7 +10,7 @@ from retirement.databrain.snapshot import Snapshot
 # Fields that change although nobody has changed the configuration.
 _TIMES = frozenset({"createdAt", "updatedAt", "lastUpdated", "completionScore"})
 
-# Fields that identify the objects in a list; if they do, the order of the list means nothing.
+# Fields that may identify the objects in a list. If they do, the order of the list does not matter.
 _IDENTITIES = (("tableName",), ("schemaName", "tableName"), ("columnName",), ("name",), ("schemaName", "name"))
 
 MAX_PATH = 200  # characters
@@ -41,7 +41,7 @@ def differences(datamart: Document, semantic_layer: Document | None, found: Snap
 def is_as_sent(body: Document, entry: Document) -> bool:
     """Return whether a listed datamart equals the body of Create Datamart that was sent.
 
-    The server fills in fields that were not sent, but it does not make up a tenancy, relationships, tables or columns.
+    The server adds fields that were not sent, but no tenancy, relationships, tables or columns.
     """
     expected = _as_listed(body)
     tenancy, relationships = entry.get("datamartOrganization"), entry.get("datamartRelationships")
@@ -78,7 +78,7 @@ def _as_listed(body: Document) -> Document:
 
 
 def _differences(path: str, was: Json, now: Json, *, only_expected: bool = False) -> Iterator[Difference]:
-    """Yield the differences; with `only_expected`, a key that only `now` has is none."""
+    """Yield the differences; with `only_expected`, a key that only `now` has does not count."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         keys = was if only_expected else {**was, **now}
         for key in keys:

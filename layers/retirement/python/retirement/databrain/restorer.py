@@ -1,7 +1,7 @@
 """The client of one attempt at a restore. Sections are those of docs/databrain-api.md.
 
-It reads with the client of retirements, and sends through the same transport, so that it creates with the token that it
-reads with. It cannot delete.
+It reads with the client of retirements and sends through the same transport, so that it creates with the token with
+which it reads. It cannot delete.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from retirement.errors import DatabrainError, DatabrainUnexpected
 
 # Milliseconds from now. A guest token cannot be revoked, so it expires after a minute.
 GUEST_TOKEN_EXPIRY = 60_000
-NO_CLIENT = "None"  # tells Create Guest Token that there is no tenant
+NO_CLIENT = "None"  # to Create Guest Token, this means no tenant
 
 # Current name -> name in the legacy form of Create Embed.
 _LEGACY_SPELLINGS = {"isAllowAiPilot": "isAllowAipilot", "tableTenancySettings": "tableList"}
@@ -142,10 +142,10 @@ class DatabrainRestorer:
         return without_effect(refusal, when_refused=(DatabrainUnexpected, KeyRefused))
 
     def show(self, data_app_name: str, embed_id: str) -> None:
-        """Make a guest token for this embed alone, which expires within a minute, and fetch the embed's metrics.
+        """Request a guest token for this embed alone, which expires within a minute, and fetch the embed's metrics.
 
-        The token is always restricted and always expires. A second one does no harm, so a lost answer is retried like
-        that of a read. An old server without Fetch Metrics answers 404; then the token alone is the check.
+        The token is always restricted and always expires. A second one is harmless, so a lost answer is retried like
+        that of a read. An old server without Fetch Metrics answers 404; then only the token is checked.
 
         Raises:
             DatabrainError: it cannot be shown, or the check failed.

@@ -1,4 +1,4 @@
-"""The backup: what the API tells of a datamart, the requests that bring it back, and what they cannot bring back."""
+"""The backup: what the API returns about a datamart, the requests that create it again, and what those cannot do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from retirement.databrain.snapshot import Snapshot
 from retirement.record.creation import create_layer_request, create_request
 from retirement.record.losses import embeds_not_restored, not_restorable, not_restored
 
-# A request each, side by side, within one attempt; and few enough for a server that limits its rate.
+# Each takes a request. All have to fit into one attempt, and into the rate limit of a server.
 MAX_EXPORTS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackedUpEmbed:
-    """One embed that goes with the datamart, or may go with it.
+    """One embed that Databrain deletes, or may delete, with the datamart.
 
     `export` is the whole answer of Export Embed, `workspace_name` the one workspace that has its dashboard; `why_not`
     says why either is missing.
@@ -28,7 +28,7 @@ class BackedUpEmbed:
     why_not: str | None
 
     def document(self) -> Document:
-        """The embed as a backup holds it."""
+        """Return the embed as a backup contains it."""
         return {
             **self.embed.document(),
             "verdict": self.verdict,
@@ -40,9 +40,9 @@ class BackedUpEmbed:
 
 
 def backup_of(snapshot: Snapshot, embeds: Sequence[BackedUpEmbed], *, legacy: bool) -> Document:
-    """Everything about the datamart. It holds no time of ours, so an equal snapshot gives an equal backup.
+    """Return everything about the datamart.
 
-    (Unless embeds go with it: an export tells when it was made.)
+    Only an export contains the time of its making, so without exports equal snapshots give equal backups.
     """
     entry, layer = snapshot.entry, snapshot.semantic_layer
     documents = [embed.document() for embed in embeds]

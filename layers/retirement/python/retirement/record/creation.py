@@ -1,4 +1,4 @@
-"""The requests that create a datamart anew from what the API listed of it (docs/databrain-api.md, sections 4 and 5)."""
+"""The requests that create a datamart again from its list entry (docs/databrain-api.md, sections 4 and 5)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ CREATE_DATAMART = "/api/v2/data-app/datamarts"
 CREATE_DATAMART_LEGACY = "/api/v2/dataApp/datamart/create"
 CREATE_SEMANTIC_LAYER = "/api/v2/data-app/datamarts/semantic-layer"
 
-# What List Datamarts calls a thing and Create Datamart takes.
+# Field of List Datamarts -> field of Create Datamart.
 TABLE_FIELDS = {"tableName": "name", "schemaName": "schemaName", "clientColumn": "clientColumn"} | {
     same: same for same in ("label", "isHide")
 }
@@ -26,7 +26,7 @@ LAYER_COLUMN_FIELDS = ("name", "description", "synonyms", "columnType", "columnT
 
 
 def create_request(entry: Document, *, legacy: bool) -> Document:
-    """The request that creates the datamart of a list entry."""
+    """Return the request that creates the datamart of a list entry."""
     body: dict[str, Json] = {
         "name": entry["name"],
         "tableList": [
@@ -52,7 +52,7 @@ def create_request(entry: Document, *, legacy: bool) -> Document:
 
 
 def create_layer_request(name: str, layer: Document) -> Document:
-    """The request that creates the semantic layer of a datamart that is there."""
+    """Return the request that creates the semantic layer of a datamart that exists."""
     tables = [
         {
             **_picked(table, LAYER_TABLE_FIELDS),
@@ -65,31 +65,31 @@ def create_layer_request(name: str, layer: Document) -> Document:
 
 
 def datasource_of(entry: Document) -> Json:
-    """The name of the datasource, or whatever is in its place."""
+    """Return the name of the datasource, or whatever is in its place."""
     integration = entry.get("companyIntegration")
     return integration.get("name") if isinstance(integration, Mapping) else None
 
 
 def tenancy_of(entry: Document) -> Document:
-    """The tenancy settings; empty where there are none."""
+    """Return the tenancy settings, empty if there are none."""
     tenancy = entry.get("datamartOrganization")
     return tenancy if isinstance(tenancy, Mapping) else {}
 
 
 def columns_of(table: Document) -> Sequence[Document]:
-    """The columns of a listed table."""
+    """Return the columns of a listed table."""
     return objects_in(table, "datamartTableColumns")
 
 
 def objects_in(document: Document, key: str) -> Sequence[Document]:
-    """The objects of a list; an absent list is an empty one, since the oldest servers leave lists out."""
+    """Return the objects of a list. A missing list counts as empty, because the oldest servers omit lists."""
     found = document.get(key)
     entries = found if isinstance(found, Sequence) and not isinstance(found, str) else ()
     return [entry for entry in entries if isinstance(entry, Mapping)]
 
 
 def is_text(value: Json) -> bool:
-    """Whether it is a text, and not empty."""
+    """Return whether it is a text that is not empty."""
     return isinstance(value, str) and bool(value)
 
 

@@ -113,9 +113,10 @@ class EmbedIntent:
 
 
 class RestoreRecord:
-    """What is stored of one restore, as of the creation of this object, which lists the prefix once.
+    """The record of one restore, as it was when it was constructed. Its prefix is listed once.
 
-    Every property raises `AwsCallFailed` if S3 does not answer, and `MalformedObject` for an object that is none.
+    Every property raises `AwsCallFailed` if S3 does not answer, and `MalformedObject` for an object that this project
+    did not write.
     """
 
     def __init__(self, evidence: Evidence, request: RestoreRequest) -> None:
@@ -131,14 +132,14 @@ class RestoreRecord:
     @cached_property
     def intent(self) -> RestoreIntent | None:
         """The intent, or None."""
-        kept = self._read("intent.json")
-        return None if kept is None else RestoreIntent.of(kept)
+        stored = self._read("intent.json")
+        return None if stored is None else RestoreIntent.of(stored)
 
     @cached_property
     def last_embed(self) -> EmbedIntent | None:
-        """The last request to create an embed, or None; it tells what had become of the earlier ones."""
-        kept = self._read(embed_file_name(self.embeds_requested))
-        return None if kept is None else EmbedIntent.of(kept)
+        """The last request to create an embed, or None; it contains what had become of the earlier ones."""
+        stored = self._read(embed_file_name(self.embeds_requested))
+        return None if stored is None else EmbedIntent.of(stored)
 
     @cached_property
     def embeds_requested(self) -> int:
@@ -148,7 +149,7 @@ class RestoreRecord:
     def _read(self, file_name: str) -> StoredObject | None:
         if file_name not in self._file_names:
             return None
-        kept = self._evidence.read(self._prefix + file_name)
-        if kept is None:
-            raise AwsCallFailed(f"S3 lists {self._prefix}{file_name} and has no such object; try again")
-        return kept
+        stored = self._evidence.read(self._prefix + file_name)
+        if stored is None:
+            raise AwsCallFailed(f"S3 lists {self._prefix}{file_name}, but has no such object; try again")
+        return stored

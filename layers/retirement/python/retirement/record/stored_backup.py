@@ -38,9 +38,9 @@ class StoredEmbed:
 
     @property
     def embed_type(self) -> str | None:
-        """`dashboard` or `metric`, or None if the backup does not tell."""
-        told = _object(self.export, "_meta").get("embedType") or (self.item or {}).get("embedType")
-        return told if told in ("dashboard", "metric") else None
+        """`dashboard` or `metric`, or None if the backup does not contain it."""
+        found = _object(self.export, "_meta").get("embedType") or (self.item or {}).get("embedType")
+        return found if found in ("dashboard", "metric") else None
 
     @property
     def target_id(self) -> str | None:
@@ -76,10 +76,10 @@ def read_backup(text: str, datamart_name: str, restored_as: str) -> Backup:
         ValueError: it is not a backup of this datamart, or has a format that this version does not know.
     """
     try:
-        kept = cast("dict[str, Any]", parse_json(text, exact=True))
-        read = {"1": _embeds_of_format_1, "2": _embeds_of_format_2}[kept["formatVersion"]]
-        datamart, body = kept["datamart"], kept["createRequest"]["body"]
-        layer, layer_request = kept["semanticLayer"], kept["createSemanticLayerRequest"]
+        stored = cast("dict[str, Any]", parse_json(text, exact=True))
+        read = {"1": _embeds_of_format_1, "2": _embeds_of_format_2}[stored["formatVersion"]]
+        datamart, body = stored["datamart"], stored["createRequest"]["body"]
+        layer, layer_request = stored["semanticLayer"], stored["createSemanticLayerRequest"]
         layer_body = None if layer_request is None else layer_request["body"]
         if not datamart["name"] == body["name"] == datamart_name:
             raise ValueError("it is the backup of another datamart")
@@ -90,9 +90,9 @@ def read_backup(text: str, datamart_name: str, restored_as: str) -> Backup:
             semantic_layer=layer,
             create_body={**body, "name": restored_as},
             create_layer_body=None if layer_body is None else {**layer_body, "datamartName": restored_as},
-            embeds=[read(number, embed) for number, embed in enumerate(kept["embeds"])],
-            not_restored=[str(text) for text in kept["notRestored"]],
-            not_restorable=[str(text) for text in kept.get("notRestorable", [])] or list(_not_restorable(body)),
+            embeds=[read(number, embed) for number, embed in enumerate(stored["embeds"])],
+            not_restored=[str(text) for text in stored["notRestored"]],
+            not_restorable=[str(text) for text in stored.get("notRestorable", [])] or list(_not_restorable(body)),
         )
     except (KeyError, TypeError, AttributeError):
         raise ValueError("it does not have the format of a backup") from None

@@ -39,7 +39,7 @@ from retirement.restoring.rules import (
 )
 from retirement.restoring.secrets import require_no_secret
 
-# Seconds that an embed needs. With less, the next delivery goes on.
+# Seconds that an embed needs. With less, the next delivery continues.
 TIME_TO_CREATE = 60.0
 # Seconds that a check needs; less than that is left for the receipt.
 TIME_TO_CHECK = 30.0
@@ -88,7 +88,7 @@ def restore_embeds(
     """
     run = _Run(backup, listing, attempt, count(record.embeds_requested + 1), [])
     last = record.last_embed
-    decided = {} if last is None else {(told["dataAppName"], told["embedId"]): told for told in last.decided}
+    decided = {} if last is None else {(each["dataAppName"], each["embedId"]): each for each in last.decided}
     for embed in backup.embeds:
         identity = (embed.data_app_name, embed.embed_id)
         if identity in decided:
@@ -173,7 +173,7 @@ def _create(embed: StoredEmbed, run: _Run) -> RestoredEmbed:
         if left < TIME_TO_CREATE:
             raise AttemptInterrupted(
                 f"This invocation has {left:.0f} s left, and an embed needs {TIME_TO_CREATE:.0f}. The queue delivers "
-                "the request again, and the next attempt goes on with this embed."
+                "the request again, and the next attempt continues with this embed."
             )
         intent, answer = _send(embed, run)
         if answer.effect is CreateEffect.DONE:
@@ -193,7 +193,7 @@ def _create(embed: StoredEmbed, run: _Run) -> RestoredEmbed:
 
 
 def _send(embed: StoredEmbed, run: _Run) -> tuple[EmbedIntent, CreateAnswer]:
-    """Record that a request may have been sent, store it, send it, and record what is known of it."""
+    """Record that a request may have been sent, store it, send it, and record its effect."""
     attempt, ports, request = run.attempt, run.attempt.ports, run.attempt.request
     data_app_name = embed.data_app_name or ""
     intent = EmbedIntent(
@@ -221,7 +221,7 @@ def _send(embed: StoredEmbed, run: _Run) -> tuple[EmbedIntent, CreateAnswer]:
 
 
 def _settle(reason: Reason, attempt: RestoreAttempt) -> None:
-    with suppress(AwsCallFailed):  # then it stays in doubt, and is not repeated
+    with suppress(AwsCallFailed):  # then the doubt remains, and the request is not repeated
         attempt.ports.coordination.record_no_effect(attempt.request, reason, attempt.ports.clock.now())
 
 

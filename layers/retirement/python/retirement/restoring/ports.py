@@ -1,4 +1,4 @@
-"""What a restore needs of the world. Nothing of it can delete a datamart."""
+"""The ports of a restore. None of them can delete a datamart."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from retirement.requests import RestoreRequest
 
 
 class Coordination(Lock, Protocol):
-    """The lock on a name, and what is known of the requests that a restore has sent.
+    """The lock on a name, and the known effects of the requests that a restore has sent.
 
     The evidence does not depend on this state: it may be lost. Every method raises `AwsCallFailed`.
     """
@@ -29,7 +29,7 @@ class Coordination(Lock, Protocol):
         """
 
     def record_no_effect(self, request: RestoreRequest, reason: Reason, now: datetime) -> None:
-        """Record that it is known what became of all that was sent so far; if it failed, then for this reason."""
+        """Record that the effect of every request so far is known; `reason` is why the attempt failed, if it did."""
 
     def record_created(self, request: RestoreRequest, configuration_hash: str, now: datetime) -> None:
         """Record that Databrain has created the datamart, and as what it listed it then; empty if not yet listed."""

@@ -165,7 +165,7 @@ def why_not_created(embed: StoredEmbed, backup: Backup, listing: EmbedListing) -
     if embed.export is None:
         return embed.why_not or "the backup does not contain its export"
     if embed.target_id is None:
-        return "the backup does not tell which dashboard or metric it shows"
+        return "the backup does not name the dashboard or metric that it shows"
     if embed.workspace_name is None:
         return embed.why_not or "the workspace of its dashboard is unknown"
     if is_by_table(backup) and tenancy_settings(backup) is None:

@@ -1,4 +1,4 @@
-"""Keeps the secrets that an attempt has read out of what it stores."""
+"""Checks that nothing stored contains a secret that the attempt has read."""
 
 from retirement.canonical import Document
 from retirement.errors import DatabrainUnexpected

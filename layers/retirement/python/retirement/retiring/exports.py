@@ -1,4 +1,4 @@
-"""The embeds that go with a datamart, as its backup holds them: those that use it, and those that may use it."""
+"""Reads for a backup the embeds that Databrain deletes with a datamart: those that use it, or may use it."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -8,26 +8,26 @@ from retirement.databrain.dependents import Dependents, Embed, Verdict
 from retirement.databrain.ports import Databrain, Unread
 from retirement.record.backup import MAX_EXPORTS, BackedUpEmbed
 
-# Seconds. One answer may take as long (databrain/transport.py, ANSWER_LIMIT): what is begun before ends in time.
+# Seconds that one answer may take (ANSWER_LIMIT in databrain/transport.py): a request that leaves them ends in time.
 SLOWEST_ANSWER = 15.0
 
 _Export: TypeAlias = Document | Unread
 _Workspaces: TypeAlias = Mapping[str, Sequence[str]] | Unread
 
-_NO_ROOM = Unread(f"a backup holds {MAX_EXPORTS} exports")
-_NOT_ASKED = Unread("no workspace was looked for")
+_NO_ROOM = Unread(f"a backup contains at most {MAX_EXPORTS} exports")
+_NOT_ASKED = Unread("no workspace was requested")
 
 
 def embeds_for_backup(dependents: Dependents, databrain: Databrain, *, leave: float) -> list[BackedUpEmbed]:
     """Export the embeds, those that use the datamart first, and find the workspace of each one's dashboard.
 
-    What cannot be read of an embed that may use the datamart is only noted: time and failures are no reason not to
-    delete then. Without embeds nothing is asked for.
+    If an embed that only may use the datamart cannot be read, its `why_not` says so: neither a failure nor missing time
+    prevents the deletion then. Without embeds no request is made.
 
     Args:
         dependents: at most `MAX_EXPORTS` of them use the datamart.
         databrain: has listed these embeds.
-        leave: how many seconds of the invocation are for what comes after.
+        leave: the seconds of the invocation that the next steps need.
 
     Raises:
         DatabrainError: an embed that uses the datamart could not be read, and another attempt may read it.
@@ -57,7 +57,7 @@ def _exported(embeds: Sequence[Embed], databrain: Databrain, leave: float) -> li
 
 
 def _workspaces(embeds: Sequence[Embed], exports: Sequence[_Export], databrain: Databrain, leave: float) -> _Workspaces:
-    """The workspaces, if one of these embeds is known to show a dashboard."""
+    """Return the workspaces, if one of these embeds is known to show a dashboard."""
     if not any(_dashboard_of(embed, export) for embed, export in zip(embeds, exports, strict=True)):
         return _NOT_ASKED
     return databrain.find_workspaces(leave=leave)
@@ -81,10 +81,10 @@ def _backed_up(embed: Embed, verdict: Verdict, export: _Export, workspaces: _Wor
 
 
 def _workspace_of(embed: Embed, export: _Export, workspaces: _Workspaces) -> str | Unread:
-    """The one workspace that has the embed's dashboard."""
+    """Return the one workspace that has the embed's dashboard."""
     dashboard = _dashboard_of(embed, export)
     if dashboard is None:
-        return Unread("no dashboard is named, by which its workspace could be found")
+        return Unread("its workspace is unknown, because no dashboard is named")
     if isinstance(workspaces, Unread):
         return workspaces
     holders = workspaces.get(dashboard, ())
@@ -94,7 +94,7 @@ def _workspace_of(embed: Embed, export: _Export, workspaces: _Workspaces) -> str
 
 
 def _dashboard_of(embed: Embed, export: _Export) -> str | None:
-    """The ID of the dashboard that the embed shows, as it was listed or exported; None of a metric."""
+    """Return the ID of the dashboard that the embed shows, as listed or exported, or None for a metric."""
     item = embed.item or {}
     places = (
         (item.get("embedMetadata"), "dashboardId"),
