@@ -223,6 +223,8 @@ def test_each_object_of_a_retirement(evidence: KeptEvidence) -> None:
         failure_file_name(2),
         schedule_file_name(10),
         reminder_file_name(10),
+        "rehearsal.json",
+        "rehearsed.json",
     ):
         evidence.tell("sales", file_name, outcome="scheduled")
     assert {paper.kind for paper in only(evidence).papers} == {*Kind} - {Kind.CANCELLED, Kind.DIFFERENCES, Kind.EMBED}

@@ -83,7 +83,7 @@ class Estate:
 # The layout of the bucket (docs/reference.md, "What is stored").
 _OF_A_RETIREMENT = re.compile(
     r"retirements/(?P<folder>[^/]+/[^/]+)/"
-    r"(?:(?P<one>receipt|cancelled|intent)"
+    r"(?:(?P<one>receipt|cancelled|intent|rehearsal|rehearsed)"
     r"|(?P<many>failure|cancellation-failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
     r"|(?P<hashed>backup)-[0-9a-f]{16}"  # of deletions that were begun before backups had a place of their own
     r"|(?P<dated>arrival)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)\.json"

@@ -153,6 +153,8 @@ _TITLES = {
     Kind.REMINDER: "Reminder",
     Kind.ARRIVAL: "First arrival",
     Kind.INTENT: "Intent",
+    Kind.REHEARSED: "End of the rehearsal",
+    Kind.REHEARSAL: "Rehearsal",
     Kind.EMBED: "Request to create an embed",
     Kind.PLAN: "Plan",
     Kind.BACKUP: "Backup",

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     DIFFERENCES = "differences"
     CANCELLED = "cancelled"
     INTENT = "intent"
+    REHEARSED = "rehearsed"
+    REHEARSAL = "rehearsal"
     EMBED = "embed"
     PLAN = "plan"
     BACKUP = "backup"
