@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -9,13 +10,16 @@ from functools import cache
 from typing import Any
 
 from local.databrain.faults import RouteId
+from retirement.databrain.copies import copy_name
 from retirement.databrain.ports import DatabrainApi
+from retirement.errors import RetirementError
 from retirement.globs import DatamartLists
 from retirement.requests import MAX_RECEIVES
 from retirement.retiring.settings import Mode, RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
 from tests.fakes import SETTINGS, START, cancelled, requested
 from tests.faults.stage import (
+    CREATES,
     LOCK_EXPIRY,
     READS,
     Event,
@@ -33,6 +37,7 @@ from tests.faults.wire import FAULTS_OF_RETIREMENTS, TRANSIENT, Fault, Reach
 
 A_WEEK = 7 * 86_400.0
 NAME = "sales"
+COPY_NAME = copy_name(NAME, "offboard-1")
 
 
 class Crashes(StrEnum):
@@ -57,15 +62,19 @@ class Order(StrEnum):
     ANOTHER_ID_CONCURRENT = "another id for the same name, concurrent, the lock lost"
     ANOTHER_DATAMART = "another datamart, concurrent"
     ABANDONED = "the same again until given up, then sent again"
+    CANCELLED = "a cancellation meanwhile"
+    NAME_TAKEN = "another datamart of the copy's name meanwhile"
 
 
-_ALL_ORDERS = tuple(order for order in Order if order is not Order.ANOTHER_DATAMART)
+_OF_REHEARSALS = {Order.CANCELLED, Order.NAME_TAKEN}
+_ALL_ORDERS = tuple(order for order in Order if order not in {Order.ANOTHER_DATAMART, *_OF_REHEARSALS})
 _CONCURRENT = {
     Order.CONCURRENT,
     Order.RECREATED_CONCURRENT,
     Order.WAITING,
     Order.ANOTHER_ID_CONCURRENT,
     Order.ANOTHER_DATAMART,
+    *_OF_REHEARSALS,
 }
 _LOCKLESS = {Order.CONCURRENT, Order.RECREATED_CONCURRENT, Order.ANOTHER_ID_CONCURRENT}
 
@@ -82,6 +91,7 @@ class Scenario:
     is_forbidden: bool = False  # a rule says no, whatever happens
     orders: tuple[Order, ...] = (Order.SINGLE, Order.CONCURRENT)
     crashes: tuple[Crashes, ...] = (Crashes.NONE,)
+    struck: range | None = None  # the numbers of the calls that something happens at; None: all
 
     def stage(self) -> Stage:
         """A new one."""
@@ -98,6 +108,11 @@ class Scenario:
     def reports(self) -> bool:
         """Whether undetermined embeds are reported only."""
         return self.settings.undetermined_embeds is UndeterminedEmbeds.REPORT
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether the restore is rehearsed first."""
+        return bool(self.detail.get("rehearse"))
 
     @property
     def is_dry_run(self) -> bool:
@@ -117,6 +132,10 @@ def _reviewed(stage: Stage) -> None:
     used = embed("used", NAME)
     add_embed(stage.organisation, used, embed("unclear", None))
     add_workspace(stage.organisation, "Sales", used)
+
+
+# The calls of a rehearsal, from its list of the record to `rehearsed.json`; the others are those of any retirement.
+REHEARSAL = range(16, 34)
 
 
 _LEGACY = replace(SETTINGS, databrain_api=DatabrainApi.LEGACY)
@@ -171,6 +190,20 @@ SCENARIOS = {
             prepare=lambda stage: stage.schedule(requested(retireAt=DUE)),
             orders=(Order.SINGLE, Order.LATE, Order.CONCURRENT, Order.RECREATED, Order.ABANDONED),
             crashes=(Crashes.NONE, Crashes.AFTER),
+        ),
+        Scenario(
+            "a rehearsal",
+            detail={"rehearse": True},
+            orders=(Order.SINGLE, Order.ABANDONED),
+            crashes=tuple(Crashes),
+            struck=REHEARSAL,
+        ),
+        Scenario(
+            "a rehearsal amid others",
+            detail={"rehearse": True},
+            orders=(Order.CONCURRENT, Order.CANCELLED, Order.NAME_TAKEN),
+            crashes=(Crashes.NONE, Crashes.AFTER),
+            struck=REHEARSAL,
         ),
         Scenario("it was cancelled", prepare=lambda stage: stage.schedule(cancelled()), is_forbidden=True),
         Scenario("protected", settings=replace(SETTINGS, protected_datamarts=("SAL*",)), is_forbidden=True),
@@ -273,14 +306,17 @@ def all_cases() -> Iterator[Case]:
     """Every case of the matrix, in order; those of one scenario and call come together."""
     for scenario in SCENARIOS.values():
         calls = calls_of(scenario)
+        struck = scenario.struck or range(1, len(calls) + 1)
         for number, call in enumerate(calls, start=1):
+            if number not in struck:
+                continue
             yield from _faults_at(scenario, number, call)
             if Order.ABANDONED in scenario.orders and call not in calls[: number - 1]:
                 yield from _abandoned_at(scenario, number, call)
         if Order.CONCURRENT in scenario.orders and Crashes.AFTER in scenario.crashes:
-            for number, call in enumerate(calls, start=1):
-                for inner in range(1, len(calls) + 1):
-                    yield Case(scenario, number, call, Order.CONCURRENT, inner=inner)
+            for number in struck:
+                for inner in struck:
+                    yield Case(scenario, number, calls[number - 1], Order.CONCURRENT, inner=inner)
 
 
 def _faults_at(scenario: Scenario, number: int, call: str) -> Iterator[Case]:
@@ -333,7 +369,7 @@ def _possible(scenario: Scenario, number: int, call: str) -> Iterator[Fault]:
             yield Fault.TIMEOUT_AFTER
         return
     is_after_delete = RouteId.DELETE_DATAMART in calls_of(scenario)[: number - 1]
-    for fault in FAULTS_OF_RETIREMENTS:
+    for fault in Fault if scenario.rehearses and call in CREATES else FAULTS_OF_RETIREMENTS:
         if fault is Fault.STILL_LISTED and not (
             call == RouteId.DELETE_DATAMART or (call == RouteId.LIST_DATAMARTS and is_after_delete)
         ):
@@ -431,6 +467,14 @@ def _others(case: Case, stage: Stage, event: Event) -> Callable[[], object] | No
     strike = None if case.inner is None else Strike(case.inner, crash_before=True)
 
     def act() -> None:
+        if case.order is Order.CANCELLED:
+            with suppress(RetirementError):
+                stage.schedule(cancelled())
+            return
+        if case.order is Order.NAME_TAKEN:
+            if COPY_NAME not in stage.organisation.datamarts:
+                put(stage.organisation, COPY_NAME, stage.clock.now(), "of somebody else")
+            return
         stage.deliver_alongside(_other(case.order, event), strike)
         if case.order is Order.RECREATED_CONCURRENT:
             stage.clock.advance(1)

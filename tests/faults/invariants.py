@@ -13,7 +13,7 @@ from retirement.retiring.workflow import TIME_TO_DELETE
 from retirement.timestamps import format_timestamp, parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.cases import Case, Crashes, Order, has_result, played
-from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of
+from tests.faults.stage import Deletion, Ending, Event, Stage, identity_of, is_same
 from tests.faults.wire import SECRETS, Reach
 
 GUARDED_BY_NAME = {
@@ -88,6 +88,8 @@ def _alike(case: Case, stage: Stage) -> bool | None:
         return False
     if not (dry.result and real.result):
         return True
+    if dry.result["outcome"] == "planned" and real.result["reason"] == "rehearsal_failed":
+        return case.scenario.rehearses
     if dry.result["outcome"] == "planned":
         return bool(real.result["outcome"] == "deleted") and dry.result["planId"] == real.result["planId"]
     return all(dry.result[field] == real.result[field] for field in ("outcome", "reason", "planId"))
@@ -232,6 +234,36 @@ def _in_time(case: Case, stage: Stage) -> bool | None:  # noqa: ARG001  # as all
     return all(sent.seconds_left >= TIME_TO_DELETE for sent in stage.sent) if stage.sent else None
 
 
+def _untouched(case: Case, stage: Stage) -> bool | None:
+    return not stage.disturbed if case.scenario.rehearses else None
+
+
+def _copies_named(case: Case, stage: Stage) -> bool | None:
+    return not stage.unnamed if case.scenario.rehearses else None
+
+
+def _one_copy(case: Case, stage: Stage) -> bool | None:
+    counts = Counter(identity_of(made.event) for made in stage.copies)
+    return all(count == 1 for count in counts.values()) if case.scenario.rehearses else None
+
+
+def _ours_alone(case: Case, stage: Stage) -> bool | None:
+    if not case.scenario.rehearses:
+        return None
+    return all(any(is_same(gone, made.datamart) for made in stage.copies) for gone in stage.removals)
+
+
+def _rehearsed_first(case: Case, stage: Stage) -> bool | None:
+    return all(_was_rehearsed(deletion, stage) for deletion in stage.deletions) if case.scenario.rehearses else None
+
+
+def _was_rehearsed(deletion: Deletion, stage: Stage) -> bool:
+    """Its copy was as the original, and was found to be."""
+    rehearsed, configuration = stage.rehearsed(deletion.event), deletion.datamart.configuration
+    is_like_it = any(made.datamart.configuration == configuration for made in stage.copies)
+    return is_like_it and rehearsed is not None and rehearsed["failure"] is None
+
+
 INVARIANTS: dict[str, Invariant] = {
     "no delete without a backup of exactly that, where one was asked for": _backed_up,
     "at most one successful delete per retirement": _once,
@@ -250,6 +282,11 @@ INVARIANTS: dict[str, Invariant] = {
     "who is given up has its failure published and its request kept": lambda _, stage: are_abandoned_well(stage),
     "the daily limit is never passed": _within_limit,
     "a delete leaves time to confirm and record it": _in_time,
+    "the original is never touched by a rehearsal": _untouched,
+    "a copy never stays without being named": _copies_named,
+    "at most one copy is created per retirement": _one_copy,
+    "only our copy is ever deleted by a rehearsal": _ours_alone,
+    "nothing is deleted without a rehearsal that succeeded, where one was asked for": _rehearsed_first,
 }
 
 

@@ -39,7 +39,7 @@ from retirement.databrain.ports import DatabrainApi
 from retirement.databrain.restorer import DatabrainRestorer
 from retirement.delivery.answering import answer
 from retirement.delivery.intake import RESTORE_REQUESTED, receive
-from retirement.errors import AwsCallFailed
+from retirement.errors import Abandoned, AwsCallFailed
 from retirement.outcomes import Reason
 from retirement.record.keys import backup_key, restore_key, retirement_key
 from retirement.requests import MAX_RECEIVES, Delivery
@@ -172,6 +172,14 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A datamart that a request of a retirement created."""
+
+    event: Event
+    datamart: Datamart
+
+
+@dataclass(frozen=True)
 class SentDelete:
     """A delete request, whatever became of it."""
 
@@ -274,9 +282,13 @@ class Line:
             before = dict(stage.organisation.datamarts)
             embeds = stage.embeds
             answer = answer_of(stage.organisation, sent)
-            for name in before.keys() - stage.organisation.datamarts.keys():
+            own, gone = self._event["detail"]["datamartName"], before.keys() - stage.organisation.datamarts.keys()
+            for name in gone if is_restore(self._event) else gone & {own}:
                 stage.note_deletion(self._event, before[name], embeds)
-            stage.note_creations(self._event, before, embeds)
+            if is_restore(self._event):
+                stage.note_creations(self._event, before, embeds)
+            else:
+                stage.note_rehearsal(self._event, before)
             return answer
 
         def unreal() -> Answer:
@@ -299,7 +311,7 @@ class Line:
         try:
             answer = cast("Answer", self._send(route, proceed, strike))
         finally:
-            if route is RouteId.DELETE_DATAMART:
+            if route is RouteId.DELETE_DATAMART and _deleted_by(request) == self._event["detail"]["datamartName"]:
                 stage.sent.append(SentDelete(self._event, seconds_left, _is_clear_yes(answer, request)))
         return answer
 
@@ -368,6 +380,10 @@ class Stage:
     requests: int = 0  # to Databrain
     sent: list[SentDelete] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)  # that rehearsals have created
+    removals: list[Datamart] = field(default_factory=list)  # what rehearsals have deleted
+    disturbed: list[str] = field(default_factory=list)  # the names of datamarts that a rehearsal has changed otherwise
+    unnamed: list[Copy] = field(default_factory=list)  # copies that were there when something else was published
     intended: dict[Identity, Datamart] = field(default_factory=dict)
     sent_by_restores: list[SentByRestore] = field(default_factory=list)
     creations: list[Creation] = field(default_factory=list)
@@ -424,6 +440,8 @@ class Stage:
             ),
         )
         self.endings.append(ending)
+        if result is not None or isinstance(error, Abandoned):
+            self._note_copies(event)
         return ending
 
     def _answer(self, delivery: Delivery, event: Event, line: Line) -> Parsed:
@@ -468,6 +486,7 @@ class Stage:
         )
         delivery = receive(from_queue(event, self.clock.now(), 1), "scheduling", self.clock.now())
         answer(delivery, schedule, SCHEDULE_SETTINGS, ports)
+        self._note_copies(event)
 
     # ---- What people do --------------------------------------------------------------------------------------------
 
@@ -496,16 +515,32 @@ class Stage:
         made = [creation.embed for creation in self.embed_creations]
         for app in list(shown.data_apps.values()):
             shown.data_apps[app.name] = replace(app, embeds=tuple(each for each in app.embeds if each not in made))
-        for creation in self.creations:
-            shown.datamarts.pop(creation.datamart.name, None)
-        for deletion in self.deletions:
-            shown.datamarts.setdefault(deletion.datamart.name, deletion.datamart)
+        for name in {each.datamart.name for each in self.creations} | {each.datamart.name for each in self.copies}:
+            shown.datamarts.pop(name, None)
+        for datamart in (*(deletion.datamart for deletion in self.deletions), *self.removals):
+            shown.datamarts.setdefault(datamart.name, datamart)
         return shown
 
     def receipt(self, event: Event) -> Parsed:
         """The receipt of a retirement or a restore, None where there is none."""
         kept = self.evidence.objects.get(key_of(event, "receipt.json"))
         return None if kept is None else parse_json(kept.body)
+
+    def rehearsed(self, event: Event) -> Parsed:
+        """How the rehearsal of a retirement went, None where none has ended."""
+        kept = self.evidence.objects.get(key_of(event, "rehearsed.json"))
+        return None if kept is None else parse_json(kept.body)
+
+    def _note_copies(self, event: Event) -> None:
+        """Keep which copies are there, although what was just published of the retirement does not name them."""
+        message: str = cast("Parsed", parse_json(self.results_topic.messages[-1]))["message"]
+        self.unnamed += [
+            made
+            for made in self.copies
+            if identity_of(made.event) == identity_of(event)
+            and is_same(self.organisation.datamarts.get(made.datamart.name), made.datamart)
+            and made.datamart.name not in message
+        ]
 
     def failures(self, event: Event) -> list[Parsed]:
         """The giving-ups of a retirement or a restore."""
@@ -545,6 +580,21 @@ class Stage:
         there = self.organisation.datamarts.get(name) or gone[-1]
         self.intended.setdefault(identity_of(event), there)
 
+    def note_rehearsal(self, event: Event, before: Mapping[str, Datamart]) -> None:
+        """Keep what a request has done but for the deletion of its own retirement's datamart."""
+        after, name = self.organisation.datamarts, event["detail"]["datamartName"]
+        at = format_timestamp(self.clock.now())
+        for new in after.keys() - before.keys():
+            after[new] = replace(after[new], created_at=at, updated_at=at)
+            self.copies.append(Copy(event, after[new]))
+        self.removals += [before[gone] for gone in before.keys() - after.keys() if gone != name]
+        created = {(made.datamart.name, made.datamart.created_at) for made in self.copies}
+        self.disturbed += [
+            old
+            for old in after.keys() & before.keys()
+            if after[old] != before[old] and (old, after[old].created_at) not in created
+        ]
+
     def note_deletion(self, event: Event, datamart: Datamart, embeds: tuple[Embed, ...]) -> None:
         """Keep what was deleted, and whether there was a backup of exactly that."""
         if is_restore(event):
@@ -576,14 +626,23 @@ class Stage:
         return there is None or there.created_at != intended.created_at
 
 
+def is_same(one: Datamart | None, other: Datamart) -> bool:
+    """Whether it is the same datamart; it may have got a semantic layer."""
+    return one is not None and replace(one, semantic_layer=None) == replace(other, semantic_layer=None)
+
+
 def _whole(backup: Parsed) -> set[str]:
     """The embeds that a backup holds with their export, or with the reason why not."""
     return {embed["embedId"] for embed in backup["embeds"] if embed["export"] or embed["whyNot"]}
 
 
+def _deleted_by(request: Sent) -> str:
+    return request.query.get("datamartName") or cast("str", cast("Parsed", request.body)["datamartName"])
+
+
 def _is_clear_yes(answer: Answer, request: Sent) -> bool:
-    name = request.query.get("datamartName") or cast("Parsed", request.body)["datamartName"]
-    return answer.status == HTTPStatus.OK and answer.body == json.dumps({"id": name, "error": None}).encode()
+    body = json.dumps({"id": _deleted_by(request), "error": None}).encode()
+    return answer.status == HTTPStatus.OK and answer.body == body
 
 
 @contextmanager
@@ -662,11 +721,21 @@ def add_embed(organisation: Organisation, *added: Embed) -> None:
 
 
 def _table(label: str) -> dict[str, Any]:
-    column = {"columnName": "id", "datatype": "integer", "alias": "id", "label": "id"}
+    column = {
+        "columnName": "id",
+        "datatype": "integer",
+        "alias": "id",
+        "label": "id",
+        "isHide": False,
+        "isCustomColumn": False,
+        "sql": "",
+        "isApplyTimezone": False,
+    }
     return {
         "schemaName": "public",
         "tableName": "orders",
         "label": label,
         "clientColumn": None,
+        "isHide": False,
         "datamartTableColumns": [column],
     }

@@ -12,13 +12,17 @@ from unittest.mock import patch
 import pytest
 
 from retirement.databrain.client import DatabrainClient
+from retirement.databrain.copies import CopyPermit
 from retirement.databrain.permits import NoBackupRequested, VerifiedBackup
 from retirement.databrain.ports import DeleteAnswer, DeleteEffect
 from retirement.delivery import answering, endings
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.record.record import Record
-from retirement.retiring import rules, workflow
+from retirement.retiring import rehearsal, rules, workflow
+from retirement.retiring.attempt import RetireAttempt
+from retirement.scheduling import workflow as scheduling
+from retirement.stored_object import StoredObject
 from tests.fakes import FakeCoordination, FakeEvidence
 from tests.faults.cases import Case, all_cases
 from tests.faults.invariants import judged
@@ -38,6 +42,12 @@ PUBLISHED = "what is published is kept, to the byte"
 ABANDONED = "who is given up has its failure published and its request kept"
 LIMIT = "the daily limit is never passed"
 IN_TIME = "a delete leaves time to confirm and record it"
+NAMED = "a copy never stays without being named"
+ONE_COPY = "at most one copy is created per retirement"
+OURS = "only our copy is ever deleted by a rehearsal"
+REHEARSED = "nothing is deleted without a rehearsal that succeeded, where one was asked for"
+
+DAMAGED_COPY = "a rehearsal / 20 create_datamart / a 200, and what is created is damaged"
 
 Removal = Callable[[], AbstractContextManager[object]]
 
@@ -82,7 +92,7 @@ def _claiming(evidence: FakeEvidence, key: str, body: str, content_hash: str | N
 
 def _heedless(attempt: Any, *arguments: Any, **fields: Any) -> object:  # noqa: ANN401  # the workflow's own
     """End without a look at what an attempt alongside has written."""
-    with patch.object(FakeEvidence, "read", _nothing):
+    with patch.object(Record, "has_intent", new=False):
         return _FINISH(attempt, *arguments, **fields)
 
 
@@ -117,6 +127,29 @@ def _unwritten_backups() -> Iterator[None]:
         return NoBackupRequested(snapshot, attempt.request)
 
     with patch.object(workflow, "_back_up", forget), patch.object(NoBackupRequested, "__post_init__", _nothing):
+        yield
+
+
+def _unrecorded(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
+    """Create a copy without a record that is kept."""
+    if key.endswith("/rehearsal.json"):
+        return StoredObject("evidence", key, None, body, content_hash)
+    return _CREATE(evidence, key, body, content_hash)
+
+
+def _claiming_rehearsals(evidence: FakeEvidence, key: str, body: str, content_hash: str | None = None) -> object:
+    """Say that the record that is there is one's own."""
+    stored = _CREATE(evidence, key, body, content_hash)
+    return replace(stored, body=body) if key.endswith("/rehearsal.json") else stored
+
+
+@contextmanager
+def _unheeded_rehearsals() -> Iterator[None]:
+    """Nobody asks how the rehearsal went."""
+    with (
+        patch.object(workflow, "refuse_by_rehearsal", _nothing),
+        patch.object(rehearsal, "refuse_by_rehearsal", _nothing),
+    ):
         yield
 
 
@@ -160,7 +193,7 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
     "the day's count": (LIMIT, _without(FakeCoordination, "reserve", lambda *_: True), "limit of one / "),
     "the dry run's gate": (
         DRY,
-        _without(workflow, "_is_dry_run", lambda _: False),
+        _without(RetireAttempt, "is_dry_run", instead=False),
         "dry run / ",
     ),
     "the backup": (BACKED_UP, _unwritten_backups, "a backup is asked for / "),
@@ -220,6 +253,47 @@ GUARDS: dict[str, tuple[str, Removal, str]] = {
         "no createdAt / 20 delete_datamart / ",
     ),
     "a fresh list confirms": (HONEST, _without(workflow, "_confirm", _nothing), "/ 20 delete_datamart / "),
+    "the record of a rehearsal is written first": (
+        ONE_COPY,
+        _without(FakeEvidence, "create", _unrecorded),
+        "a rehearsal / 31 delete_datamart / ",
+    ),
+    "only who has written the record creates": (
+        ONE_COPY,
+        _without(FakeEvidence, "create", _claiming_rehearsals),
+        "a rehearsal amid others / 18 evidence.create / ",
+    ),
+    # it is named even so, but no attempt goes on from there
+    "an interrupted rehearsal is finished first": (
+        ENDS,
+        _without(workflow, "finish_rehearsal", lambda record, _: record),
+        "a rehearsal / 20 create_datamart / ",
+    ),
+    "a copy that is left is named": (
+        NAMED,
+        _without(endings, "of_left_copy", lambda _: ""),
+        "a rehearsal / 31 delete_datamart / ",
+    ),
+    "a cancellation names a copy": (
+        NAMED,
+        _without(scheduling, "of_left_copy", lambda _: ""),
+        "a rehearsal amid others / ",
+    ),
+    "only what was sent or confirmed is the copy": (
+        OURS,
+        _without(CopyPermit, "__post_init__", _nothing),
+        "another datamart of the copy's name",
+    ),
+    "the copy is compared": (
+        REHEARSED,
+        _without(rehearsal, "differences_beyond_losses", lambda *_: []),
+        DAMAGED_COPY,
+    ),
+    "a failed rehearsal blocks": (
+        REHEARSED,
+        _unheeded_rehearsals,
+        DAMAGED_COPY,
+    ),
     "the time that is left": (
         IN_TIME,
         _without(workflow, "_require_time_to_delete", _nothing),

@@ -4,7 +4,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.faults.cases import Case, Order
+from tests.faults.cases import REHEARSAL, SCENARIOS, Case, Order, calls_of
 from tests.faults.matrix import ALL_INVARIANTS, cases_of_all, judged_case
 from tests.faults.restores import Besides, RestoreCase
 from tests.faults.stage import in_process
@@ -38,6 +38,15 @@ def test_the_matrix_is_whole(kind: type) -> None:
     orders = {case.order if isinstance(case, Case) else case.besides for case in cases}
     assert orders == set(Order if kind is Case else Besides)
     assert {case.fault for case in CASES} == {None, *Fault}
+
+
+def test_the_calls_of_a_rehearsal() -> None:
+    """What the rehearsal's scenarios strike is the rehearsal, all of it."""
+    with in_process():
+        calls = calls_of(SCENARIOS["a rehearsal"])
+    assert calls[REHEARSAL.start - 2] == "evidence.read"  # the backup
+    assert calls[REHEARSAL.stop - 1] == "coordination.reserve"
+    assert calls[REHEARSAL.start - 1 : REHEARSAL.stop - 1].count("create_datamart") == 1
 
 
 def test_every_invariant_is_tested() -> None:

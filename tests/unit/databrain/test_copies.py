@@ -129,5 +129,6 @@ def test_a_confirmed_copy() -> None:
     permit, damaged = RehearsalPermit(record(), BODY, LAYER), listed(entry=LABELLED)
 
     CopyPermit(permit, damaged, damaged)
-    with pytest.raises(NotOurCopy):
-        CopyPermit(permit, listed(entry=LABELLED, created_at=START + timedelta(seconds=1)), damaged)
+    for other in ({**LABELLED, "createdAt": "2026-03-01T12:00:01.000Z"}, {**LABELLED, "views": [1]}):
+        with pytest.raises(NotOurCopy):
+            CopyPermit(permit, listed(entry=other), damaged)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
 from retirement.databrain.differences import is_as_sent
-from retirement.databrain.snapshot import Snapshot
+from retirement.databrain.snapshot import Snapshot, configuration_hash
 from retirement.errors import NotOurCopy
 from retirement.globs import folded
 from retirement.stored_object import StoredObject
@@ -84,7 +84,7 @@ class CopyPermit:
         recorded_at = _Recorded.of(self.rehearsal.record).recorded_at
         if created_at is None or created_at < recorded_at - MAX_CLOCK_SKEW:
             raise NotOurCopy("it was created before the rehearsal")
-        is_confirmed = self.confirmed is not None and self.confirmed.created_at == created_at
+        is_confirmed = self.confirmed is not None and _hash_of(self.confirmed) == _hash_of(self.copy)
         if not is_confirmed and not is_as_sent(self.rehearsal.create_body, self.copy.entry):
             raise NotOurCopy("it is not what was requested, and no answer confirms that the rehearsal created it")
 
@@ -97,6 +97,11 @@ def bodies_hash(create_body: Document, create_layer_body: Document | None) -> st
 def is_free(name: str, listed: Iterable[str]) -> bool:
     """Return whether no datamart of this name, or of a nearly identical one, is listed."""
     return folded(name) not in map(folded, listed)
+
+
+def _hash_of(copy: Snapshot) -> str:
+    """Return the hash of the copy, with its createdAt and without its semantic layer."""
+    return configuration_hash(copy.entry, None)
 
 
 @dataclass(frozen=True, slots=True)
