@@ -533,13 +533,13 @@ class Stage:
 
     def _note_copies(self, event: Event) -> None:
         """Keep which copies are there, although what was just published of the retirement does not name them."""
-        message: str = cast("Parsed", parse_json(self.results_topic.messages[-1]))["message"]
+        told = self.results_topic.messages[-1:]
         self.unnamed += [
             made
             for made in self.copies
             if identity_of(made.event) == identity_of(event)
             and is_same(self.organisation.datamarts.get(made.datamart.name), made.datamart)
-            and made.datamart.name not in message
+            and not (told and made.datamart.name in cast("Parsed", parse_json(told[0]))["message"])
         ]
 
     def failures(self, event: Event) -> list[Parsed]:
