@@ -135,7 +135,7 @@ def _reviewed(stage: Stage) -> None:
 
 
 # The calls of a rehearsal, from its list of the record to `rehearsed.json`; the others are those of any retirement.
-REHEARSAL = range(16, 34)
+REHEARSAL = range(16, 37)
 
 
 _LEGACY = replace(SETTINGS, databrain_api=DatabrainApi.LEGACY)

@@ -207,6 +207,15 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A datamart that a request of a rehearsal created or removed."""
+
+    by: Invocation
+    organisation: Organisation
+    datamart: Datamart
+
+
+@dataclass(frozen=True)
 class Creation:
     """A datamart that a request of a restore created, and the names that it had been listed by then."""
 
@@ -404,8 +413,8 @@ class _Line:
         try:
             answer = cast("Answer", self._send(route, proceed, strike))
         finally:
-            if route is RouteId.DELETE_DATAMART:
-                name = request.query.get("datamartName") or cast("Parsed", request.body)["datamartName"]
+            name = request.query.get("datamartName") or (cast("Parsed", request.body) or {}).get("datamartName")
+            if route is RouteId.DELETE_DATAMART and name == by.identity[0]:
                 is_clear = (
                     answer.status == HTTPStatus.OK and answer.body == json.dumps({"id": name, "error": None}).encode()
                 )
@@ -592,6 +601,9 @@ class Performance:
         self.planned_in: dict[str, set[int]] = defaultdict(set)
         self.sent: list[SentDelete] = []
         self.deletions: list[Deletion] = []
+        self.copies: list[Copy] = []  # that rehearsals have created
+        self.removals: list[Copy] = []  # what rehearsals have deleted
+        self.disturbed: list[str] = []  # the names of datamarts that a rehearsal has changed otherwise
         self.creations: list[Creation] = []
         self.additions: list[Addition] = []
         self.abandoned: list[Message] = []
@@ -951,11 +963,29 @@ class Performance:
             by.embeds_looked_at = self.seconds
         before, embeds = dict(there.datamarts), embeds_of(there)
         answer = answer_of(there, asked)
-        if route in CREATES:
+        if not is_restore(by.event):
+            self._note_rehearsal(before, there, by)
+        elif route in CREATES:
             self._note_creations(before, embeds, there, by)
         for gone in before.keys() - there.datamarts.keys():
-            self._note_deletion(before[gone], embeds, there, request.token, by)
+            if gone == name or is_restore(by.event):
+                self._note_deletion(before[gone], embeds, there, request.token, by)
         return answer
+
+    def _note_rehearsal(self, before: Mapping[str, Datamart], there: Organisation, by: Invocation) -> None:
+        """Keep what a request of a retirement did but for the deletion of its own datamart, as of the true time."""
+        at = format_timestamp(moment(self.seconds))
+        for name in there.datamarts.keys() - before.keys():
+            made = there.datamarts[name] = replace(there.datamarts[name], created_at=at, updated_at=at)
+            self.copies.append(Copy(by, there, made))
+        gone = before.keys() - there.datamarts.keys() - {by.identity[0]}
+        self.removals += [Copy(by, there, before[name]) for name in gone]
+        ours = {(copy.datamart.name, copy.datamart.created_at) for copy in self.copies}
+        self.disturbed += [
+            name
+            for name, datamart in there.datamarts.items()
+            if before.get(name, datamart) != datamart and (name, datamart.created_at) not in ours
+        ]
 
     def _note_creations(
         self, before: Mapping[str, Datamart], embeds: tuple[Embed, ...], there: Organisation, by: Invocation

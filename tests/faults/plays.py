@@ -356,6 +356,7 @@ NAME = "sales"
 NEAR_NAMES = ("Sales", "sales ", "SALES")
 EMBEDS = ("board", "chart")
 TILE = "tile"
+REHEARSING = 0.15  # of all plays
 # The moments around which most of the promises turn.
 KEY_CALLS = (
     RouteId.DELETE_DATAMART,
@@ -428,7 +429,16 @@ AS_BEFORE: tuple[Mapping[str, Any], ...] = (
 def play_of(seed: str) -> Play:
     """The play of a seed; the same each time."""
     author = _Author(Random(seed))  # noqa: S311  # no secret
-    return Play(seed, tuple(author.steps(Random(f"{seed} restores"))))  # noqa: S311  # the same
+    steps = tuple(author.steps(Random(f"{seed} restores")))  # noqa: S311  # the same
+    rehearses = Random(f"{seed} rehearses").random() < REHEARSING  # noqa: S311  # the same
+    return Play(seed, tuple(map(_rehearsing, steps)) if rehearses else steps)
+
+
+def _rehearsing(step: Step) -> Step:
+    """Let a request ask for a rehearsal."""
+    if not isinstance(step.act, Send) or step.act.is_cancellation or step.act.is_restore:
+        return step
+    return replace(step, act=replace(step.act, detail={**step.act.detail, "rehearse": True}))
 
 
 class _Author:

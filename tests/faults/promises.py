@@ -19,7 +19,7 @@ from retirement.scheduling.workflow import FROZEN
 from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
-from tests.faults.performance import Addition, Deletion, Invocation, Kept, Performance, Published
+from tests.faults.performance import Addition, Copy, Deletion, Invocation, Kept, Performance, Published
 from tests.faults.plays import NAME, Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.stage import Identity, is_restore, key_of
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
@@ -556,6 +556,46 @@ def _tells_no_secret(play: Performance) -> bool:
     return not any(secret in written for invocation in play.invocations for secret in invocation.secrets)
 
 
+# ---- What is rehearsed ---------------------------------------------------------------------------------------------
+
+
+def _ours_alone(play: Performance) -> bool | None:
+    """In plan mode, not even the copy is removed."""
+    if not play.copies:
+        return None
+    ours = [(copy.organisation, copy.datamart.name, copy.datamart.created_at) for copy in play.copies]
+    return not play.disturbed and all(
+        (gone.organisation, gone.datamart.name, gone.datamart.created_at) in ours
+        and gone.by.settings.mode is not Mode.PLAN
+        for gone in play.removals
+    )
+
+
+def _one_copy(play: Performance) -> bool | None:
+    copies = Counter(copy.by.identity for copy in play.copies)
+    return all(count == 1 for count in copies.values()) if copies else None
+
+
+def _names_its_copy(play: Performance) -> bool | None:
+    return all(_is_named(copy, play) for copy in play.copies) if play.copies else None
+
+
+def _is_named(copy: Copy, play: Performance) -> bool:
+    there = copy.organisation.datamarts.get(copy.datamart.name)
+    if there is None or there.created_at != copy.datamart.created_at:
+        return True
+    ends = ENDS | {"failed"}
+    told = [each for each in play.published if each.by.identity == copy.by.identity and each.result["outcome"] in ends]
+    return any(copy.datamart.name in each.result["message"] for each in told)
+
+
+def _rehearsed(deletion: Deletion, play: Performance) -> bool | None:
+    if not deletion.by.event["detail"].get("rehearse"):
+        return None
+    rehearsed = play.kept_of(deletion.by.identity, "rehearsed.json")
+    return bool(rehearsed) and rehearsed[0]["failure"] is None
+
+
 PROMISES: dict[str, Promise] = {
     "nothing is deleted without a backup of exactly that, where one was asked for": _each_deletion(_backed_up),
     "one identity deletes at most once": _once,
@@ -596,6 +636,10 @@ PROMISES: dict[str, Promise] = {
     "a rotation within one organisation disturbs nothing": _rotates,
     "no timer stands for what has ended": lambda play: not play.leftovers,
     "no token and no key in anything written": _tells_no_secret,
+    "a rehearsal changes nothing but its own copy": _ours_alone,
+    "a rehearsal creates one copy at most": _one_copy,
+    "a copy that is left is named": _names_its_copy,
+    "nothing is deleted without the rehearsal that was asked for": _each_deletion(_rehearsed),
 }
 
 

@@ -18,6 +18,7 @@ from retirement.errors import (
     AwsCallFailed,
     DatabrainUnavailable,
     DatabrainUnexpected,
+    NotConfirmed,
     RetirementError,
 )
 from retirement.globs import DatamartLists
@@ -26,6 +27,7 @@ from retirement.record.organisation import MAX_WITNESSES
 from retirement.requests import MAX_RECEIVES
 from retirement.retiring.rehearsal import MAX_SHOWN_PATHS
 from retirement.retiring.settings import Mode
+from retirement.timestamps import format_timestamp
 from tests.fakes import (
     START,
     Call,
@@ -149,6 +151,7 @@ def test_success(world: World) -> None:
         DELETE,
         "databrain.find",
         "evidence.create",  # rehearsed.json
+        "databrain.find",
         "coordination.reserve",
         "evidence.create",  # the intent
         "evidence.list",
@@ -472,7 +475,7 @@ def test_a_copy_that_is_listed_late(world: World) -> None:
 
 # ---- Crashes -------------------------------------------------------------------------------------------------------
 
-CALLS = 31
+CALLS = 32
 RECORDED, CREATED, REMOVED, REHEARSED = 13, 15, 20, 22  # of these calls
 
 
@@ -680,6 +683,42 @@ def test_changed_since(world: World) -> None:
     assert COPY not in world.databrain.datamarts
 
 
+@pytest.mark.parametrize(
+    ("name", "entry", "outcome"),
+    [
+        ("sales", entry_of(label="edited"), "rehearsal_failed"),
+        ("sales", entry_of(created_at=START + timedelta(seconds=1)), "recreated"),
+        ("SALES", entry_of("SALES"), "ambiguous_name"),
+    ],
+)
+def test_somebody_works_on_it_meanwhile(world: World, name: str, entry: Parsed, outcome: str) -> None:
+    """A rehearsal takes time, so the datamart is looked at again before the intent: the next attempt decides anew."""
+    with pytest.raises(AttemptInterrupted, match="decides anew"):
+        world.deliver(asked(), Meanwhile(DELETE, lambda: world.databrain.datamarts.update({name: entry})))
+    assert stored(world, "intent.json") is None
+    world.clock.advance(LOCK_EXPIRY)
+
+    assert world.deliver(asked())["reason"] == outcome
+
+
+def test_it_is_deleted_meanwhile(world: World) -> None:
+    """What somebody else deletes during the rehearsal was not deleted by this retirement."""
+    with pytest.raises(AttemptInterrupted):
+        world.deliver(asked(), Meanwhile(DELETE, lambda: world.databrain.datamarts.pop("sales")))
+    world.clock.advance(LOCK_EXPIRY)
+
+    assert world.deliver(asked())["outcome"] == "already_absent"
+
+
+def test_a_date_for_a_request_with_other_content(world: World) -> None:
+    """From the rehearsal on, no other request can set a date under its identity."""
+    _interrupted(world)
+    dated = requested(retireAt=format_timestamp(START + timedelta(days=2))) | {"id": "another"}
+
+    assert world.schedule(dated)["reason"] == "retirement_id_reused"
+    assert world.deliver(asked())["outcome"] == "deleted"
+
+
 def test_a_failure_decides_whatever_is_asked_later(world: World) -> None:
     """A failed rehearsal blocks the retirement, even if the stack's default is another one by then."""
     world.settings = replace(world.settings, rehearse_by_default=True)
@@ -709,7 +748,7 @@ def test_another_organisation(world: World) -> None:
     world.databrain.data_apps = {"Portal": START}
     _interrupted(world)
     world.databrain.token, world.databrain.data_apps = "token-of-b", {"Portal": START + timedelta(days=1)}
-    with pytest.raises(AttemptInterrupted, match="another organisation"):
+    with pytest.raises(NotConfirmed, match="another organisation"):
         world.deliver(asked())
     assert COPY in world.databrain.datamarts
     assert stored(world, "rehearsed.json") is None

@@ -9,6 +9,7 @@ ends the retirement names the copy. The embeds are not rehearsed, and the datama
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from retirement.canonical import canonical_json, sha256_hex
 from retirement.databrain.copies import CopyPermit, RehearsalPermit, bodies_hash, copy_name
@@ -18,14 +19,14 @@ from retirement.databrain.permits import DeletePermit, VerifiedBackup
 from retirement.databrain.ports import DeleteEffect
 from retirement.databrain.snapshot import Absent, Snapshot
 from retirement.delivery.endings import ANOTHER_ATTEMPT, require_same_request
-from retirement.errors import AttemptInterrupted, DatabrainUnavailable, NotOurCopy
+from retirement.errors import AttemptInterrupted, DatabrainUnavailable, NotConfirmed, NotOurCopy
 from retirement.record.losses import differences_beyond_losses
 from retirement.record.organisation import Organisation
 from retirement.record.record import Record
 from retirement.record.rehearsals import Rehearsal, Rehearsed, StoredRehearsal
 from retirement.record.stored_backup import Backup, read_backup
 from retirement.retiring.attempt import RetireAttempt
-from retirement.retiring.rules import Refusal, refuse_copy_name, rehearsal_failed
+from retirement.retiring.rules import Refusal, ambiguous_name, refuse_copy_name, rehearsal_failed
 from retirement.wording import in_words
 
 # Seconds for the copy, its semantic layer, reading both back, and the removal. With less, no copy is created.
@@ -74,14 +75,17 @@ def rehearse(permit: DeletePermit, organisation: Organisation, attempt: RetireAt
     except ValueError as error:
         return rehearsal_failed(f"the backup cannot be restored: {error}")
 
-    # 2. the record, then the copy; 3. its semantic layer; 4. compare, and remove; 5. how it went
+    # 2. the record; 3. the copy; 4. its semantic layer; 5. compare, and remove; 6. how it went, and look again
     copy = _record(backup, permit, organisation, attempt)
     created = _create(copy, attempt)
     if isinstance(created, str):
         rehearsed = _end(copy.name, permit.snapshot.configuration_hash, attempt, failure=created, is_removed=True)
     else:
         rehearsed = _complete(copy, backup, permit.snapshot.configuration_hash, created, attempt)
-    return refuse_by_rehearsal(rehearsed, permit.snapshot)
+    refusal = refuse_by_rehearsal(rehearsed, permit.snapshot)
+    if refusal is None:
+        _require_unchanged(permit.snapshot, attempt)
+    return refusal
 
 
 def finish_rehearsal(record: Record, attempt: RetireAttempt) -> Record:
@@ -91,7 +95,8 @@ def finish_rehearsal(record: Record, attempt: RetireAttempt) -> Record:
 
     Raises:
         InvalidRequest: the rehearsal is that of a request with other content.
-        AttemptInterrupted: the token may be that of another organisation, or the copy could not be removed.
+        NotConfirmed: the token may be that of another organisation.
+        AttemptInterrupted: the copy could not be removed.
         RetirementError: the next attempt goes on.
     """
     rehearsal = record.rehearsal
@@ -307,10 +312,24 @@ def _require_same_organisation(rehearsal: StoredRehearsal, sighting: Snapshot | 
     if not rehearsal.organisation.is_recognised(
         databrain.fingerprint, sighting.listing.created_at, databrain.list_data_apps, has_same_creation=False
     ):
-        raise AttemptInterrupted(
+        raise NotConfirmed(
             "The service token or DatabrainBaseUrl has changed since the rehearsal began, and nothing that was listed "
             "then is listed now, so this appears to be another organisation. Restore a token of the intended "
             "organisation: the next attempt uses it."
+        )
+
+
+def _require_unchanged(snapshot: Snapshot, attempt: RetireAttempt) -> None:
+    """Look at the datamart again: a rehearsal takes so long that somebody may have worked on it meanwhile."""
+    seen = attempt.ports.databrain.find(snapshot.name)
+    is_the_same = isinstance(seen, Snapshot) and (seen.created_at, seen.configuration_hash) == (
+        snapshot.created_at,
+        snapshot.configuration_hash,
+    )
+    if not is_the_same or ambiguous_name(cast("Snapshot", seen)) is not None:
+        raise AttemptInterrupted(
+            "Somebody worked on the datamart, or on one of a nearly identical name, during the rehearsal. The next "
+            "attempt decides anew."
         )
 
 

@@ -155,8 +155,9 @@ def _store_date(record: Record, attempt: _Attempt) -> Schedule:
     """
     request, last = attempt.request, record.current_date
     retire_at = request.retire_at or request.requested_at
-    if record.intent is not None:  # the identity belongs to its request
-        require_same_request(request, record.intent.content_hash)
+    owner = record.intent or record.rehearsal
+    if owner is not None:  # the identity belongs to its request
+        require_same_request(request, owner.content_hash)
     elif last is not None:
         require_same_request(request, last.stored.content_hash)
     if last is not None:
