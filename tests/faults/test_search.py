@@ -10,9 +10,10 @@ import pytest
 from retirement.delivery import endings
 from retirement.delivery.attempt import Attempt
 from retirement.outcomes import Reason
-from retirement.record.intents import Intent
+from retirement.record.record import Record
 from retirement.requests import Cancellation
 from retirement.retiring import rules, workflow
+from retirement.retiring.attempt import RetireAttempt
 from retirement.scheduling import workflow as scheduling
 from tests.fakes import FakeCoordination, FakeEvidence
 from tests.faults.plays import At, Play, Redrive, Step, play_of
@@ -47,14 +48,17 @@ def _overwriting(evidence: FakeEvidence, key: str, body: str, content_hash: str 
     return _CREATE(evidence, key, body, content_hash)
 
 
-def _unseen_by_a_cancellation(attempt: Attempt[Any]) -> Intent | None:
+def _unseen_by_a_cancellation(attempt: Attempt[Any]) -> Record:
     """See an intent in a retirement's own deliveries alone."""
-    return None if isinstance(attempt.request, Cancellation) else _INTENT(attempt)
+    record = _RECORD(attempt)
+    if isinstance(attempt.request, Cancellation):
+        vars(record)["_file_names"].discard("intent.json")
+    return record
 
 
 _RECORD_FAILURE = FakeCoordination.record_failure
 _CREATE = FakeEvidence.create
-_INTENT = Attempt.intent
+_RECORD = Attempt.record
 
 # What breaks without the guard, and how to take it away.
 GUARDS: dict[str, tuple[str, Removal]] = {
@@ -89,7 +93,7 @@ GUARDS: dict[str, tuple[str, Removal]] = {
     ),
     "the dry run's gate": (
         "a dry run, or a stack in plan mode, sends no delete",
-        _without(workflow, "_is_dry_run", lambda _: False),
+        _without(RetireAttempt, "is_dry_run", instead=False),
     ),
     "nothing is overwritten": (
         "what is published is kept, to the byte",
@@ -122,7 +126,15 @@ GUARDS: dict[str, tuple[str, Removal]] = {
     ),
     "a cancellation looks for an intent": (
         "what was deleted is told as deleted, or as unconfirmed",
-        _without(Attempt, "intent", _unseen_by_a_cancellation),
+        _without(Attempt, "record", _unseen_by_a_cancellation),
+    ),
+    "an interrupted rehearsal is finished first": (
+        "once nothing strikes any more, nothing fails for an error of ours",
+        _without(workflow, "finish_rehearsal", lambda record, _: record),
+    ),
+    "plan mode creates and removes no copy": (
+        "a rehearsal changes nothing but its own copy",
+        _without(RetireAttempt, "is_dry_run", instead=False),
     ),
     "timers are cleared": ("no timer stands for what has ended", _without(scheduling, "_clear_timers", _nothing)),
 }
@@ -168,7 +180,7 @@ def test_every_promise_is_tested() -> None:
 def test_made_small() -> None:
     """What a promise breaks without is left out of a play."""
     promise = "a dry run, or a stack in plan mode, sends no delete"
-    with in_process(), patch.object(workflow, "_is_dry_run", lambda _: False):
+    with in_process(), patch.object(RetireAttempt, "is_dry_run", new=False):
         number = next(number for number in range(MAX_PLAYS) if promise in judged(play_of(f"{SEED}/{number}")).broken)
         whole = play_of(f"{SEED}/{number}")
         small = shrunk(Play(whole.seed, (*whole.steps, Step(At(1.0), Redrive()))), promise)
