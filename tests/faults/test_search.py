@@ -10,8 +10,11 @@ import pytest
 from retirement.delivery import endings
 from retirement.delivery.attempt import Attempt
 from retirement.outcomes import Reason
+from retirement.record.organisation import Organisation
 from retirement.record.record import Record
 from retirement.requests import Cancellation
+from retirement.restoring import embeds
+from retirement.restoring import workflow as restoring
 from retirement.retiring import rules, workflow
 from retirement.retiring.attempt import RetireAttempt
 from retirement.scheduling import workflow as scheduling
@@ -135,6 +138,18 @@ GUARDS: dict[str, tuple[str, Removal]] = {
     "plan mode creates and removes no copy": (
         "a rehearsal changes nothing but its own copy",
         _without(RetireAttempt, "is_dry_run", instead=False),
+    ),
+    "restoring: the name is free": (
+        "nothing is created over a listed name, or one that is nearly the same",
+        _without(restoring, "refuse_by_listing", _nothing),
+    ),
+    "restoring: the organisation": (
+        "nothing is created in another organisation than the retirement's",
+        _without(Organisation, "is_recognised", lambda *_, **__: True),
+    ),
+    "restoring: what became of a request is looked for": (
+        "one restore creates each embed at most once",
+        _without(embeds, "_what_became_of", _nothing),
     ),
     "timers are cleared": ("no timer stands for what has ended", _without(scheduling, "_clear_timers", _nothing)),
 }
