@@ -1,4 +1,4 @@
-"""A play as it is performed: both functions with their real code, on queues, timers and clocks that move by themselves.
+"""A play as it is performed: the functions with their real code, on queues, timers and clocks that move by themselves.
 
 Time is true time, in seconds since the start, and moves from one thing that is due to the next. Each delivery is an
 invocation in a thread of its own, of which one at a time goes on: it lets others pass wherever a call takes time. What

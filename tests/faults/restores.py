@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 from local.databrain.faults import RouteId
-from local.databrain.organisation import Organisation
 from local.databrain.seed import organisation_of
 from retirement.canonical import canonical_json, parse_json, sha256_hex
 from retirement.databrain.ports import DatabrainApi
@@ -102,9 +101,8 @@ class RestoreScenario:
     def stage(self) -> Stage:
         """A new one, with what the retirement left."""
         left = _after_the_retirement(self)
-        stage = Stage(
-            restore_settings=self.settings, organisation=_copied(left.organisation), clock=copy.copy(left.clock)
-        )
+        there = copy.deepcopy(left.organisation)
+        stage = Stage(restore_settings=self.settings, organisation=there, clock=copy.copy(left.clock))
         stage.evidence.objects.update(left.evidence.objects)
         stage.results_topic.messages += left.results_topic.messages
         stage.secret, stage.restore_seconds = left.secret, self.seconds
@@ -129,15 +127,6 @@ def _after_the_retirement(scenario: RestoreScenario) -> Stage:
     assert stage.deliver(requested(**detail)).result
     scenario.meddle(stage)
     return stage
-
-
-def _copied(there: Organisation) -> Organisation:
-    """What is in it is frozen."""
-    made = copy.copy(there)
-    made.datamarts, made.data_apps = dict(there.datamarts), dict(there.data_apps)
-    made.workspaces, made.guest_tokens = dict(there.workspaces), {}
-    made.deletions = []
-    return made
 
 
 # ---- What others have done since the retirement --------------------------------------------------------------------
