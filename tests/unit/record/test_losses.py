@@ -64,8 +64,8 @@ def test_plainest() -> None:
 @pytest.mark.parametrize(
     ("entry", "path", "why"),
     [
-        (entry_of(), "datamart.createdAt", "Databrain sets it anew"),
-        (entry_of() | {"updatedAt": "x"}, "datamart.updatedAt", "Databrain sets it anew"),
+        (entry_of(), "datamart.createdAt", "Databrain sets it again"),
+        (entry_of() | {"updatedAt": "x"}, "datamart.updatedAt", "Databrain sets it again"),
         (entry_of() | {"unheardOf": {"deep": [1]}}, "datamart.unheardOf", "Create Datamart has no documented field"),
         (
             entry_of() | {"companyIntegration": {"name": "x", "id": 7}},
@@ -141,8 +141,8 @@ def test_lost_of_the_semantic_layer() -> None:
     assert added(entry_of(created_at=None), layer) == {
         "semanticLayer.tables[*].schemaName": "Create Semantic Layer has no documented field for it",
         "semanticLayer.tables[*].columns[*].datatype": "Create Semantic Layer has no documented field for it",
-        "semanticLayer.completionScore": "Databrain sets it anew",
-        "semanticLayer.lastUpdated": "Databrain sets it anew",
+        "semanticLayer.completionScore": "Databrain sets it again",
+        "semanticLayer.lastUpdated": "Databrain sets it again",
     }
 
 
@@ -224,7 +224,7 @@ def test_what_is_lost_of_every_embed() -> None:
         ([backed_up(item=None)], []),
         (
             [backed_up(), *[backed_up("undetermined", export=None, whyNot="HTTP 404")] * 2],
-            ["embeds[*]: 2 of which nothing tells the datamart; if they go with this one, they stay gone"],
+            ["embeds[*]: the datamart of 2 cannot be determined; those that Databrain deletes are not restored"],
         ),
     ],
 )

@@ -431,7 +431,7 @@ def test_tenants_are_told_apart(world: RestoreWorld) -> None:
         TENANCY
     ] * 3
     assert (
-        "embeds[*]: tableTenancySettings, which no documented request reads; clientColumn stands for them"
+        "embeds[*]: tableTenancySettings, which no documented request reads; made of clientColumn"
         in result["notRestored"]
     )
     assert len(embeds_in(world.organisation)) == 4

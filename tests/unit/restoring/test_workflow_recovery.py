@@ -796,7 +796,7 @@ def test_the_backup_is_gone_meanwhile(world: RestoreWorld) -> None:
     with pytest.raises(Crash):
         world.deliver(restore_requested(), CrashAt(CREATE, after=True))
     world.change(world.backup_key, None)
-    with pytest.raises(NotConfirmed, match="this one cannot go on: "):
+    with pytest.raises(NotConfirmed, match="this one cannot continue: "):
         world.deliver(restore_requested(), receive_count=2)
 
 

@@ -1,6 +1,6 @@
-"""What the requests in a backup do not bring back, and what keeps them from being accepted: each by its path.
+"""What the requests in a backup cannot restore, and what Databrain would refuse in them: each by its path.
 
-A path leads into the backup's own document; `[*]` stands for every place in a list.
+A path is one in the backup; `[*]` stands for every index of a list.
 """
 
 import re
@@ -27,13 +27,13 @@ from retirement.record.creation import (
 
 _INDEX = re.compile(r"\[[0-9]+\]")
 
-# As many as a result shows of anything.
+# As in every list of a result.
 MAX_OBSTACLES = 100
 
-# What a create request carries of a document: all of it, or of an object these keys, or of a list's entries the same.
-_Carried: TypeAlias = "Mapping[str, _Carried] | list[_Carried] | None"
+# What a create request contains of a document: None for all of it, an object for these keys, a list for its entries.
+_Sent: TypeAlias = "Mapping[str, _Sent] | list[_Sent] | None"
 
-_ENTRY: _Carried = {
+_ENTRY: _Sent = {
     "name": None,
     "companyIntegration": {"name": None},
     "datamartOrganization": dict.fromkeys(TENANCY_FIELDS),
@@ -42,7 +42,7 @@ _ENTRY: _Carried = {
     ],
     "datamartRelationships": None,
 }
-_LAYER: _Carried = {
+_LAYER: _Sent = {
     "datamartName": None,
     "tables": [{**dict.fromkeys(LAYER_TABLE_FIELDS), "columns": [dict.fromkeys(LAYER_COLUMN_FIELDS)]}],
     "feedback": None,
@@ -80,11 +80,11 @@ _OF_EMBEDS = (
     "embeds[*].embedId: Databrain gives a restored embed a new ID, and guest tokens for the old one stay invalid",
     "embeds[*]: joinModel, client, theme, options, filters and translations, which no documented request reads",
 )
-_OF_EMBEDS_BY_TABLE = "embeds[*]: tableTenancySettings, which no documented request reads; clientColumn stands for them"
+_OF_EMBEDS_BY_TABLE = "embeds[*]: tableTenancySettings, which no documented request reads; made of clientColumn"
 
 
 def not_restored(entry: Document, layer: Document | None) -> list[str]:
-    """What is lost of a datamart that is created anew; what the API never showed of it comes last."""
+    """Return what is lost of a datamart that is created again; what the API never returned is last."""
     return [
         *(f"{path}: {_why(path)}" for path in sorted(_lost(entry, layer))),
         *_unsure(entry),
@@ -93,7 +93,7 @@ def not_restored(entry: Document, layer: Document | None) -> list[str]:
 
 
 def differences_beyond_losses(entry: Document, layer: Document | None, found: Snapshot) -> list[str]:
-    """Return the paths in which a datamart that was created anew differs, apart from what `not_restored` names."""
+    """Return the paths in which a datamart that was created again differs, apart from what `not_restored` names."""
     lost = _lost(entry, layer) - {f"{_COLUMN}.sql"}
     shown = replace(found, entry=_with_what_is_sent(found.entry))
     return [
@@ -136,7 +136,7 @@ def _is_part_of(path: str, lost: frozenset[str]) -> bool:
 
 
 def embeds_not_restored(embeds: Sequence[Document], entry: Document) -> list[str]:
-    """What is lost of the embeds in a backup of this datamart, as `BackedUpEmbed` writes them."""
+    """Return what is lost of the embeds in a backup of this datamart, which are as `BackedUpEmbed` writes them."""
     using = {number: embed for number, embed in enumerate(embeds) if embed["verdict"] == Verdict.USES}
     lines: list[str] = []
     for number, embed in using.items():
@@ -151,13 +151,13 @@ def embeds_not_restored(embeds: Sequence[Document], entry: Document) -> list[str
     if len(embeds) > len(using):
         count = len(embeds) - len(using)
         lines.append(
-            f"embeds[*]: {count} of which nothing tells the datamart; if they go with this one, they stay gone"
+            f"embeds[*]: the datamart of {count} cannot be determined; those that Databrain deletes are not restored"
         )
     return lines
 
 
 def _settings_lost(embeds: Mapping[int, Document]) -> Iterator[str]:
-    """What the exports do not hold, by embed unless it is the same of all; then what nothing takes."""
+    """Yield what the exports do not contain, by embed unless all lack it, and then what Create Embed does not take."""
     exported = {number: _settings_of(embed) for number, embed in embeds.items() if embed["export"] is not None}
     for flag in _EMBED_FLAGS:
         missing = [number for number, settings in exported.items() if flag not in settings]
@@ -178,7 +178,7 @@ def _metadata_of(embed: Document) -> Document:
 
 
 def _object_at(document: Document, *keys: str) -> Document:
-    """The object at the end of these keys; empty where there is none."""
+    """Return the object at the end of these keys, or an empty one."""
     found: Json = document
     for key in keys:
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -186,11 +186,11 @@ def _object_at(document: Document, *keys: str) -> Document:
 
 
 def not_restorable(entry: Document) -> list[str]:
-    """What Create Datamart would refuse in the create request of a list entry, as far as its rules are documented.
+    """Return what Create Datamart would refuse in the create request of a list entry, as far as documented.
 
     Returns:
-        At most `MAX_OBSTACLES` lines, of which the last one then counts those that are left out; empty where a backup
-        of the entry can be restored.
+        At most `MAX_OBSTACLES` lines, of which the last one then counts those that are left out; none if a backup of
+        the entry can be restored.
     """
     found = list(_obstacles(entry))
     if len(found) <= MAX_OBSTACLES:
@@ -200,7 +200,7 @@ def not_restorable(entry: Document) -> list[str]:
 
 def _obstacles(entry: Document) -> Iterator[str]:
     if not is_text(datasource_of(entry)):
-        yield "datamart.companyIntegration.name: Create Datamart needs the datasource, and Databrain does not show it"
+        yield "datamart.companyIntegration.name: Create Datamart needs the datasource, and Databrain does not return it"
     tables = objects_in(entry, "datamartTables")
     if not tables:
         yield "datamart.datamartTables: Create Datamart needs at least one table"
@@ -231,36 +231,36 @@ def _obstacles_in_tenancy(tenancy: Document) -> Iterator[str]:
             yield f"{path}.{field}: Create Datamart needs it for the level TABLE"
 
 
-def _collect(value: Json, carried: _Carried, path: str, lost: dict[str, None]) -> None:
-    """Collect the paths of what is there and is not carried; a part of which nothing is carried has one path."""
-    if isinstance(carried, list) and isinstance(value, list):
+def _collect(value: Json, sent: _Sent, path: str, lost: dict[str, None]) -> None:
+    """Collect the paths of what exists and is not sent. A part of which nothing is sent has one path."""
+    if isinstance(sent, list) and isinstance(value, list):
         for entry in value:
-            _collect(entry, carried[0], f"{path}[*]", lost)
-    elif isinstance(carried, Mapping) and isinstance(value, Mapping):
+            _collect(entry, sent[0], f"{path}[*]", lost)
+    elif isinstance(sent, Mapping) and isinstance(value, Mapping):
         for key, inner in value.items():
-            if key not in carried:
+            if key not in sent:
                 if not _is_nothing(inner):
                     lost[f"{path}.{key}"] = None
-            elif carried[key] is not None:
-                _collect(inner, carried[key], f"{path}.{key}", lost)
+            elif sent[key] is not None:
+                _collect(inner, sent[key], f"{path}.{key}", lost)
     elif not _is_nothing(value):
         lost[path] = None
 
 
 def _why(path: str) -> str:
     if path in _SET_ANEW:
-        return "Databrain sets it anew"
+        return "Databrain sets it again"
     creates = "Create Datamart" if path.startswith("datamart.") else "Create Semantic Layer"
     return f"{creates} has no documented field for it"
 
 
 def _unsure(entry: Document) -> Iterator[str]:
     if any(not is_text(column.get("columnName")) for column in _columns(entry)):
-        yield f"{_COLUMN}: columns that Databrain lists without a name are left out"
+        yield f"{_COLUMN}: columns that Databrain lists without a name are omitted"
     if objects_in(entry, "datamartRelationships"):
         yield (
-            "datamart.datamartRelationships[*]: perhaps; they are sent as they are listed, and Create Datamart has no "
-            "documented names for their fields"
+            "datamart.datamartRelationships[*]: perhaps; they are sent as they are listed, because Create Datamart "
+            "documents no names for their fields"
         )
 
 

@@ -18,7 +18,7 @@ from retirement.restoring.settings import RestoreSettings
 from retirement.stored_object import BackupReference, StoredObject
 
 ANOTHER_ATTEMPT = (
-    "Another attempt at this restore is in progress. The queue delivers the request again, and that delivery goes on "
+    "Another attempt at this restore is in progress. The queue delivers the request again, and that delivery continues "
     "from there."
 )
 
@@ -183,7 +183,7 @@ def abandon(attempt: RestoreAttempt, intent: RestoreIntent | None, reason: Reaso
     result = attempt.result(
         Outcome.FAILED,
         f"The request was abandoned after {MAX_RECEIVES} receives. {NEXT_STEPS[reason]} redrive the queue Failures, "
-        "which retains the request (docs/runbooks/failed-restores.md): the restore goes on where it stopped."
+        "which retains the request (docs/runbooks/failed-restores.md): the restore continues where it stopped."
         + ("" if intent is None else " It may have created the datamart and some of its embeds already."),
         attempt.started_at,  # so that a retry stores the same failure
         reason=reason,

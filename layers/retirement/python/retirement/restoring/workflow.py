@@ -1,6 +1,6 @@
 """Carries out one restore, in the steps of docs/architecture.md.
 
-Every step can be repeated: after a crash between any two of them, the next delivery goes on from there. An attempt
+Every step can be repeated: after a crash between any two of them, the next delivery continues from there. An attempt
 sends a create once; whether it had an effect is determined by what Databrain lists afterwards.
 """
 
@@ -105,7 +105,7 @@ def restore(delivery: Delivery, settings: RestoreSettings, ports: RestorePorts, 
         record = attempt.record()  # 3. recover
         if record.receipt is not None:
             return publish_receipt(attempt, record.receipt, again=True)
-        if record.intent is not None:  # the identity is its own
+        if record.intent is not None:  # the identity belongs to its request
             require_same_request(request, record.intent.content_hash)
             ports.telemetry.step("recover", found="intent")
             return _resume(record.intent, record, attempt)
@@ -115,12 +115,12 @@ def restore(delivery: Delivery, settings: RestoreSettings, ports: RestorePorts, 
 
 def _carry_out(record: RestoreRecord, attempt: RestoreAttempt) -> Document:
     """Steps 4 to 13, if no earlier attempt can have created anything."""
-    # 4. the retirement, and its backup
+    # 4. read the retirement and its backup
     source = _source(attempt)
     if isinstance(source, Refusal):
         return refuse(attempt, source)
 
-    # 5. token, with the first request; 6. look, 7. decide
+    # 5. the token is read with the first request; 6. look, 7. decide
     listing = attempt.ports.databrain.list_datamarts()
     refusal = _refuse(source, listing, attempt)
     if refusal is not None:
@@ -142,7 +142,7 @@ def _resume(intent: RestoreIntent, record: RestoreRecord, attempt: RestoreAttemp
     source = _source(attempt)
     if isinstance(source, Refusal):
         raise NotConfirmed(
-            f"An earlier attempt may have created the datamart, and this one cannot go on: {source.message}"
+            f"An earlier attempt may have created the datamart, and this one cannot continue: {source.message}"
         )
     sighting = attempt.ports.databrain.find(intent.restored_as)
     _require_same_organisation(intent, sighting, attempt)
@@ -236,12 +236,12 @@ def _source(attempt: RestoreAttempt) -> _Source | Refusal:
         )
     if retirement.outcome is not Outcome.DELETED:
         return Refusal(Reason.NOT_DELETED, f"The retirement ended as {retirement.outcome}, so it deleted nothing.")
-    told = cast("dict[str, Any]", parse_json(retirement.receipt.body))
-    if told["backup"] is None:
+    backup_reference = cast("dict[str, Any]", parse_json(retirement.receipt.body))["backup"]
+    if backup_reference is None:
         return Refusal(
             Reason.BACKUP_MISSING, "The retirement was requested without a backup, so there is nothing to restore from."
         )
-    reference = BackupReference.stored_in(told["backup"])
+    reference = BackupReference.stored_in(backup_reference)
     where = f"s3://{reference.bucket}/{reference.key}"
     damaged = Refusal(
         Reason.BACKUP_DAMAGED,
@@ -249,18 +249,18 @@ def _source(attempt: RestoreAttempt) -> _Source | Refusal:
         "object's versions.",
     )
     try:
-        kept = evidence.read(reference.key)
+        stored = evidence.read(reference.key)
     except MalformedObject:
         return damaged
-    if kept is None:
+    if stored is None:
         return Refusal(
             Reason.BACKUP_MISSING,
             f"{where} does not exist. Check the object's versions; BackupRetentionDays may have expired.",
         )
-    if sha256_hex(kept.body) != reference.sha256:
+    if sha256_hex(stored.body) != reference.sha256:
         return damaged
     try:
-        backup = read_backup(kept.body, request.datamart_name, request.restored_as)
+        backup = read_backup(stored.body, request.datamart_name, request.restored_as)
     except ValueError as error:
         return Refusal(Reason.BACKUP_DAMAGED, f"The datamart cannot be restored from {where}: {error}.")
     if retirement.intent is None:
@@ -373,8 +373,8 @@ def _create(source: _Source, intent: RestoreIntent, attempt: RestoreAttempt, *, 
 def _claimed(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt: RestoreAttempt) -> Snapshot | Refusal:
     """Return a listed datamart if this restore created it; refuse if another restore of the same did.
 
-    It is ours only if its name was not listed before, and it equals what was sent. Databrain may list something else
-    than what it was sent; then it has to equal what was listed right after Databrain had confirmed the create.
+    This restore created it only if its name was not listed before, and it equals what was sent. If Databrain lists
+    something else than it was sent, it has to equal what was listed right after Databrain had confirmed the create.
 
     Raises:
         NotConfirmed: it may be somebody else's.
@@ -451,7 +451,7 @@ def _end_as_planned(source: _Source, listing: EmbedListing | None, attempt: Rest
         attempt,
         Outcome.RESTORE_PLANNED,
         f"This was a dry run: nothing was changed. A restore would create the datamart again{_as_name(request)}."
-        f"{_of_embeds(embeds, planned=True)} notRestored and restoredEmbeds tell what it would not restore. To restore "
+        f"{_of_embeds(embeds, planned=True)} notRestored and restoredEmbeds show what it would not restore. To restore "
         f"it, {ASK_AGAIN} and without dryRun.",
         intent=None,
         reason=Reason.DRY_RUN,
@@ -488,8 +488,8 @@ def _end_as_restored(
     }
     require_no_secret("differences.json", document, attempt)
     stored = attempt.ports.evidence.create(attempt.key("differences.json"), canonical_json(document))
-    kept = cast("dict[str, Any]", parse_json(stored.body, exact=True))
-    paths = [difference["path"] for difference in kept["differences"]]
+    content = cast("dict[str, Any]", parse_json(stored.body, exact=True))
+    paths = [difference["path"] for difference in content["differences"]]
     how = f" It has {in_words(len(paths), 'difference')} from the backup (differences.json has the values)."
     return finish(
         attempt,
@@ -504,8 +504,8 @@ def _end_as_restored(
             request.restore_id,
             request.restored_as,
             differences=paths,
-            not_restored=kept["notRestored"],
-            embeds=kept["restoredEmbeds"],
+            not_restored=content["notRestored"],
+            embeds=content["restoredEmbeds"],
         ),
     )
 
@@ -527,5 +527,5 @@ def _of_embeds(embeds: Sequence[RestoredEmbed], *, planned: bool = False) -> str
         (states.count(EmbedState.KEPT), "kept"),
         (states.count(EmbedState.NOT_RESTORED), f"not {'to be ' if planned else ''}restored"),
     ]
-    told = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return f" Embeds: {told}." if told else ""
+    shown = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f" Embeds: {shown}." if shown else ""
