@@ -86,7 +86,7 @@ clean: ## Remove everything that these targets create, including the virtual env
 	find . -name __pycache__ -prune -exec rm -r {} +
 
 # ---- What these targets need ---------------------------------------------------------------------------------------
-TYPED := layers/retirement/python functions layers/build.py layers/dependencies local tests tools
+TYPED := cli layers/retirement/python functions layers/build.py layers/dependencies local tests tools
 
 LIST_SOURCES := find functions layers events/schemas -name __pycache__ -prune -o ! -type d -print
 SOURCES := template.yaml requirements/runtime.txt $(shell $(LIST_SOURCES))

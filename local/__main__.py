@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import os
 import secrets
 import sys
 import traceback
 from base64 import b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -13,6 +15,7 @@ from shlex import quote
 from rich.console import Console
 from rich.markup import escape
 
+from cli.contexts import Context, Emulated, forget_local, register_local
 from local.databrain.organisation import Organisation
 from local.databrain.reception import CONTROL
 from local.databrain.seed import SAMPLE, read_seed
@@ -61,6 +64,7 @@ def main() -> int:
                 parameters=parameters,
             ) as stack,
             stack.announced(),
+            _registered(stack),
         ):
             _introduce(console, stack, databrain, webhook_secret)
             while True:
@@ -76,6 +80,19 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nStopped. Nothing is left running.")
     return 0
+
+
+@contextlib.contextmanager
+def _registered(stack: EmbeddedStack) -> Iterator[None]:
+    """Let `datamart` work on this stack without anything pasted."""
+    names = ("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    emulated = Emulated(*(stack.environment[name] for name in names))
+    context = Context(STACK_NAME, region=stack.environment["AWS_DEFAULT_REGION"], emulated=emulated)
+    register_local(context, os.environ)
+    try:
+        yield
+    finally:
+        forget_local(context, os.environ)
 
 
 def line(published: PublishedResult) -> str:

@@ -1,0 +1,1 @@
+"""`datamart`, the operators' command line."""

@@ -1,0 +1,165 @@
+"""The program: its commands, the options that all of them have, and how each run ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from cli.errors import CommandError, Status, UsageError
+from cli.output import Output, discard_stdout, note, prepare_streams, shown
+from cli.session import Session
+from retirement.errors import RetirementError
+
+END_OF_OPTIONS = "--"
+
+_WHERE = Group("Where and how", sort_key=9)
+_ON_TERMINAL = sys.stdout.isatty()
+
+
+def _app(name: str, text: str) -> App:
+    return App(
+        name=name,
+        help=text,
+        help_format="plaintext",
+        help_formatter="default" if _ON_TERMINAL else "plain",
+        help_flags=["--help", "-h"],
+        version_flags=["--version"] if name == "datamart" else [],
+        print_error=False,
+        exit_on_error=False,
+        help_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+
+
+app = _app("datamart", "Retire Databrain datamarts, look up what became of them, and restore them.")
+app.version = "0.1.0"
+
+# A command is imported only when it runs: `--help` may take 300 ms.
+_COMMANDS: tuple[tuple[str, Sequence[tuple[str, str, str]]], ...] = (
+    (
+        "Retire and restore",
+        (
+            ("plan", "cli.retiring:plan", "Show what a retirement would delete; changes nothing."),
+            ("retire", "cli.retiring:retire", "Delete datamarts, now or at a date."),
+            ("move", "cli.retiring:move", "Move the date of a retirement."),
+            ("cancel", "cli.retiring:cancel", "Cancel a retirement."),
+            ("restore", "cli.retiring:restore", "Create a deleted datamart again from its backup."),
+        ),
+    ),
+    (
+        "Look up",
+        (
+            ("status", "cli.looking:status", "Show one retirement, or how the stack is."),
+            ("list", "cli.looking:list_", "List retirements."),
+            ("show", "cli.looking:show", "Show the history of one datamart."),
+        ),
+    ),
+)
+for _group, _commands in _COMMANDS:
+    for _name, _path, _text in _commands:
+        app.command(_path, name=_name, help=_text, group=_group)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line, and return its exit status. Whatever happens, it is reported in one line."""
+    prepare_streams()
+    try:
+        status = _launched(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # for example `| head`
+        discard_stdout()
+        return Status.OK
+    except KeyboardInterrupt:
+        note("\ninterrupted")
+        return Status.INTERRUPTED
+    except CycloptsError as error:
+        command = " ".join(("datamart", *(error.command_chain or ())))
+        return _failed(f"{error} See {command} --help", Status.USAGE)
+    except CommandError as error:
+        return _failed(str(error), error.status)
+    except (RetirementError, OSError) as error:
+        return _failed(str(error), Status.ERROR)
+    except Exception as error:  # noqa: BLE001  # a traceback helps nobody who runs a command
+        return _failed(f"unexpected {type(error).__name__} at {_origin(error)}: {error}", Status.ERROR)
+    return status
+
+
+def main() -> None:
+    """Run the program's own command line, and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _launched(arguments: Sequence[str]) -> int:
+    """Take the options that every command has, wherever they stand, and run the command with the rest."""
+    end = arguments.index(END_OF_OPTIONS) if END_OF_OPTIONS in arguments else len(arguments)
+    literal = arguments[end:]
+
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        stack: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
+        profile: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
+        region: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
+        json: Annotated[bool, Parameter(group=_WHERE, negative=(), show_default=False)] = False,
+    ) -> int:
+        """Run one command.
+
+        Args:
+            tokens: the command and what belongs to it.
+            stack: The stack, or a context of datamart use [DATAMART_STACK].
+            profile: The profile of the AWS configuration [AWS_PROFILE].
+            region: The AWS region [AWS_REGION].
+            json: Write one JSON document a line.
+        """
+        for name, value in (("--stack", stack), ("--profile", profile), ("--region", region)):
+            if value == "":
+                raise UsageError(f"{name} is empty")
+        session = Session(Output(as_json=json), stack, profile, region)
+        _refuse_names_behind_values(tokens)
+        command, bound, ignored = app.parse_args([*tokens, *literal], print_error=False, exit_on_error=False)
+        if "session" in ignored:
+            bound.arguments["session"] = session
+        return int(command(*bound.args, **bound.kwargs) or Status.OK)
+
+    app.meta.default(launch)
+    return int(app.meta(list(arguments[:end])) or Status.OK)
+
+
+def _refuse_names_behind_values(tokens: Sequence[str]) -> None:
+    """Refuse a word that follows an option with a value: it may be a part of that value that was not quoted.
+
+    Raises:
+        UsageError: there is such a word.
+    """
+    _, apps, words = app.parse_commands(list(tokens))
+    if apps[-1].default_command is None:
+        return
+    arguments = apps[-1].assemble_argument_collection()
+    valued = {name for each in arguments for name in each.names if name.startswith("--") and each.hint is not bool}
+    option, rest = None, iter(words)
+    for word in rest:
+        name, separator, _ = word.partition("=")
+        if name in valued:
+            option = name
+            if not separator:
+                next(rest, None)
+        elif option and not word.startswith("-"):
+            raise UsageError(
+                f"{shown(word)} follows {option}, which takes one value: put names before the options, quote a value "
+                "with spaces, and repeat an option for several values"
+            )
+
+
+def _failed(text: str, status: Status) -> Status:
+    note(f"datamart: {' '.join(shown(line) for line in text.split(os.linesep)).strip()}")
+    return status
+
+
+def _origin(error: BaseException) -> str:
+    """Return where an error was raised, for a report of a defect."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "an unknown place" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
