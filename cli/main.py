@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import count
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from cli.errors import CommandError, Status, UsageError
 from cli.output import Output, discard_stdout, note, prepare_streams, shown
-from cli.session import Session
+from cli.session import Given, Session
 from retirement.errors import RetirementError
 
 END_OF_OPTIONS = "--"
@@ -34,33 +35,85 @@ def _app(name: str, text: str) -> App:
     )
 
 
-app = _app("datamart", "Retire Databrain datamarts, look up what became of them, and restore them.")
-app.version = "0.1.0"
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415  # for one option
 
-# A command is imported only when it runs: `--help` may take 300 ms.
-_COMMANDS: tuple[tuple[str, Sequence[tuple[str, str, str]]], ...] = (
-    (
-        "Retire and restore",
-        (
-            ("plan", "cli.retiring:plan", "Show what a retirement would delete; changes nothing."),
-            ("retire", "cli.retiring:retire", "Delete datamarts, now or at a date."),
-            ("move", "cli.retiring:move", "Move the date of a retirement."),
-            ("cancel", "cli.retiring:cancel", "Cancel a retirement."),
-            ("restore", "cli.retiring:restore", "Create a deleted datamart again from its backup."),
-        ),
+    return version("datamart-retirement")
+
+
+app = _app("datamart", "Retire Databrain datamarts, look up what became of them, and restore them.")
+app.version = _version
+
+# A command is imported only when it runs: `--help` may take 300 ms. `approve` belongs behind `cancel`.
+_COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Retire and restore": (
+        ("plan", "cli.retiring:plan", "Show what a retirement would delete; changes nothing."),
+        ("retire", "cli.retiring:retire", "Delete datamarts, now or at a date."),
+        ("move", "cli.retiring:move", "Move the date of a retirement."),
+        ("cancel", "cli.retiring:cancel", "Cancel a retirement."),
+        ("restore", "cli.retiring:restore", "Create a deleted datamart again from its backup."),
     ),
-    (
-        "Look up",
-        (
-            ("status", "cli.looking:status", "Show one retirement, or how the stack is."),
-            ("list", "cli.looking:list_", "List retirements."),
-            ("show", "cli.looking:show", "Show the history of one datamart."),
-        ),
+    "Look up": (
+        ("status", "cli.looking:status", "Show one retirement, or how the stack is."),
+        ("list", "cli.looking:list_", "List retirements."),
+        ("show", "cli.looking:show", "Show the history of one datamart."),
     ),
-)
-for _group, _commands in _COMMANDS:
-    for _name, _path, _text in _commands:
-        app.command(_path, name=_name, help=_text, group=_group)
+    "Operate": (
+        ("stop", "cli.stopping:stop", "Stop all deletions."),
+        ("resume", "cli.stopping:resume", "Go on with deletions."),
+        ("keep", "cli.sweeps:keep", "Keep a datamart that a sweep wants to retire."),
+        ("doctor", "cli.doctor:doctor", "Check what the stack needs."),
+    ),
+    "This program": (
+        ("use", "cli.using:use", "Choose the stack that commands work on."),
+        ("completion", "cli.using:completion", "Write the completion script of a shell."),
+    ),
+}
+_SUBCOMMANDS: dict[tuple[str, str], tuple[tuple[str, str, str], ...]] = {
+    ("failures", "List abandoned requests, send them again, or drop them."): (
+        ("list", "cli.failures:list_", "List the abandoned requests."),
+        ("retry", "cli.failures:retry", "Send abandoned requests again."),
+        ("drop", "cli.failures:drop", "Delete abandoned requests."),
+    ),
+    ("sweep", "Check the policy of the recurring cleanup, or run a sweep."): (
+        ("check", "cli.sweeps:check", "Check a policy."),
+        ("run", "cli.sweeps:run", "Run a sweep now."),
+    ),
+    ("embeds", "List embeds with their datamarts, or fill in the map of them."): (
+        ("list", "cli.embeds:list_", "List every embed."),
+        ("review", "cli.embeds:review", "Write the map of embeds, or bring it up to date."),
+    ),
+    ("webhook", "Send a signed webhook, or change the secret."): (
+        ("send", "cli.webhook:send", "Send a signed webhook."),
+        ("rotate", "cli.webhook:rotate", "Add a secret, or remove the oldest."),
+    ),
+}
+
+
+def _failures(*, session: Given) -> int:
+    """List abandoned requests, send them again, or drop them."""
+    from cli.failures import list_  # noqa: PLC0415  # as every command
+
+    return list_(session=session)
+
+
+def _register() -> None:
+    groups = {title: Group(title, sort_key=number) for number, title in enumerate(_COMMANDS)}
+    place = count()
+    for title, commands in _COMMANDS.items():
+        for name, path, text in commands:
+            app.command(path, name=name, help=text, group=groups[title], sort_key=next(place))
+    for (parent, about), commands in _SUBCOMMANDS.items():
+        sub = _app(parent, about)
+        sub.group, sub.sort_key = (groups["Operate"],), next(place)
+        for name, path, text in commands:
+            sub.command(path, name=name, help=text, sort_key=next(place))
+        if parent == "failures":
+            sub.default(_failures)
+        app.command(sub)
+
+
+_register()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from retirement.record.keys import restores_prefix, retirement_key
 from retirement.timestamps import parse_timestamp
 
 RETIREMENTS = "retirements/"
+STOPS = "stops/"
 READERS = 8  # at once; the client's pool has ten connections
 
 _FOLDER = re.compile(
@@ -226,3 +227,11 @@ def event_of(document: Document) -> Document:
     except (ValueError, TypeError, AttributeError):
         return {}
     return event if isinstance(event, dict) else {}
+
+
+def stops(stack: Stack) -> Iterator[dict[str, Any]]:
+    """Read who pressed or released the stop button, the latest first."""
+    with stack.calls():
+        keys = list(stack.evidence.list(STOPS))
+    for key in reversed(keys):
+        yield Entry(stack, Folder("", {})).read(key)

@@ -115,7 +115,7 @@ class SweepWorld:
         for interference in (recorded, *reversed(interferences)):
             ports = interfered(ports, interference)
         try:
-            return sweep(f"invocation-{self.sweeps}", self.settings, ports)
+            return sweep(f"invocation-{self.sweeps}", self.settings, ports, dry_run=False)
         finally:
             self.calls = calls
 

@@ -53,6 +53,14 @@ def test_event(deployed: Deployed[SweepWorld], event: object) -> None:
     assert json.loads(json.dumps(report)) == report
 
 
+def test_dry_run(deployed: Deployed[SweepWorld]) -> None:
+    """An invocation can be a dry run, whatever the policy says; nothing but `true` makes it one."""
+    report = deployed.app.handler({"dryRun": True}, Context())
+
+    assert (report["dryRun"], report["counts"]["wouldAsk"], report["counts"]["asked"]) == (True, 1, 0)
+    assert deployed.app.handler({"dryRun": "true"}, Context())["counts"]["asked"] == 1
+
+
 def test_log_and_metrics(deployed: Deployed[SweepWorld]) -> None:
     """Each step is a line, the last one with the counts, and a sweep emits its measures."""
     deployed.app.handler({}, Context())

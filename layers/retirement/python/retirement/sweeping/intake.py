@@ -16,6 +16,11 @@ from retirement.sweeping.policy import SweepPolicy, SweepRule
 MAX_GLOBS = 1_000
 
 
+def is_dry_run(event: object) -> bool:
+    """Return whether an invocation is a dry run, whatever the policy says: its event is `{"dryRun": true}`."""
+    return isinstance(event, dict) and event.get("dryRun") is True
+
+
 def parse_policy(file: OwnersFile) -> SweepPolicy:
     """Validate the policy against its schema. It is a dry run unless it says otherwise.
 

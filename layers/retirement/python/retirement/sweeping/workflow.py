@@ -102,8 +102,14 @@ class _Requested:
     number: int
 
 
-def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Document:
+def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts, *, dry_run: bool) -> Document:
     """Request the retirement of what the policy's rules match, and cancel what they no longer match.
+
+    Args:
+        invocation_id: makes the ID of the sweep unique.
+        settings: the function's.
+        ports: those of this invocation.
+        dry_run: whether to request and cancel nothing, whatever the policy says.
 
     Returns:
         The report as it was published.
@@ -119,7 +125,8 @@ def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts) -> Doc
         policy_file = None
         try:
             policy_file = ports.policy.read()  # 1. read the policy
-            return _apply(parse_policy(policy_file), policy_file, this)
+            policy = parse_policy(policy_file)
+            return _apply(replace(policy, dry_run=policy.dry_run or dry_run), policy_file, this)
         except ConfigurationError as error:
             _publish(this, replace(this.report(policy_file), refusal=str(error)))
             raise
