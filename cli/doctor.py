@@ -122,7 +122,7 @@ def _mapping(logical_id: str) -> Callable[[Stack], str]:
 
 
 def _coordination(stack: Stack) -> str:
-    stack.dynamodb.get_item(TableName=stack.resource("CoordinationTable"), Key={"pk": {"S": "day#"}})
+    stack.dynamodb.get_item(TableName=stack.coordination_table, Key={"pk": {"S": "day#"}})
     return "the table can be read"
 
 

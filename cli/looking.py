@@ -10,6 +10,7 @@ from cli.dates import moment_before
 from cli.errors import Status, UnknownId, UsageError
 from cli.output import shown
 from cli.records import RETIREMENTS, Entry, folders, of_datamart, of_id, read_all, restores_of
+from cli.retries import retries
 from cli.sending import show_result
 from cli.session import Given, Session
 from cli.stack import AwsRefused, Stack
@@ -55,7 +56,8 @@ def list_(*, pending: Flag = False, outcome: str | None = None, since: str = "30
     with session.output.progress("Reading the evidence", lambda: f"{counted[0]} objects"):
         listed = folders(session.stack, RETIREMENTS, counted)
         found = [each for each in listed if (each.is_open if pending else each.changed_at >= first)]
-        entries = read_all(session.stack, found)
+        known = retries(session.stack) if pending else ()
+        entries = [each for each in read_all(session.stack, found, known) if not pending or is_pending(each)]
     if outcome is not None:
         entries = [entry for entry in entries if entry.decision.get("outcome") == outcome]
     _rows(session, entries)
@@ -77,6 +79,11 @@ def show(name: str, /, *, session: Given) -> int:
     restores = [each for folder in retirements for each in restores_of(session.stack, name, folder.id)]
     _rows(session, read_all(session.stack, [*retirements, *restores]))
     return Status.OK
+
+
+def is_pending(entry: Entry) -> bool:
+    """Return whether something is still to come of it without anybody's help."""
+    return entry.retry is not None or (bool(entry.folder.files) and entry.state not in {"ended", "abandoned"})
 
 
 def _rows(session: Session, entries: Iterable[Entry]) -> None:
@@ -114,15 +121,18 @@ def _found(session: Session, which: str, name: str | None) -> list[Entry]:
     if name is None:
         by_name = of_datamart(stack, which)
         if by_name:
-            return [Entry(stack, max(by_name, key=lambda folder: folder.changed_at))]
+            latest = max(by_name, key=lambda folder: folder.changed_at)
+            return [Entry(stack, latest, retries(stack, latest.id))]
         counted = [0]
         with session.output.progress("Looking for the ID in the evidence", lambda: f"{counted[0]} objects"):
             found = of_id(stack, which, counted)
     else:
         found = [folder for folder in of_datamart(stack, name) if folder.id == which]
-    if not found:
+    known = [each for each in retries(stack, which) if name in (None, each.datamart_name)]
+    entries = [each for each in read_all(stack, found, known) if each.folder.files or each.retry is not None]
+    if not entries:
         raise UnknownId(f"nothing is stored under {shown(which)}, neither as a retirementId nor as a datamart's name")
-    return read_all(stack, found)
+    return entries
 
 
 def _story(session: Session, entry: Entry) -> None:
@@ -136,11 +146,11 @@ def _story(session: Session, entry: Entry) -> None:
     output.document({**row, "result": entry.decision if has_result else None, "history": history})
     if output.as_json:
         return
-    if has_result:
+    if has_result and entry.retry is None:
         show_result(output, entry.decision)
     else:
         output.line(f"{shown(entry.name)}: {entry.state}")
-        output.fields(("retirementId", entry.folder.id))
+        output.fields(("retirementId", entry.folder.id), ("attempts", entry.retry))
     output.fields(("requested by", row["requestedBy"]), ("reason", row["requestReason"]))
     output.line()
     output.table(
@@ -227,7 +237,7 @@ def _used_today(stack: Stack) -> int | None:
     try:
         with stack.calls():
             answer = stack.dynamodb.get_item(
-                TableName=stack.resource("CoordinationTable"), Key={"pk": {"S": f"day#{datetime.now(UTC).date()}"}}
+                TableName=stack.coordination_table, Key={"pk": {"S": f"day#{datetime.now(UTC).date()}"}}
             )
     except AwsRefused:
         return None

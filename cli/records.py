@@ -10,10 +10,11 @@ from itertools import groupby
 from typing import Any, cast
 from urllib.parse import unquote
 
+from cli.retries import Retry
 from cli.stack import Stack
 from retirement.canonical import Document, parse_json
 from retirement.record.keys import restores_prefix, retirement_key
-from retirement.timestamps import parse_timestamp
+from retirement.timestamps import format_timestamp, parse_timestamp
 
 RETIREMENTS = "retirements/"
 STOPS = "stops/"
@@ -75,9 +76,10 @@ def last(files: Iterable[str], kind: str) -> str | None:
 class Entry:
     """One retirement or restore, read as far as it is asked about."""
 
-    def __init__(self, stack: Stack, folder: Folder) -> None:
+    def __init__(self, stack: Stack, folder: Folder, known: Iterable[Retry] = ()) -> None:
         self._stack = stack
         self.folder = folder
+        self._known = known
 
     def read(self, file: str) -> dict[str, Any]:
         """Read a file; one that this project did not write gives an empty document."""
@@ -112,9 +114,23 @@ class Entry:
         except (KeyError, ValueError, TypeError):
             return False
 
+    @cached_property
+    def retry(self) -> Retry | None:
+        """The failed attempt that another one follows; None if there is none, or if something has come of it since."""
+        since = self.decision.get("finishedAt")
+        current = [
+            retry
+            for retry in self._known
+            if self.folder.is_open and self.folder.prefix == retry.prefix
+            if since is None or retry.at > parse_timestamp(since)
+        ]
+        return max(current, key=lambda retry: retry.at, default=None)
+
     @property
     def state(self) -> str:
         """Where it stands, in one word."""
+        if self.retry is not None:
+            return "retrying"
         match self.decided_by:
             case None:
                 return "requested"
@@ -142,6 +158,11 @@ class Entry:
             named = self.decision["datamart"].get("name")
         return named if isinstance(named, str) else self.folder.key_name
 
+    @property
+    def changed_at(self) -> datetime:
+        """When something was last written about it."""
+        return self.folder.changed_at if self.folder.files or self.retry is None else self.retry.at
+
     def row(self) -> Document:
         """Return one line of a list, as `--json` writes it."""
         told = self.decision
@@ -152,9 +173,10 @@ class Entry:
             "outcome": told.get("outcome"),
             "reason": told.get("reason"),
             "retireAt": told.get("retireAt"),
-            "at": told.get("finishedAt") or self.folder.changed_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "at": told.get("finishedAt") or format_timestamp(self.changed_at),
             "requestedBy": told.get("requestedBy"),
             "requestReason": told.get("requestReason"),
+            "retry": None if self.retry is None else self.retry.document(),
         }
 
 
@@ -206,10 +228,14 @@ def restores_of(stack: Stack, name: str, retirement_id: str) -> list[Folder]:
     return list(folders(stack, restores_prefix(name, retirement_id)))
 
 
-def read_all(stack: Stack, found: Sequence[Folder]) -> list[Entry]:
-    """Read what decides about each, several at once."""
+def read_all(stack: Stack, found: Sequence[Folder], known: Sequence[Retry] = ()) -> list[Entry]:
+    """Read what decides about each, several at once; `known` are the requests that are being retried."""
+    listed = {folder.prefix for folder in found}
+    only_known = [
+        Folder(prefix, {}) for prefix in dict.fromkeys(retry.prefix for retry in known) if prefix not in listed
+    ]
     with ThreadPoolExecutor(READERS) as pool:
-        entries = [Entry(stack, folder) for folder in found]
+        entries = [Entry(stack, folder, known) for folder in (*found, *only_known)]
         list(pool.map(Entry.row, entries))
     return entries
 

@@ -36,8 +36,10 @@ from cli.sending import (
 )
 from cli.session import Given, Session
 from cli.waiting import Awaited
+from retirement.aws.progress import progress_key
 from retirement.canonical import Document, Json, parse_json
 from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
+from retirement.delivery.ports import Kind
 from retirement.outcomes import Outcome
 from retirement.record.keys import plan_key, restore_key, retirement_key
 from retirement.timestamps import parse_timestamp
@@ -275,6 +277,7 @@ def _requested(session: Session, sending: Sending, details: Sequence[Document]) 
                 prefix=folder.prefix,
                 answers=tuple(answers),
                 follow=f"datamart status {identity}",
+                progress=progress_key(Kind.RETIREMENT, name, identity, None),
                 before=len(numbers_in(folder.files, "failure")),
             )
         )
@@ -407,6 +410,7 @@ def cancellation(session: Session, sending: Sending, folder: Folder, name: str, 
         prefix=folder.prefix,
         answers=("receipt.json",),
         follow=f"datamart status {identity}",
+        progress=progress_key(Kind.CANCELLATION, name, identity, None),
         failures="cancellation-failure",
         before=len(numbers_in(folder.files, "cancellation-failure")),
         cancels=True,
@@ -513,6 +517,7 @@ def restore(
         prefix=prefix,
         answers=("receipt.json",),
         follow=f"datamart status {identity}",
+        progress=progress_key(Kind.RESTORE, name, identity, restored),
         before=len(numbers_in(earlier.files, "failure")),
     )
     answers, status = follow_up(session, sending, [awaited])

@@ -256,6 +256,11 @@ class Stack:
         return S3Evidence(self.s3, self.bucket)
 
     @cached_property
+    def coordination_table(self) -> str:
+        """The name of the coordination table."""
+        return self.outputs.get("CoordinationTableName") or self.resource("CoordinationTable")
+
+    @cached_property
     def bus(self) -> EventBridgeBus:
         """The bus that requests are sent to."""
         return EventBridgeBus(self.events, self.output("EventBusName"))

@@ -4,17 +4,19 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cli.errors import Status, UsageError, status_of
 from cli.output import Output, shown
 from cli.records import Entry, Folder, folders, numbers_in
+from cli.retries import retry_under
 from cli.stack import AwsRefused, Stack
 from retirement.canonical import Document
 from retirement.record.keys import rejected_key
 
 POLL = 1.0  # seconds between two looks, which grow with the wait
 MAX_POLL = 10.0
+CLOCK_DIFFERENCE = timedelta(seconds=30)  # between this machine and AWS: an older failure is that of an earlier request
 
 _DURATION = re.compile(r"(\d{1,6})([smhd]?)", re.ASCII)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -42,6 +44,7 @@ class Awaited:
         failures: the kind of its failures.
         before: how many failures there were.
         follow: the command that shows what becomes of it later.
+        progress: the key under which the coordination table knows of failed attempts.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Awaited:
     prefix: str
     answers: Sequence[str]
     follow: str
+    progress: str
     failures: str = "failure"
     before: int = 0
     cancels: bool = False
@@ -81,6 +85,7 @@ class Wait:
     timeout: float
     worst: Status = Status.OK
     _steps: dict[str, str] = field(default_factory=dict)
+    _began: datetime = field(default_factory=lambda: datetime.now(UTC) - CLOCK_DIFFERENCE)
 
     def run(self, awaited: Sequence[Awaited]) -> list[tuple[Awaited, Document]]:
         """Return the answers that came in time, in the order of the requests, and note the highest status."""
@@ -115,12 +120,17 @@ class Wait:
 
     def _look(self, awaited: Awaited) -> Document | None:
         try:
-            return awaited.answer(self.stack)
+            answer = awaited.answer(self.stack)
         except AwsRefused as refused:
             if not refused.temporary:
                 raise
             self._step(awaited, str(refused))
             return None
+        if answer is None:
+            retry = retry_under(self.stack, awaited.progress)
+            if retry is not None and retry.at > self._began:
+                self._step(awaited, str(retry))
+        return answer
 
     def _ended(self, awaited: Awaited, document: Document) -> None:
         outcome = str(document.get("outcome"))

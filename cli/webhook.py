@@ -78,7 +78,7 @@ def send(
         valid_request(detail, REQUESTED)
     identity = message_id or f"msg_{uuid4().hex}"
     kind = TYPES[CANCELLED if what == "cancel" else REQUESTED]
-    response = _post(stack, url, kind, detail, identity)
+    response = _sent(stack, url, kind, detail, identity)
     answer: Document = {"messageId": identity, "status": response.status_code, "response": response.text}
     session.output.document(answer)
     session.output.line(f"{identity}: HTTP {response.status_code} {shown(response.text)}")
@@ -116,19 +116,26 @@ def rotate(*, finish: Flag = False, yes: Flag = False, session: Given) -> int:
     return Status.OK
 
 
-def _post(stack: Stack, url: str, kind: str, detail: Document, identity: str) -> httpx.Response:
+def post(
+    http: httpx.Client, url: str, secret: str, kind: str, data: object, *, message_id: str, requested_at: datetime
+) -> httpx.Response:
+    """Send one message, signed now. The same `message_id` and `requested_at` make it a retry."""
+    body = json.dumps({"type": kind, "timestamp": format_timestamp(requested_at), "data": data})
     now = datetime.now(UTC)
-    body = json.dumps({"type": kind, "timestamp": format_timestamp(now), "data": detail})
     headers = {
         "content-type": "application/json",
-        "webhook-id": identity,
+        "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(_signing_secret(stack)).sign(identity, now, body),
+        "webhook-signature": Webhook(secret).sign(message_id, now, body),
     }
-    emulated = stack.context.emulated
+    return http.post(url, content=body, headers=headers, timeout=TIMEOUT)
+
+
+def _sent(stack: Stack, url: str, kind: str, detail: Document, identity: str) -> httpx.Response:
+    emulated, secret, now = stack.context.emulated, _signing_secret(stack), datetime.now(UTC)
     try:
         with _http_client(emulated.authority if emulated else None) as http:
-            return http.post(url, content=body, headers=headers, timeout=TIMEOUT)
+            return post(http, url, secret, kind, detail, message_id=identity, requested_at=now)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise CommandError(f"no response from {url}: {str(error) or type(error).__name__}") from error
 

@@ -25,6 +25,7 @@ from retirement.databrain.snapshot import Absent, Listing, Snapshot
 from retirement.databrain.tokens import ReadSecrets
 from retirement.delivery.answering import answer
 from retirement.delivery.intake import receive
+from retirement.delivery.ports import FailedAttempt
 from retirement.environment import S3Location
 from retirement.errors import ConfigurationError, DatabrainError, DatabrainUnexpected
 from retirement.globs import NO_LISTS, DatamartLists
@@ -281,6 +282,19 @@ class FakeEvidence:
 
     def list(self, prefix: str) -> Iterator[str]:
         yield from sorted(key for key in self.objects if key.startswith(prefix))
+
+
+class FakeProgress:
+    """What was recorded of failed attempts, in order; `error` is raised instead."""
+
+    def __init__(self) -> None:
+        self.recorded: list[FailedAttempt] = []
+        self.error: Exception | None = None
+
+    def record(self, failed: FailedAttempt) -> None:
+        if self.error is not None:
+            raise self.error
+        self.recorded.append(failed)
 
 
 class FakeCoordination:
@@ -571,9 +585,9 @@ PortsT = TypeVar("PortsT", RetirePorts, SchedulePorts, SweepPorts, RestorePorts)
 
 
 def interfered(ports: PortsT, interference: Interference) -> PortsT:
-    """The same ports, with an interference before each call that goes out."""
+    """The same ports, with an interference before each call that goes out, but for progress, which nothing reads."""
     calls = _Calls(interference)
-    names = [port.name for port in fields(ports) if port.name not in {"telemetry", "clock"}]
+    names = [port.name for port in fields(ports) if port.name not in {"telemetry", "clock", "progress"}]
     outward = {name: _Interfered(calls, name, getattr(ports, name)) for name in names}
     return replace(ports, **cast("Any", outward))
 
@@ -676,6 +690,7 @@ SCHEDULE_SETTINGS = ScheduleSettings(
     timer_role_arn="arn:aws:iam::123456789012:role/timers",
     evidence_bucket_name=SETTINGS.evidence_bucket_name,
     results_topic_arn=SETTINGS.results_topic_arn,
+    coordination_table_name="coordination",
 )
 
 
@@ -696,6 +711,7 @@ class World:
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
     timers: FakeTimers = field(default_factory=FakeTimers)
     inbox: FakeQueue = field(default_factory=FakeQueue)
+    progress: FakeProgress = field(default_factory=FakeProgress)
     outbox: FakeQueue = field(default_factory=FakeQueue)
     restores: FakeQueue = field(default_factory=FakeQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
@@ -733,6 +749,7 @@ class World:
             evidence=self.evidence,
             coordination=self.coordination,
             inbox=self.inbox,
+            progress=self.progress,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -750,6 +767,7 @@ class World:
             evidence=self.evidence,
             timers=self.timers,
             inbox=self.inbox,
+            progress=self.progress,
             outbox=self.outbox,
             restores=self.restores,
             results_topic=self.results_topic,

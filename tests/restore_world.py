@@ -41,6 +41,7 @@ from tests.fakes import (
     Crash,
     FakeCoordination,
     FakeEvidence,
+    FakeProgress,
     FakeQueue,
     FakeResultsTopic,
     Interference,
@@ -227,6 +228,7 @@ class RestoreWorld:
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     coordination: FakeCoordination = field(default_factory=FakeCoordination)
     inbox: FakeQueue = field(default_factory=FakeQueue)
+    progress: FakeProgress = field(default_factory=FakeProgress)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     service_token: str = SERVICE_TOKEN
@@ -383,6 +385,7 @@ class RestoreWorld:
             evidence=self.evidence,
             coordination=self.coordination,
             inbox=self.inbox,
+            progress=self.progress,
             results_topic=self.results_topic,
             telemetry=self.telemetry,
             clock=self.clock,

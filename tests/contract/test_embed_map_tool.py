@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.embed_map import NoMap, Reading, earlier_map, embed_map, main, replace_map
 
 from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
@@ -23,7 +24,6 @@ from tests.contract.refused_tools import refusal
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to
 from tests.contract.seeds import SECRETS, data_app, seed
-from tools.embed_map import NoMap, Reading, earlier_map, embed_map, main, replace_map
 
 SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain"
 MADE: dict[str, Any] = {"createdAt": "2024-03-01T00:00:00Z"}

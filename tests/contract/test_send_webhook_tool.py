@@ -7,10 +7,10 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
+from tools.send_webhook import NotSent, http_client, main, signing_secret
 
 from local.emulator import Emulator
 from tests.contract.refused_tools import refusal
-from tools.send_webhook import NotSent, http_client, main, signing_secret
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

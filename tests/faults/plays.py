@@ -612,7 +612,7 @@ class _Author:
 
     def _second_writer(self) -> None:
         """Under the same identity, with other content."""
-        detail = {"reason": "another one", **self._random.choice(({}, {"backup": False}, {"dryRun": True}))}
+        detail = self._random.choice(({"reviewedEmbeds": ["another"]}, {"backup": False}, {"dryRun": True}))
         date = self._date() if self._is_likely(0.5) else None
         self._send(self._at_call() if self._is_likely(0.5) else self._after_the_intent(), detail, retire_in=date)
         if self._is_likely(0.4):

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from tools.send_webhook import main
 
 from local.emulator import CHECKOUT
 from tests.stack.listener import Listener
 from tests.stack.scene import WEBHOOK_SECRET, Scene
 from tests.stack.webhooks import CANCELLED, REQUESTED
-from tools.send_webhook import main
 
 SAMPLES = CHECKOUT / "events" / "webhooks"
 OTHER_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from layers.dependencies.trim import OPERATIONS
+from retirement.aws.progress import PREFIX
 from retirement.delivery.intake import CANCELLED, REQUESTED
 from retirement.webhook.endpoint import SOURCE
 
@@ -54,6 +55,7 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "s3:ListBucket": ["EvidenceBucket"],
         "s3:PutObject": ["retirements/*", "rejected/*"],
         "s3:GetObject": ["retirements/*", "rejected/*"],
+        "dynamodb:PutItem": ["CoordinationTable"],
         "sns:Publish": ["ResultsTopic"],
     },
     "RestoreFunctionRole": {
@@ -325,6 +327,16 @@ def test_a_missing_object_can_be_told(of_type: OfType, name: str) -> None:
     (statement,) = [s for s in statements(role) if "s3:ListBucket" in as_list(s["Action"])]
     assert statement["Resource"] == {"Fn::GetAtt": ["EvidenceBucket", "Arn"]}
     assert "Condition" not in statement
+
+
+def test_dates_touch_no_lock_and_no_count(of_type: OfType) -> None:
+    """The schedule function may write nothing into the coordination table but what is known of failed attempts."""
+    (statement,) = [
+        statement
+        for statement in statements(of_type("AWS::IAM::Role")["ScheduleFunctionRole"])
+        if statement["Action"] == "dynamodb:PutItem"
+    ]
+    assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{PREFIX}*"]}}
 
 
 def test_the_webhook_speaks_in_its_own_name(of_type: OfType) -> None:

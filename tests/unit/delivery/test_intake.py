@@ -201,12 +201,18 @@ def test_same_content(other: dict[str, Any]) -> None:
     assert parsed(other).content_hash == parsed(event_of(EVERYTHING)).content_hash
 
 
+def test_who_and_why_are_not_compared() -> None:
+    """Another sender with another reason and another date sends the same request."""
+    moved = MINIMAL | {"requestedBy": "a colleague", "reason": "later", "retireAt": "2026-03-02T12:00:00Z"}
+
+    assert parsed(event_of(moved)).content_hash == parsed(event_of(MINIMAL)).content_hash
+
+
 @pytest.mark.parametrize(
     "detail",
     [
         MINIMAL | {"dryRun": False},
         MINIMAL | {"backup": True},
-        MINIMAL | {"reason": "Done"},
         MINIMAL | {"reviewedEmbeds": []},
         MINIMAL | {"reviewedEmbeds": ["a", "b"]},
         MINIMAL | {"reviewedEmbeds": ["b", "a"]},

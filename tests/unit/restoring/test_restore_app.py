@@ -42,7 +42,7 @@ def deployed(
     """With one datamart, `sales`, that was retired."""
     world.retire()
     monkeypatch.setattr(RestoreWorld, "databrain", property(lambda world: world.ports().databrain), raising=False)
-    ports = ("databrain", "evidence", "coordination", "inbox", "results_topic")
+    ports = ("databrain", "evidence", "coordination", "inbox", "progress", "results_topic")
     with deploy("restore", world, capsys, monkeypatch, *ports) as deployed:
         yield deployed
 
@@ -119,7 +119,7 @@ def test_wired() -> None:
     """What outlives an invocation is made once; what belongs to one is made for each, with its own clock."""
     wiring = load("restore").wiring
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
-    assert kept(first, second) == {"evidence", "coordination", "inbox", "results_topic", "telemetry"}
+    assert kept(first, second) == {"evidence", "coordination", "inbox", "progress", "results_topic", "telemetry"}
     assert second.clock.remaining() == 1.5
     assert wiring._inbox._url == ENVIRONMENT["RESTORES_QUEUE_URL"]  # noqa: SLF001  # there is no other way to see it
 

@@ -26,7 +26,16 @@ def deployed(
 ) -> Iterator[Deployed[World]]:
     """With one datamart, `sales`."""
     world.databrain.datamarts["sales"] = entry_of()
-    ports = ("databrain", "embed_map", "datamart_lists", "evidence", "coordination", "inbox", "results_topic")
+    ports = (
+        "databrain",
+        "embed_map",
+        "datamart_lists",
+        "evidence",
+        "coordination",
+        "inbox",
+        "progress",
+        "results_topic",
+    )
     with deploy("retire", world, capsys, monkeypatch, *ports) as deployed:
         yield deployed
 
@@ -144,6 +153,7 @@ def test_wired() -> None:
         "evidence",
         "coordination",
         "inbox",
+        "progress",
         "results_topic",
         "telemetry",
     }

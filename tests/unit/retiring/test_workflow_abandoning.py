@@ -6,7 +6,8 @@ import pytest
 
 from retirement.delivery.answering import TIME_TO_CONCLUDE
 from retirement.delivery.endings import NEXT_STEPS
-from retirement.errors import Abandoned, AwsCallFailed, DatabrainUnavailable
+from retirement.delivery.ports import Kind
+from retirement.errors import Abandoned, AwsCallFailed, DatabrainUnavailable, RetirementError
 from retirement.outcomes import Reason
 from retirement.requests import MAX_RECEIVES
 from tests.fakes import SETTINGS, Crash, CrashAt, FailAt, Interference, Parsed, World, entry_of, requested
@@ -179,10 +180,34 @@ def test_sent_again_and_carried_out(world: World) -> None:
     assert world.kept_of(requested(), "failure-1.json")["outcome"] == "failed"
 
 
+def test_failed_attempts_can_be_looked_up(world: World) -> None:
+    """Each failed attempt that another one follows is recorded, with its number, its reason and the next one's time."""
+    for receive_count in range(1, MAX_RECEIVES + 1):
+        with pytest.raises(RetirementError):
+            world.deliver(requested(), DOWN, receive_count=receive_count)
+
+    recorded = world.progress.recorded
+    assert [each.receives for each in recorded] == [1, 2, 3, 4, 5]
+    assert {each.reason for each in recorded} == {Reason.DATABRAIN_UNAVAILABLE}
+    assert [(each.next_at - each.at).total_seconds() for each in recorded] == [*SETTINGS.retry_delays]
+    assert {(each.kind, each.datamart_name, each.retirement_id) for each in recorded} == {
+        (Kind.RETIREMENT, "sales", requested()["detail"]["retirementId"])
+    }
+
+
+def test_a_failure_that_cannot_be_recorded(world: World) -> None:
+    """What is known of failed attempts is a hint: without it, the attempt fails as it would, and is delayed."""
+    world.progress.error = AwsCallFailed("no answer")
+
+    with pytest.raises(DatabrainUnavailable):
+        world.deliver(requested(), DOWN)
+    assert tuple(world.inbox.redelivery_delays.values()) == SETTINGS.retry_delays[:1]
+
+
 def test_an_identity_that_is_spent(world: World) -> None:
     """The last receive rejects what any other would reject."""
     world.deliver(requested())
 
-    result = world.deliver(requested(reason="another one"), receive_count=MAX_RECEIVES)
+    result = world.deliver(requested(reviewedEmbeds=["another"]), receive_count=MAX_RECEIVES)
 
     assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")

@@ -627,7 +627,7 @@ def test_same_request_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"backup": True}, {"reason": "another"}, {"dryRun": False}, {"reviewedEmbeds": []}]
+    "changed", [{"backup": True}, {"dependents": "ignore"}, {"dryRun": False}, {"reviewedEmbeds": []}]
 )
 def test_id_spent_by_a_receipt(world: World, changed: dict[str, Any]) -> None:
     """The same identity with other content is `rejected`, even where the defaults would make it equal."""

@@ -27,7 +27,7 @@ def deployed(
     _configured: None, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployed[World]]:
     """With nothing scheduled yet."""
-    ports = ("evidence", "timers", "inbox", "outbox", "restores", "results_topic")
+    ports = ("evidence", "timers", "inbox", "outbox", "restores", "progress", "results_topic")
     with deploy("schedule", world, capsys, monkeypatch, *ports) as deployed:
         yield deployed
 
@@ -102,7 +102,16 @@ def test_wired() -> None:
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
     assert wiring.settings == SCHEDULE_SETTINGS
-    assert kept(first, second) == {"evidence", "timers", "inbox", "outbox", "restores", "results_topic", "telemetry"}
+    assert kept(first, second) == {
+        "evidence",
+        "timers",
+        "inbox",
+        "outbox",
+        "restores",
+        "progress",
+        "results_topic",
+        "telemetry",
+    }
     assert second.clock.remaining() == 1.5
 
 
@@ -130,6 +139,7 @@ def test_every_client_has_time_outs() -> None:
         wiring._inbox._client,  # noqa: SLF001  # the same
         wiring._outbox._client,  # noqa: SLF001  # the same
         wiring._restores._client,  # noqa: SLF001  # the same
+        wiring._progress._client,  # noqa: SLF001  # the same
         wiring._results_topic._sns,  # noqa: SLF001  # the same
     ]
 

@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "SCHEDULE_GROUP_NAME": "retirements",
     "TIMER_ROLE_ARN": SCHEDULE_SETTINGS.timer_role_arn,
     "EVIDENCE_BUCKET_NAME": "evidence",
+    "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": SCHEDULE_SETTINGS.results_topic_arn,
 }
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,13 @@ def world(world: World) -> World:
     return world
 
 
-def dated(at: datetime, event_id: str = "first", asked_at: datetime = START, reason: str = "the tenant left") -> Parsed:
+OTHER: Parsed = {"reviewedEmbeds": ["another"]}  # other content
+COLLEAGUE: Parsed = {"requestedBy": "a colleague", "reason": "the tenant needs another week"}
+
+
+def dated(at: datetime, event_id: str = "first", asked_at: datetime = START, **content: Any) -> Parsed:  # noqa: ANN401  # any JSON
     """A request for a date."""
-    event = requested(retireAt=format_timestamp(at), reason=reason)
+    event = requested(retireAt=format_timestamp(at), **content)
     return event | {"id": event_id, "time": format_timestamp(asked_at)}
 
 
@@ -270,7 +275,7 @@ def test_other_content(world: World) -> None:
     """The same identity with other content is rejected, and the date stands."""
     world.schedule(dated(DATE))
 
-    result = world.schedule(dated(LATER, "second", START + HOUR, reason="another"))
+    result = world.schedule(dated(LATER, "second", START + HOUR, **OTHER))
 
     assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")
     assert world.timers.standing[RETIRE][0] == DATE
@@ -594,12 +599,30 @@ def test_a_later_date_stands_over_an_earlier_request_for_now(world: World) -> No
     assert outcomes(world.pass_time(LATER)) == [("scheduled", "due_soon"), ("deleted", None)]
 
 
+def test_moved_by_a_colleague(world: World) -> None:
+    """Whoever moves a date says who and why, which stays on record; the end names the first request."""
+    world.schedule(dated(DATE))
+    world.clock.advance(60)
+
+    moved = world.schedule(dated(LATER, "second", START + HOUR, **COLLEAGUE))
+
+    assert (moved["outcome"], moved["retireAt"]) == ("scheduled", format_timestamp(LATER))
+    assert (moved["requestedBy"], moved["requestReason"]) == ("a colleague", "the tenant needs another week")
+    assert world.kept(f"{FOLDER}schedule-1.json")["requestedBy"] == requested()["detail"]["requestedBy"]
+    world.pass_time(LATER)
+    receipt = world.kept(f"{FOLDER}receipt.json")
+    assert receipt["outcome"] == "deleted"
+    assert (receipt["requestedBy"], receipt["requestReason"]) == tuple(
+        requested()["detail"][name] for name in ("requestedBy", "reason")
+    )
+
+
 def test_other_content_for_now(world: World) -> None:
     """What was scheduled keeps its identity: a request with other content is rejected, also one without a date."""
     world.schedule(requested(retireAt=format_timestamp(DATE), dryRun=True))
     world.clock.advance(60)
 
-    result = world.deliver_now(requested(reason="another") | {"id": "other"})
+    result = world.deliver_now(requested(**OTHER) | {"id": "other"})
 
     assert (result["outcome"], result["reason"]) == ("rejected", "retirement_id_reused")
     assert "sales" in world.databrain.datamarts
@@ -781,7 +804,7 @@ def test_a_date_that_is_not_ours(world: World, body: str) -> None:
 
 def test_another_content_is_kept_as_a_date_meanwhile(world: World) -> None:
     """An intent owns the identity: a date of another request is told so, and the deletion gets its receipt."""
-    other = dated(DATE, "other", reason="another reason")
+    other = dated(DATE, "other", **OTHER)
 
     def ask() -> None:
         assert world.schedule_alongside(other)["outcome"] == "scheduled"
@@ -790,7 +813,7 @@ def test_another_content_is_kept_as_a_date_meanwhile(world: World) -> None:
     with pytest.raises(DatabrainUnavailable):
         world.deliver(requested(), Meanwhile("coordination.reserve", ask), failing)
 
-    assert world.schedule(dated(LATER, "more", reason="another reason"))["reason"] == "retirement_id_reused"
+    assert world.schedule(dated(LATER, "more", **OTHER))["reason"] == "retirement_id_reused"
     assert world.deliver(requested())["outcome"] == "deleted"
     assert [result["reason"] for result in world.pass_time(DATE)] == ["retirement_id_reused"]
     assert world.kept(f"{FOLDER}receipt.json")["outcome"] == "deleted"
@@ -800,9 +823,7 @@ def test_another_content_is_kept_as_a_date_meanwhile(world: World) -> None:
 @pytest.mark.parametrize("retire_at", [DATE, START], ids=["far", "due"])
 def test_redriven_beside_a_date_of_another_content(world: World, retire_at: datetime) -> None:
     """A redrive hands on the request that owns the intent, and not the date that another one has left beside it."""
-    other = dated(retire_at, "other", reason="another reason") | {
-        "time": format_timestamp(START + timedelta(seconds=1))
-    }
+    other = dated(retire_at, "other", **OTHER) | {"time": format_timestamp(START + timedelta(seconds=1))}
 
     def ask() -> None:
         world.clock.advance(2)

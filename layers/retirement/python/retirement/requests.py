@@ -84,7 +84,7 @@ class Request:
     """A valid request with its defaults filled in.
 
     Attributes:
-        content_hash: the SHA-256 of `detail` as it was sent, before defaults and without `retireAt`.
+        content_hash: the SHA-256 of `detail` as it was sent, before defaults, without date, sender and reason.
         event_id: distinguishes two equal requests from one that is delivered twice.
         event_time: the time in the event.
         requested_at: the earlier of `event_time` and the arrival.
@@ -167,7 +167,7 @@ class RawRequest:
     """The fields of an event that is not a valid request, cut to the limits of a result; None if they are missing.
 
     Attributes:
-        is_restore: whether its detail-type is that of a restore.
+        is_restore: whether its detail-type is that of a restore; `is_cancellation` alike.
     """
 
     event_id: str | None
@@ -178,3 +178,4 @@ class RawRequest:
     requested_at: datetime
     is_restore: bool = False
     restore_id: str | None = None
+    is_cancellation: bool = False

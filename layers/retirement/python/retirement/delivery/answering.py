@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import TypeVar
 
 from retirement.canonical import Document, Json, ordered_json, sha256_hex
 from retirement.delivery.endings import publish
-from retirement.delivery.intake import raw_request
+from retirement.delivery.intake import failed_attempt, raw_request
 from retirement.delivery.ports import AnsweringPorts
 from retirement.delivery.settings import AnsweringSettings
-from retirement.errors import AwsCallFailed, InvalidRequest, NotYetDue
+from retirement.errors import AwsCallFailed, InvalidRequest, NotYetDue, reason_of
 from retirement.outcomes import Outcome
 from retirement.record.keys import rejected_key
 from retirement.record.results import Restoration, Result
@@ -81,11 +81,16 @@ def _redelivery_delayed(delivery: Delivery, settings: AnsweringSettings, ports: 
     try:
         yield
     except Exception as error:
+        failed_at = ports.clock.now()
         seconds = 0 if delivery.is_last else settings.retry_delays[delivery.receive_count - 1]
         if isinstance(error, NotYetDue):
             seconds = ceil(error.seconds)
         with suppress(AwsCallFailed):  # the queue's visibility time-out then decides the delay
             ports.inbox.redeliver_after(delivery, seconds)
+        failed = failed_attempt(delivery, reason_of(error), failed_at, failed_at + timedelta(seconds=seconds))
+        if failed is not None and not delivery.is_last and not isinstance(error, NotYetDue):
+            with suppress(AwsCallFailed):  # a hint
+                ports.progress.record(failed)
         raise
 
 

@@ -12,7 +12,9 @@ from aws_lambda_powertools.utilities.validation import SchemaValidationError, va
 
 from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
 from retirement.delivery.events import CancellationEvent, RequestDetail, RequestEvent, RestoreEvent, WebhookMessage
+from retirement.delivery.ports import FailedAttempt, Kind
 from retirement.errors import ConfigurationError, InvalidRequest
+from retirement.outcomes import Reason
 from retirement.requests import (
     Cancellation,
     Delivery,
@@ -33,6 +35,9 @@ RESTORE_REQUESTED = "Datamart Restore Requested"
 
 # The types of webhook messages, and the detail-types of the events that they become.
 DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
+
+# What may differ between two events of one request: a colleague may move a date, and says who and why.
+NOT_COMPARED = frozenset({"retireAt", "requestedBy", "reason"})
 
 # A leap year. Nobody would remember a request for a later date.
 MAX_TIME_AHEAD = timedelta(days=366)
@@ -143,7 +148,7 @@ def _request(
     valid = _validated(body, REQUESTED, root="the event")
     event, sent_detail = cast("RequestEvent", valid), cast("Document", valid["detail"])
     detail = event["detail"]
-    as_sent = {key: value for key, value in sent_detail.items() if key != "retireAt"}
+    content = {name: value for name, value in sent_detail.items() if name not in NOT_COMPARED}
     return Request(
         datamart_name=detail["datamartName"],
         retirement_id=detail.get("retirementId") or _default_id(event["id"]),
@@ -162,7 +167,7 @@ def _request(
         requested_at=_requested_at(event["time"], delivery),
         cutoff=min(latest_instant(event["time"]), delivery.arrived_at),
         event_id=event["id"],
-        content_hash=sha256_hex(canonical_json(as_sent)),
+        content_hash=sha256_hex(canonical_json(content)),
         detail=sent_detail,
     )
 
@@ -230,7 +235,27 @@ def raw_request(delivery: Delivery) -> RawRequest:
         reason=_cut(fields.get("reason"), REASON_LIMIT),
         requested_at=requested_at,
         is_restore=envelope.get("detail-type") == RESTORE_REQUESTED,
+        is_cancellation=envelope.get("detail-type") == CANCELLED,
         restore_id=_cut(fields.get("restoreId"), RETIREMENT_ID_LIMIT),
+    )
+
+
+def failed_attempt(delivery: Delivery, reason: Reason, at: datetime, next_at: datetime) -> FailedAttempt | None:
+    """Return what to record of an attempt that failed; None if the event does not name a datamart and have an ID."""
+    raw = raw_request(delivery)
+    if raw.datamart_name is None or raw.event_id is None:
+        return None
+    kind = Kind.CANCELLATION if raw.is_cancellation else Kind.RESTORE if raw.is_restore else Kind.RETIREMENT
+    own_id = _default_id(raw.event_id)
+    return FailedAttempt(
+        kind=kind,
+        datamart_name=raw.datamart_name,
+        retirement_id=raw.retirement_id or own_id,
+        restore_id=(raw.restore_id or own_id) if raw.is_restore else None,
+        receives=delivery.receive_count,
+        reason=reason,
+        at=at,
+        next_at=next_at,
     )
 
 

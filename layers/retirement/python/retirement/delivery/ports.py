@@ -3,11 +3,13 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from retirement.canonical import Document
 from retirement.clock import Clock
 from retirement.databrain.ports import Counter
+from retirement.outcomes import Reason
 from retirement.record.ports import Evidence
 from retirement.requests import Command, Delivery
 
@@ -45,6 +47,46 @@ class ResultsTopic(Protocol):
         """
 
 
+class Kind(StrEnum):
+    """What an event requests."""
+
+    RETIREMENT = "retirement"
+    CANCELLATION = "cancellation"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAttempt:
+    """An attempt that failed and that another one follows, for a person who looks the request up meanwhile.
+
+    Attributes:
+        restore_id: that of a restore, otherwise None.
+        receives: how often the queue has delivered the event.
+        at: when the attempt failed.
+        next_at: when the queue delivers the event again.
+    """
+
+    kind: Kind
+    datamart_name: str
+    retirement_id: str
+    restore_id: str | None
+    receives: int
+    reason: Reason
+    at: datetime
+    next_at: datetime
+
+
+class Progress(Protocol):
+    """What is known of requests that are being retried. It is a hint: nothing is decided by it."""
+
+    def record(self, failed: FailedAttempt) -> None:
+        """Replace what is known of this request.
+
+        Raises:
+            AwsCallFailed: it is unknown whether it was replaced.
+        """
+
+
 class Telemetry(Counter, Protocol):
     """Logs and metrics of an attempt."""
 
@@ -67,6 +109,7 @@ class AnsweringPorts:
 
     evidence: Evidence
     inbox: Inbox
+    progress: Progress
     results_topic: ResultsTopic
     telemetry: Telemetry
     clock: Clock

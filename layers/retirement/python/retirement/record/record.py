@@ -5,6 +5,7 @@ others wrote before its own write makes a new record after it.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -133,10 +134,14 @@ class Record:
         return request if first is None else request.no_later_than(first, first)
 
     def as_first_requested(self, request: Request) -> Request:
-        """Return the request dated by the first one of this retirement: a datamart created since is another one."""
+        """Return the request with the time, sender and reason of the first one of this retirement.
+
+        A datamart that was created since the first request is another one.
+        """
         first = self.first_date
         if first is None:
             return request
+        request = replace(request, requested_by=first.requested_by, reason=first.reason)
         request = request.no_later_than(first.requested_at, first.cutoff)
         arrived_at = self._first_arrival(first.event_id)
         return request if arrived_at is None else request.no_later_than(arrived_at, arrived_at)

@@ -25,6 +25,8 @@ class Schedule:
     number: int
     event: str
     event_id: str
+    requested_by: str
+    reason: str
     requested_at: datetime
     cutoff: datetime
     scheduled_at: datetime
@@ -45,6 +47,8 @@ class Schedule:
                 number=number,
                 event=result["event"],
                 event_id=event["id"],
+                requested_by=result["requestedBy"],
+                reason=result["requestReason"],
                 requested_at=parse_timestamp(result["requestedAt"]),
                 cutoff=latest_instant(event["time"]),
                 scheduled_at=parse_timestamp(result["finishedAt"]),

@@ -19,3 +19,4 @@ class ScheduleSettings(RetirementSettings):
     failures_queue_arn: str = variable(arn)
     schedule_group_name: str = variable(text)
     timer_role_arn: str = variable(arn)
+    coordination_table_name: str = variable(text)

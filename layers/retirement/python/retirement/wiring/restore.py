@@ -10,6 +10,7 @@ from retirement.aws.certificate_authority import read_authority
 from retirement.aws.coordination import CoordinationTable
 from retirement.aws.evidence import S3Evidence
 from retirement.aws.message_queue import SqsQueue
+from retirement.aws.progress import ProgressTable
 from retirement.aws.results_topic import SnsResultsTopic
 from retirement.aws.service_token import ServiceToken
 from retirement.aws.telemetry import PowertoolsTelemetry
@@ -37,9 +38,9 @@ class Wiring:
         authority = None if ca is None else partial(read_authority, s3, ca)  # read with the first request
         self._http = http_client(self.settings.databrain_base_url, authority)
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
-        self._coordination = CoordinationTable(
-            session.client("dynamodb", config=AWS), self.settings.coordination_table_name
-        )
+        dynamodb, table = session.client("dynamodb", config=AWS), self.settings.coordination_table_name
+        self._coordination = CoordinationTable(dynamodb, table)
+        self._progress = ProgressTable(lambda: dynamodb, table)
         self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), self.settings.restores_queue_url)
         self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)
         self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name, counted="Restores")
@@ -58,6 +59,7 @@ class Wiring:
             evidence=self._evidence,
             coordination=self._coordination,
             inbox=self._inbox,
+            progress=self._progress,
             results_topic=self._results_topic,
             telemetry=self._telemetry,
             clock=clock,

@@ -12,6 +12,7 @@ from retirement.aws.datamart_lists import S3DatamartLists
 from retirement.aws.embed_map import S3EmbedMap
 from retirement.aws.evidence import S3Evidence
 from retirement.aws.message_queue import SqsQueue
+from retirement.aws.progress import ProgressTable
 from retirement.aws.results_topic import SnsResultsTopic
 from retirement.aws.service_token import ServiceToken
 from retirement.aws.telemetry import PowertoolsTelemetry
@@ -41,9 +42,9 @@ class Wiring:
         self._evidence = S3Evidence(s3, self.settings.evidence_bucket_name)
         self._embed_map = S3EmbedMap(s3, self.settings.embed_map_uri)
         self._datamart_lists = S3DatamartLists(s3, self.settings.datamart_lists_uri)
-        self._coordination = CoordinationTable(
-            session.client("dynamodb", config=AWS), self.settings.coordination_table_name
-        )
+        dynamodb, table = session.client("dynamodb", config=AWS), self.settings.coordination_table_name
+        self._coordination = CoordinationTable(dynamodb, table)
+        self._progress = ProgressTable(lambda: dynamodb, table)
         self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), self.settings.requests_queue_url)
         self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)
         self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name)
@@ -64,6 +65,7 @@ class Wiring:
             evidence=self._evidence,
             coordination=self._coordination,
             inbox=self._inbox,
+            progress=self._progress,
             results_topic=self._results_topic,
             telemetry=self._telemetry,
             clock=clock,

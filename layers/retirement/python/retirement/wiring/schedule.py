@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from retirement.aws.evidence import S3Evidence
 from retirement.aws.message_queue import SqsQueue
+from retirement.aws.progress import ProgressTable
 from retirement.aws.results_topic import SnsResultsTopic
 from retirement.aws.telemetry import PowertoolsTelemetry
 from retirement.aws.timers import SchedulerTimers, Targets
@@ -39,6 +40,7 @@ class Wiring:
         self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), settings.scheduling_queue_url)
         self._outbox = SqsQueue(lambda: session.client("sqs", config=AWS), settings.requests_queue_url)
         self._restores = SqsQueue(lambda: session.client("sqs", config=AWS), settings.restores_queue_url)
+        self._progress = ProgressTable(lambda: session.client("dynamodb", config=AWS), settings.coordination_table_name)
         self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), settings.results_topic_arn)
         self._telemetry = PowertoolsTelemetry(logger, metrics, settings.environment_name)
 
@@ -48,6 +50,7 @@ class Wiring:
             evidence=self._evidence,
             timers=self._timers,
             inbox=self._inbox,
+            progress=self._progress,
             outbox=self._outbox,
             restores=self._restores,
             results_topic=self._results_topic,
