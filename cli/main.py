@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 from itertools import count
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from cli.session import Given, Session
 from retirement.errors import RetirementError
 
 END_OF_OPTIONS = "--"
+
+# What follows `--`: names that may look like options.
+_literal: ContextVar[tuple[str, ...]] = ContextVar("literal", default=())
 
 _WHERE = Group("Where and how", sort_key=9)
 _ON_TERMINAL = sys.stdout.isatty()
@@ -36,9 +40,12 @@ def _app(name: str, text: str) -> App:
 
 
 def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415  # for one option
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # for one option
 
-    return version("datamart-retirement")
+    try:
+        return version("datamart-retirement")
+    except PackageNotFoundError:
+        return "a checkout"
 
 
 app = _app("datamart", "Retire Databrain datamarts, look up what became of them, and restore them.")
@@ -146,38 +153,36 @@ def main() -> None:
 
 
 def _launched(arguments: Sequence[str]) -> int:
-    """Take the options that every command has, wherever they stand, and run the command with the rest."""
     end = arguments.index(END_OF_OPTIONS) if END_OF_OPTIONS in arguments else len(arguments)
-    literal = arguments[end:]
-
-    def launch(
-        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        stack: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
-        profile: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
-        region: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
-        json: Annotated[bool, Parameter(group=_WHERE, negative=(), show_default=False)] = False,
-    ) -> int:
-        """Run one command.
-
-        Args:
-            tokens: the command and what belongs to it.
-            stack: The stack, or a context of datamart use [DATAMART_STACK].
-            profile: The profile of the AWS configuration [AWS_PROFILE].
-            region: The AWS region [AWS_REGION].
-            json: Write one JSON document a line.
-        """
-        for name, value in (("--stack", stack), ("--profile", profile), ("--region", region)):
-            if value == "":
-                raise UsageError(f"{name} is empty")
-        session = Session(Output(as_json=json), stack, profile, region)
-        _refuse_names_behind_values(tokens)
-        command, bound, ignored = app.parse_args([*tokens, *literal], print_error=False, exit_on_error=False)
-        if "session" in ignored:
-            bound.arguments["session"] = session
-        return int(command(*bound.args, **bound.kwargs) or Status.OK)
-
-    app.meta.default(launch)
+    _literal.set(tuple(arguments[end:]))
     return int(app.meta(list(arguments[:end])) or Status.OK)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    stack: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
+    profile: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
+    region: Annotated[str | None, Parameter(group=_WHERE, negative=())] = None,
+    json: Annotated[bool, Parameter(group=_WHERE, negative=(), show_default=False)] = False,
+) -> int:
+    """Take the options that every command has, wherever they stand, and run the command with the rest.
+
+    Args:
+        tokens: the command and what belongs to it.
+        stack: The stack, or a context of datamart use [DATAMART_STACK].
+        profile: The profile of the AWS configuration [AWS_PROFILE].
+        region: The AWS region [AWS_REGION].
+        json: Write one JSON document a line.
+    """
+    for name, value in (("--stack", stack), ("--profile", profile), ("--region", region)):
+        if value == "":
+            raise UsageError(f"{name} is empty")
+    _refuse_names_behind_values(tokens)
+    command, bound, ignored = app.parse_args([*tokens, *_literal.get()], print_error=False, exit_on_error=False)
+    if "session" in ignored:
+        bound.arguments["session"] = Session(Output(as_json=json), stack, profile, region)
+    return int(command(*bound.args, **bound.kwargs) or Status.OK)
 
 
 def _refuse_names_behind_values(tokens: Sequence[str]) -> None:

@@ -132,15 +132,16 @@ def post(
 
 
 def _sent(stack: Stack, url: str, kind: str, detail: Document, identity: str) -> httpx.Response:
-    emulated, secret, now = stack.context.emulated, _signing_secret(stack), datetime.now(UTC)
+    emulated, secret, now = stack.context.emulated, signing_secret(stack), datetime.now(UTC)
     try:
-        with _http_client(emulated.authority if emulated else None) as http:
+        with http_client(emulated.authority if emulated else None) as http:
             return post(http, url, secret, kind, detail, message_id=identity, requested_at=now)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise CommandError(f"no response from {url}: {str(error) or type(error).__name__}") from error
+        hint = ": set SSL_CERT_FILE to its authority's certificate" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+        raise CommandError(f"no response from {url}: {str(error) or type(error).__name__}{hint}") from error
 
 
-def _http_client(authority: str | None) -> httpx.Client:
+def http_client(authority: str | None) -> httpx.Client:
     """Return a client with the environment's proxies and certificates, or for the local stack.
 
     Raises:
@@ -158,7 +159,7 @@ def _http_client(authority: str | None) -> httpx.Client:
         raise CommandError(f"SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE cannot be used: {error}") from error
 
 
-def _signing_secret(stack: Stack) -> str:
+def signing_secret(stack: Stack) -> str:
     """Return the newest secret of the stack, or that of WEBHOOK_SECRET.
 
     Raises:

@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from cli.webhook import post
 from local.databrain.organisation import Organisation
 from local.databrain.seed import SAMPLE, read_seed
 from local.databrain.server import serve
@@ -31,7 +32,6 @@ from local.stack import EmbeddedStack, StackError
 from local.storyteller import Storyteller
 from retirement.delivery.intake import REQUESTED, RESTORE_REQUESTED
 from tools.report import write_report
-from tools.send_webhook import send
 
 Detail = Mapping[str, Any]
 
@@ -221,14 +221,14 @@ class Demo:
         """Send one request by webhook, and show the response."""
         trusted = ssl.create_default_context(cafile=self._stack.authority)
         with httpx.Client(verify=trusted, trust_env=False) as http:
-            response = send(
+            response = post(
                 http,
                 self._stack.outputs["WebhookUrl"],
                 secret,
                 "datamart.retirement.requested",
                 detail,
-                webhook_id="msg_demo",
-                asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                message_id="msg_demo",
+                requested_at=datetime.now(UTC),
             )
         self._teller.answer(how, response.status_code, response.text)
         return response.status_code

@@ -14,6 +14,7 @@ from local.forking import forked
 from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
 from tests.stack.listener import Listener
+from tests.stack.program import Program, variables
 from tests.stack.scene import (
     DATA_APP_KEY,
     MAPS_BUCKET,
@@ -56,6 +57,12 @@ def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
 def scene(stack: EmbeddedStack, databrain: Databrain) -> Scene:
     """The stack and its Databrain as new; the evidence of earlier tests stays, under other names."""
     return Scene(stack, databrain)
+
+
+@pytest.fixture
+def datamart(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The command line, for an administrator of the stack."""
+    return Program(variables(scene.stack, tmp_path), capsys)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""`make embed-map`, against the local Databrain server."""
+"""`datamart embeds review`, against the local Databrain server."""
 
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,22 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools.embed_map import NoMap, Reading, earlier_map, embed_map, main, replace_map
 
+from cli.embeds import NoMap, Reading, earlier_map, embed_map, replace_map, review
+from cli.errors import CommandError
+from cli.output import Output
 from local.databrain.faults import RouteId
 from local.databrain.seed import organisation_of
 from local.databrain.state import Databrain
-from local.emulator import CHECKOUT
 from retirement.aws.embed_map import parse_embed_map
 from retirement.canonical import Document
 from retirement.databrain.dependents import Embed
 from retirement.databrain.ports import DatabrainApi, Metric
-from tests.contract.refused_tools import refusal
+from retirement.errors import ConfigurationError
 from tests.contract.rotated_secret import RotatedSecret
 from tests.contract.routes import requests_to
 from tests.contract.seeds import SECRETS, data_app, seed
+from tests.contract.sessions import session_with
 
-SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:databrain"
 MADE: dict[str, Any] = {"createdAt": "2024-03-01T00:00:00Z"}
 APPS = (
     data_app(
@@ -38,9 +40,15 @@ APPS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _secret(secret: RotatedSecret, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.embed_map.secrets_manager", lambda: secret)
+@pytest.fixture
+def run(databrain: Databrain, secret: RotatedSecret) -> Callable[..., int]:
+    """Run the command; what is given goes over the stack's parameters."""
+
+    def run(file: Path, **parameters: str) -> int:
+        given = {"DatabrainBaseUrl": databrain.url, **parameters}
+        return review(file, session=session_with({"secretsmanager": secret}, given))
+
+    return run
 
 
 @pytest.fixture
@@ -54,11 +62,6 @@ def organised(databrain: Databrain, **server: object) -> None:
     databrain.organisation = organisation_of(seed("sales", "marketing", "finance", apps=APPS, **server))
 
 
-def run(databrain: Databrain, file: Path, *more: str) -> int:
-    """Run the tool."""
-    return main([str(file), "--base-url", databrain.url, "--secret-arn", SECRET_ARN, *more])
-
-
 def written(file: Path) -> dict[str, Any]:
     """The map, with nothing in it that would be a secret."""
     text = file.read_text()
@@ -67,10 +70,12 @@ def written(file: Path) -> dict[str, Any]:
     return entries
 
 
-def test_every_embed(databrain: Databrain, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_embed(
+    run: Callable[..., int], databrain: Databrain, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The map has every embed, in the order of data apps and IDs, with what a person needs to fill in its datamart."""
     organised(databrain)
-    assert run(databrain, file) == 0
+    assert run(file) == 0
     entries = written(file)
     assert list(entries) == ["b-1", "p-1", "p-2"]
     assert {entry["datamart"] for entry in entries.values()} == {""}
@@ -83,21 +88,21 @@ def test_every_embed(databrain: Databrain, file: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("api", DatabrainApi)
 def test_it_shows_how_far_it_is(
-    databrain: Databrain, file: Path, api: DatabrainApi, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., int], databrain: Databrain, file: Path, api: DatabrainApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While Databrain is read, the person who waits sees which server is read, and how far."""
     shown: list[tuple[str, str]] = []
 
     @contextmanager
-    def recorded(work: str, so_far: Callable[[], str]) -> Iterator[None]:
+    def recorded(_: Output, work: str, so_far: Callable[[], str]) -> Iterator[None]:
         shown.append((work, so_far()))
         yield
         shown.append((work, so_far()))
 
-    monkeypatch.setattr("tools.embed_map.progress", recorded)
+    monkeypatch.setattr(Output, "progress", recorded)
     organised(databrain)
-    run(databrain, file, "--api", api)
-    work = f"Reading the embeds from {databrain.url}"
+    run(file, DatabrainApi=api)
+    work = "Reading the embeds"
     requests = len(databrain.requests)
     assert shown == [
         (work, "0 data apps, 0 requests, retries: 0"),
@@ -113,18 +118,20 @@ def test_it_shows_retries() -> None:
     assert reading.so_far() == "0 data apps, 2 requests, retries: 1"
 
 
-def test_it_only_reads(databrain: Databrain, file: Path) -> None:
+def test_it_only_reads(run: Callable[..., int], databrain: Databrain, file: Path) -> None:
     """Databrain gets no request but GET, and none for datamarts."""
     organised(databrain)
-    run(databrain, file)
+    run(file)
     assert {request["method"] for request in databrain.requests} == {"GET"}
     assert not requests_to(databrain, DatabrainApi.CURRENT, RouteId.LIST_DATAMARTS)
 
 
-def test_what_databrain_tells(databrain: Databrain, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_databrain_tells(
+    run: Callable[..., int], databrain: Databrain, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What Databrain tells by itself is filled in."""
     organised(databrain, embedsTellDatamart="access_settings")
-    assert run(databrain, file) == 0
+    assert run(file) == 0
     told = {embed_id: entry["datamart"] for embed_id, entry in written(file).items()}
     assert told == {"b-1": "finance", "p-1": "marketing", "p-2": "sales"}
     assert "0 still to be filled in" in capsys.readouterr().out
@@ -132,6 +139,7 @@ def test_what_databrain_tells(databrain: Databrain, file: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("server", [{}, {"embedsTellDatamart": "access_settings"}], ids=["untold", "told"])
 def test_what_was_filled_in_is_kept(
+    run: Callable[..., int],
     databrain: Databrain,
     file: Path,
     server: dict[str, object],
@@ -142,7 +150,7 @@ def test_what_was_filled_in_is_kept(
     seen = {"updatedAt": MADE["createdAt"], "name": "old"}
     file.write_text(json.dumps({embed_id: {"datamart": name, **seen} for embed_id, name in earlier.items()}))
 
-    assert run(databrain, file) == 0
+    assert run(file) == 0
 
     entries = written(file)
     told = {embed_id: entry["datamart"] for embed_id, entry in entries.items()}
@@ -167,6 +175,7 @@ SEEN = '{"updatedAt": "2024-03-01T00:00:00Z", "datamart": "marketing"}'
     ],
 )
 def test_what_has_changed_since(
+    run: Callable[..., int],
     databrain: Databrain,
     file: Path,
     capsys: pytest.CaptureFixture[str],
@@ -182,18 +191,18 @@ def test_what_has_changed_since(
     last_year = datetime(2025, 6, 1, tzinfo=UTC).timestamp()
     os.utime(file, (last_year, last_year))
 
-    assert run(databrain, file) == 0
+    assert run(file) == 0
 
     assert written(file)["e-1"]["datamart"] == ("marketing" if is_kept else "")
     told = "fill in again: 'e-1' may have been changed since its datamart was 'marketing'\n"
     assert (told in capsys.readouterr().err) is not is_kept
 
 
-def test_an_editors_map(databrain: Databrain, file: Path) -> None:
+def test_an_editors_map(run: Callable[..., int], databrain: Databrain, file: Path) -> None:
     """A byte order mark is none of the map, as the stack has it."""
     organised(databrain)
     file.write_bytes(b'\xef\xbb\xbf{"p-1": {"updatedAt": "2024-03-01T00:00:00Z", "datamart": "marketing"}}')
-    assert run(databrain, file) == 0
+    assert run(file) == 0
     assert written(file)["p-1"]["datamart"] == "marketing"
 
 
@@ -224,18 +233,20 @@ def test_an_embed_without_a_time(file: Path) -> None:
         ("NO_PROXY", "fd00::/8"),
     ],
 )
-def test_what_the_environment_says(variable: str, value: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_environment_says(
+    run: Callable[..., int], variable: str, value: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A proxy of the environment that cannot be used is told in one line, before anything is read."""
     monkeypatch.delenv(variable.lower(), raising=False)
     monkeypatch.setenv(variable, value)
-    with pytest.raises(NoMap, match="a proxy or an AWS setting of the environment cannot be used: "):
-        main([str(file), "--base-url", "https://api.usedatabrain.com", "--secret-arn", SECRET_ARN])
+    with pytest.raises(CommandError, match="a proxy of the environment cannot be used: "):
+        run(file)
     assert not file.exists()
 
 
 @pytest.mark.parametrize("fails", ["os.fsync", "os.replace"])
 def test_a_map_that_cannot_be_written(
-    databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+    run: Callable[..., int], databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     """Where the new map cannot be written, the old one is as it was, and nothing is left beside it."""
     organised(databrain)
@@ -246,13 +257,15 @@ def test_a_map_that_cannot_be_written(
 
     monkeypatch.setattr(fails, full)
     with pytest.raises(OSError, match="No space left"):
-        run(databrain, file)
+        run(file)
 
     assert file.read_text() == '{"p-1": "marketing"}'
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_map_that_is_edited_meanwhile(databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_that_is_edited_meanwhile(
+    run: Callable[..., int], databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What somebody fills in while Databrain is read is not lost."""
     organised(databrain)
     file.write_text("{}")
@@ -261,39 +274,39 @@ def test_a_map_that_is_edited_meanwhile(databrain: Databrain, file: Path, monkey
         file.write_text('{"p-1": "marketing"}')
         return {}
 
-    monkeypatch.setattr("tools.embed_map.embed_map", edited)
+    monkeypatch.setattr("cli.embeds.embed_map", edited)
     with pytest.raises(NoMap, match="was changed while Databrain was read"):
-        run(databrain, file)
+        run(file)
 
     assert file.read_text() == '{"p-1": "marketing"}'
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_what_stays_of_a_file(databrain: Databrain, file: Path) -> None:
+def test_what_stays_of_a_file(run: Callable[..., int], databrain: Databrain, file: Path) -> None:
     """A file keeps its permissions, and a link goes on naming it."""
     organised(databrain)
     file.write_text("{}")
     file.chmod(0o640)
     link = file.with_name("link.json")
     link.symlink_to(file.name)
-    assert run(databrain, link) == 0
+    assert run(link) == 0
     assert link.is_symlink()
     assert (len(written(file)), file.stat().st_mode & 0o777) == (3, 0o640)
 
 
-def test_again(databrain: Databrain, file: Path) -> None:
+def test_again(run: Callable[..., int], databrain: Databrain, file: Path) -> None:
     """Run twice, it writes the same."""
     organised(databrain)
-    run(databrain, file)
+    run(file)
     first = file.read_bytes()
-    run(databrain, file)
+    run(file)
     assert file.read_bytes() == first
 
 
-def test_the_other_api(databrain: Databrain, file: Path) -> None:
+def test_the_other_api(run: Callable[..., int], databrain: Databrain, file: Path) -> None:
     """It reads old servers too."""
     organised(databrain)
-    assert run(databrain, file, "--api", "legacy") == 0
+    assert run(file, DatabrainApi="legacy") == 0
     assert len(written(file)) == 3
     assert not [request for request in databrain.requests if request["method"] == "DELETE"]
 
@@ -306,66 +319,60 @@ def test_the_other_api(databrain: Databrain, file: Path) -> None:
     ],
 )
 def test_what_could_not_be_read(
-    databrain: Databrain, file: Path, capsys: pytest.CaptureFixture[str], fault: dict[str, Any]
+    run: Callable[..., int], databrain: Databrain, file: Path, capsys: pytest.CaptureFixture[str], fault: dict[str, Any]
 ) -> None:
     """A map that would not be whole is not written: what was filled in before stays as it is."""
     organised(databrain)
     databrain.faults.replace([fault])
     file.write_text('{"p-1": "marketing"}')
 
-    assert run(databrain, file) == 1
+    with pytest.raises(CommandError, match="of the embeds could not be read"):
+        run(file)
 
     assert file.read_text() == '{"p-1": "marketing"}'
     assert "could not be read: " in capsys.readouterr().err
 
 
-ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
-
-
 @pytest.mark.parametrize(
-    ("arguments", "without", "told"),
+    ("name", "parameters", "told"),
     [
-        (["embed-map.json"], "AWS_DEFAULT_REGION", "no AWS region is set: set AWS_DEFAULT_REGION"),
-        (["embed-map.json"], "AWS_ACCESS_KEY_ID", "no AWS credentials were found: sign in, or set AWS_PROFILE"),
-        (["embed-map.json", "--base-url", "nonsense"], "", "BASE_URL must be an https URL, or http for localhost"),
-        (["embed-map.json", "--base-url", "http://databrain.invalid"], "", "must be an https URL"),
-        (["embed-map.json", "--base-url", "https://databrain:port"], "", "BASE_URL is not a URL"),
-        (["embed-map.json", "--base-url", "https://user:secret@host"], "", "BASE_URL must have no user"),
-        (["embed-map.json", "--base-url", "https://host?x=1"], "", "BASE_URL must have no user, password, query"),
-        (["embed-map.json", "--base-url", ""], "", "BASE_URL must be an https URL"),
-        (["broken.json"], "", "broken.json is not valid JSON: "),
-        (["list.json"], "", "list.json must be a JSON object of embed ID"),
-        (
-            ["twice.json"],
-            "",
-            "twice.json is not valid JSON: an object has a duplicate key; correct it, or name another FILE",
-        ),
-        (["number.json"], "", "number.json: the entry of 'e' must be a datamart's name, or null for none"),
-        (["latin-1.json"], "", "latin-1.json is not valid JSON: "),
-        (["missing/embed-map.json"], "", "the folder missing does not exist: create it first"),
-        (["."], "", "Is a directory: '.'"),
+        ("embed-map.json", {"DatabrainBaseUrl": "nonsense"}, "DatabrainBaseUrl must be an https URL"),
+        ("broken.json", {}, "broken.json is not valid JSON: "),
+        ("list.json", {}, "list.json must be a JSON object of embed ID"),
+        ("twice.json", {}, "twice.json is not valid JSON: an object has a duplicate key; correct it, or name another"),
+        ("number.json", {}, "number.json: the entry of 'e' must be a datamart's name, or null for none"),
+        ("latin-1.json", {}, "latin-1.json is not valid JSON: "),
+        ("missing/embed-map.json", {}, "missing does not exist: create it first"),
+        (".", {}, "Is a directory"),
     ],
 )
-def test_what_stops_it_before_it_asks(tmp_path: Path, arguments: list[str], without: str, told: str) -> None:
-    """Whatever is wrong on this side is told in one line, and nothing is written."""
+def test_what_stops_it_before_it_asks(
+    run: Callable[..., int], tmp_path: Path, name: str, parameters: dict[str, str], told: str
+) -> None:
+    """Whatever is wrong on this side is told, and nothing is written."""
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "twice.json").write_text('{"e": "sales", "e": "hr"}')
     (tmp_path / "number.json").write_text('{"e": {"datamart": 7}}')
     (tmp_path / "latin-1.json").write_bytes('{"e": "Umsätze"}'.encode("latin-1"))
-    account = {name: value for name, value in ACCOUNT.items() if name != without}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | account
-    said = refusal(
-        "embed_map.py",
-        *("--base-url", "https://databrain.invalid", "--secret-arn", SECRET_ARN, *arguments),
-        folder=tmp_path,
-        environment=environment
-        | {
-            "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "retirement" / "python")]),
-            "HOME": str(tmp_path),
-            "AWS_EC2_METADATA_DISABLED": "true",
-        },
-        begins="No map: ",
-    )
-    assert told in said
+    with pytest.raises((CommandError, ConfigurationError, OSError), match=re.escape(told)):
+        run(tmp_path / name, **parameters)
     assert not (tmp_path / "embed-map.json").exists()
+
+
+def test_it_asks_a_person(
+    run: Callable[..., int], databrain: Databrain, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal, a person is asked for each embed that has no datamart yet: a name, none, or nothing."""
+    organised(databrain)
+    answers = iter(["finance", "none", ""])
+    monkeypatch.setattr(Output, "asks", lambda _: True)
+    monkeypatch.setattr(Output, "ask", lambda *_: next(answers))
+
+    assert run(file) == 0
+
+    assert {embed_id: entry["datamart"] for embed_id, entry in written(file).items()} == {
+        "b-1": "finance",
+        "p-1": None,
+        "p-2": "",
+    }
