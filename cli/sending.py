@@ -68,7 +68,8 @@ def valid_request(detail: Document, detail_type: str) -> Request:
         UsageError: the stack would reject it; the text names the field and the rule.
     """
     try:
-        return parse_request(_delivery(detail, detail_type), backup_by_default=True, require_restorable=False)
+        delivery = _delivery(detail, detail_type)
+        return parse_request(delivery, backup_by_default=True, require_restorable=False, rehearse=False)
     except InvalidRequest as invalid:
         raise UsageError(invalid.message) from None
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from local.databrain.organisation import Datamart
-from retirement.canonical import canonical_json, sha256_hex
+from retirement.canonical import Document, canonical_json, sha256_hex
+from retirement.delivery.intake import NOT_COMPARED
 from retirement.outcomes import Reason
 from retirement.record.intents import Intent
 from retirement.requests import MAX_RECEIVES
@@ -41,6 +42,11 @@ STRIKES = st.builds(
     crash_before=st.booleans(),
     crash_after=st.booleans(),
 )
+
+
+def _content(event: Event) -> Document:
+    """What two events of one request have in common."""
+    return {name: value for name, value in event["detail"].items() if name not in NOT_COMPARED}
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -188,9 +194,9 @@ class Interleavings(RuleBasedStateMachine):
 
     def _spent_on(self, other: Event, event: Event) -> bool:
         """Whether the identity of an event belongs to another content already, by a receipt or an intent."""
-        if identity_of(other) != identity_of(event) or other["detail"] == event["detail"]:
+        if identity_of(other) != identity_of(event) or _content(other) == _content(event):
             return False
-        objects, content = self.stage.evidence.objects, sha256_hex(canonical_json(other["detail"]))
+        objects, content = self.stage.evidence.objects, sha256_hex(canonical_json(_content(other)))
         receipt = objects.get(key_of(event, "receipt.json"))
         intent = objects.get(key_of(event, "intent.json"))
         if receipt is not None:
