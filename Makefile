@@ -11,7 +11,7 @@ SOAK := .venv/soak
 UV := .venv/uv
 
 # Variables that a person sets reach the shell unchanged, through the environment: neither make nor the shell expands them.
-GIVEN := API BASE_URL BUCKET CASE FILE MINUTES PLAY PYTHON REPORT SECRET_ARN SEED
+GIVEN := CASE MINUTES PLAY PYTHON REPORT SEED
 $(foreach name,$(GIVEN),$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
 
 # ---- Targets for people --------------------------------------------------------------------------------------------
@@ -30,10 +30,6 @@ demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main use case on this m
 local: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run the stack on this machine until Ctrl-C, for your own events
 	$(DEV)/bin/python -m local
 
-.PHONY: redrive
-redrive: $(DEV)/.ready ## Redrive the abandoned requests of the stack that `make local` runs
-	$(DEV)/bin/python -m local.redrive
-
 .PHONY: bench
 bench: $(DEV)/.ready .venv/bench/.ready build ## Measure one retirement: requests, memory, cold set-up, a whole cold retirement
 	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tests.bench
@@ -49,16 +45,6 @@ soak: $(DEV)/.ready $(EMULATOR)/.ready $(SOAK)/.ready build ## Run mixed traffic
 		$${MINUTES:+--minutes "$$MINUTES"} $${SEED:+--seed "$$SEED"}
 
 .venv/bench/.ready: requirements/bench.txt
-
-.PHONY: embed-map
-embed-map: $(DEV)/.ready ## Write every embed to FILE=embed-map.json for you to fill in; SECRET_ARN=... (docs/deploy.md)
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tools.embed_map "$${FILE:-embed-map.json}" \
-		--base-url "$${BASE_URL:-https://api.usedatabrain.com}" \
-		--secret-arn "$${SECRET_ARN:?is missing: set it to the ARN of the secret with the service token}" $${API:+--api "$$API"}
-
-.PHONY: report
-report: $(DEV)/.ready ## Write a page about an evidence bucket to FILE=report.html; BUCKET=..., or the bucket of the stack that `make local` runs
-	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m tools.report "$${FILE:-report.html}" $${BUCKET:+--bucket "$$BUCKET"}
 
 lint: $(DEV)/.ready ## Check style, types, import contracts, the template and the pinned packages
 	$(DEV)/bin/ruff check .

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from cli.errors import Status, UnknownId, UsageError
+from cli.operations import DROPPED, record
 from cli.output import shown
 from cli.records import Entry, Folder, folders, last
 from cli.session import Given, Session
 from cli.stack import AwsRefused, Stack
-from retirement.canonical import ordered_json
 from retirement.delivery.intake import raw_request, receive
 from retirement.record.keys import rejected_key, restore_key, retirement_key
 from retirement.requests import RawRequest
@@ -179,7 +179,13 @@ def drop(*ids: str, reason: str, yes: Flag = False, session: Given) -> int:
         what = in_words(len(chosen), "abandoned request")
         session.output.confirm(f"This deletes {what}, on {session.context}.", str(len(chosen)), yes=yes)
         for each in chosen:
-            _record_drop(session, each, reason)
+            about = {
+                "datamartName": each.raw.datamart_name,
+                "retirementId": each.raw.retirement_id,
+                "restoreId": each.raw.restore_id,
+                "event": each.event,
+            }
+            record(session.stack, DROPPED, reason, **about)
             _delete(session.stack, each)
             messages.remove(each)
             session.output.document({"id": each.id, "datamartName": each.raw.datamart_name, "state": "dropped"})
@@ -266,20 +272,3 @@ def _failure(stack: Stack, abandoned: Abandoned) -> dict[str, Any]:
     folder = next(folders(stack, abandoned.prefix), Folder(abandoned.prefix, {}))
     file = last(folder.files, "failure") or last(folder.files, "cancellation-failure")
     return Entry(stack, folder).read(file) if file else {}
-
-
-def _record_drop(session: Session, abandoned: Abandoned, reason: str) -> None:
-    """Store who dropped a request and why, under the first number that is free."""
-    dropped = ordered_json(
-        {
-            "formatVersion": "1",
-            "droppedBy": session.stack.caller,
-            "droppedAt": format_timestamp(datetime.now(UTC)),
-            "reason": reason,
-            "event": abandoned.event,
-        }
-    )
-    number = 1
-    with session.stack.calls():
-        while session.stack.evidence.create(f"{abandoned.prefix}dropped-{number}.json", dropped).body != dropped:
-            number += 1

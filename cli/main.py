@@ -69,6 +69,7 @@ _COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("stop", "cli.stopping:stop", "Stop all deletions."),
         ("resume", "cli.stopping:resume", "Go on with deletions."),
         ("keep", "cli.sweeps:keep", "Keep a datamart that a sweep wants to retire."),
+        ("report", "cli.report:report", "Write a page about everything that was retired."),
         ("doctor", "cli.doctor:doctor", "Check what the stack needs."),
     ),
     "This program": (

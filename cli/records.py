@@ -13,11 +13,11 @@ from urllib.parse import unquote
 from cli.retries import Retry
 from cli.stack import Stack
 from retirement.canonical import Document, parse_json
-from retirement.record.keys import restores_prefix, retirement_key
+from retirement.record.keys import numbers_in, restores_prefix, retirement_key
+from retirement.record.standing import Standing, standing
 from retirement.timestamps import format_timestamp, parse_timestamp
 
 RETIREMENTS = "retirements/"
-STOPS = "stops/"
 READERS = 8  # at once; the client's pool has ten connections
 
 _FOLDER = re.compile(
@@ -61,12 +61,6 @@ class Folder:
         return "receipt.json" not in self.files
 
 
-def numbers_in(files: Iterable[str], kind: str) -> list[int]:
-    """Return the numbers of the files of a kind, such as `schedule`, in ascending order."""
-    numbered = re.compile(rf"{kind}-([1-9][0-9]*)\.json")
-    return sorted(int(found[1]) for found in map(numbered.fullmatch, files) if found)
-
-
 def last(files: Iterable[str], kind: str) -> str | None:
     """Return the file of a kind with the highest number."""
     numbers = numbers_in(files, kind)
@@ -92,27 +86,15 @@ class Entry:
         return dict(document) if isinstance(document, dict) else {}
 
     @cached_property
-    def decided_by(self) -> str | None:
-        """The file that shows where it stands: None if nothing is stored that does."""
-        files = self.folder.files
-        for file in ("receipt.json", "cancelled.json"):
-            if file in files:
-                return file
-        date, failure = last(files, "schedule"), last(files, "failure")
-        if "intent.json" in files:
-            return failure or "intent.json"
-        if date and failure:
-            return date if self._is_current(date, failure) else failure
-        return date or failure
+    def standing(self) -> Standing:
+        """Where it stands by what is stored of it."""
+        return standing(self.folder.files, datetime.now(UTC), self._time_in)
 
-    def _is_current(self, date: str, failure: str) -> bool:
-        scheduled, failed = self.read(date), self.read(failure)
+    def _time_in(self, file: str, field: str) -> datetime:
         try:
-            if parse_timestamp(scheduled["retireAt"]) > datetime.now(UTC):
-                return True
-            return parse_timestamp(scheduled["finishedAt"]) > parse_timestamp(failed["finishedAt"])
+            return parse_timestamp(self.read(file)[field])
         except (KeyError, ValueError, TypeError):
-            return False
+            return datetime.fromtimestamp(0, UTC)
 
     @cached_property
     def retry(self) -> Retry | None:
@@ -131,24 +113,14 @@ class Entry:
         """Where it stands, in one word."""
         if self.retry is not None:
             return "retrying"
-        match self.decided_by:
-            case None:
-                return "requested"
-            case "receipt.json":
-                return "ended"
-            case "cancelled.json":
-                return "cancelled"
-            case "intent.json":
-                return "started"
-            case file:
-                return "scheduled" if file.startswith("schedule") else "abandoned"
+        return self.standing.stage.name.lower()
 
     @cached_property
     def decision(self) -> dict[str, Any]:
         """What the deciding file says, as it was published; empty without one."""
-        if self.decided_by is None:
+        if self.standing.decided_by is None:
             return {}
-        return {key: value for key, value in self.read(self.decided_by).items() if key != "event"}
+        return {key: value for key, value in self.read(self.standing.decided_by).items() if key != "event"}
 
     @cached_property
     def name(self) -> str:
@@ -253,11 +225,3 @@ def event_of(document: Document) -> Document:
     except (ValueError, TypeError, AttributeError):
         return {}
     return event if isinstance(event, dict) else {}
-
-
-def stops(stack: Stack) -> Iterator[dict[str, Any]]:
-    """Read who pressed or released the stop button, the latest first."""
-    with stack.calls():
-        keys = list(stack.evidence.list(STOPS))
-    for key in reversed(keys):
-        yield Entry(stack, Folder("", {})).read(key)

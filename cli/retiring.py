@@ -17,7 +17,6 @@ from cli.records import (
     event_of,
     folder_of,
     last,
-    numbers_in,
     of_datamart,
     of_id,
     read_all,
@@ -41,7 +40,7 @@ from retirement.canonical import Document, Json, parse_json
 from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
 from retirement.delivery.ports import Kind
 from retirement.outcomes import Outcome
-from retirement.record.keys import plan_key, restore_key, retirement_key
+from retirement.record.keys import numbers_in, plan_key, restore_key, retirement_key
 from retirement.timestamps import parse_timestamp
 from retirement.wording import in_words
 

@@ -2,18 +2,15 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from cli.errors import CommandError, Status, UsageError
+from cli.operations import RESUMED, STOPPED, last, record
 from cli.output import shown
-from cli.records import STOPS, stops
 from cli.session import Given, Session
 from cli.stack import Stack
-from retirement.canonical import ordered_json
-from retirement.timestamps import format_timestamp
 from retirement.wording import in_words
 
 REQUESTS, SCHEDULING = "RequestsMapping", "SchedulingMapping"
@@ -36,7 +33,7 @@ def stop(*, reason: str, yes: Flag = False, session: Given) -> int:
     stack, output = session.stack, session.output
     output.confirm(f"This stops all deletions on {session.context}.", "stop", yes=yes)
     _set(session, REQUESTS, enabled=False)
-    _record(stack, "stopped", reason)
+    record(stack, STOPPED, reason)
     output.document({"stack": stack.context.stack, "stopped": True, "reason": reason})
     output.line("Deletions are stopped. What Lambda took just before runs to its end, within 60 seconds.")
     output.line("To go on: datamart resume")
@@ -52,8 +49,8 @@ def resume(*, reason: str | None = None, yes: Flag = False, session: Given) -> i
         session: the run.
     """
     stack, output = session.stack, session.output
-    stopped = next(stops(stack), None)
-    if stopped and stopped.get("what") == "stopped":
+    stopped = last(stack, {STOPPED, RESUMED})
+    if stopped.get("what") == STOPPED:
         output.note(
             f"Stopped by {shown(stopped.get('by'))} at {shown(stopped.get('at'))}: {shown(stopped.get('reason'))}"
         )
@@ -64,7 +61,7 @@ def resume(*, reason: str | None = None, yes: Flag = False, session: Given) -> i
         output.note("waiting until the queue Scheduling is empty: it may hold cancellations of what waits")
         _until(lambda: _visible(stack, "SchedulingQueueUrl") == 0, "the queue Scheduling is not empty")
     _set(session, REQUESTS, enabled=True)
-    _record(stack, "resumed", reason)
+    record(stack, RESUMED, reason)
     output.document({"stack": stack.context.stack, "stopped": False, "reason": reason})
     output.line(f"Deletions go on: {waiting} waited.")
     return Status.OK
@@ -100,11 +97,3 @@ def _visible(stack: Stack, queue: str) -> int:
             QueueUrl=stack.output(queue), AttributeNames=["ApproximateNumberOfMessages"]
         )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])
-
-
-def _record(stack: Stack, what: str, reason: str | None) -> None:
-    """Store who pressed or released the button, and why."""
-    at = format_timestamp(datetime.now(UTC))
-    document = ordered_json({"formatVersion": "1", "what": what, "by": stack.caller, "at": at, "reason": reason})
-    with stack.calls():
-        stack.evidence.create(f"{STOPS}{at}.json", document)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from cli.errors import Status, UsageError, status_of
 from cli.output import Output, shown
-from cli.records import Entry, Folder, folders, numbers_in
+from cli.records import Entry, Folder, folders
 from cli.retries import retry_under
 from cli.stack import AwsRefused, Stack
 from retirement.canonical import Document
-from retirement.record.keys import rejected_key
+from retirement.record.keys import numbers_in, rejected_key
 
 POLL = 1.0  # seconds between two looks, which grow with the wait
 MAX_POLL = 10.0

@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from cli.report import write_report
 from cli.webhook import post
 from local.databrain.organisation import Organisation
 from local.databrain.seed import SAMPLE, read_seed
@@ -31,7 +32,6 @@ from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, StackError
 from local.storyteller import Storyteller
 from retirement.delivery.intake import REQUESTED, RESTORE_REQUESTED
-from tools.report import write_report
 
 Detail = Mapping[str, Any]
 

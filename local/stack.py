@@ -178,18 +178,6 @@ class EmbeddedStack:
         """What a process needs to use the stack as its administrator, and nothing else."""
         return self._emulator.environment
 
-    @classmethod
-    def running(cls) -> Self:
-        """The stack that `make local` runs in another process.
-
-        Raises:
-            StackError: there is none.
-        """
-        emulator = _announced()
-        if emulator is None:
-            raise StackError("no embedded stack is running: start one with `make local`, in another terminal")
-        return cls(emulator)
-
     @staticmethod
     def refuse_another() -> None:
         """Make sure that no other process announces a stack: one announcement is all that there is room for.

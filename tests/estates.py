@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cli.reporting.evidence import Listed, Unreadable
 from retirement.record.keys import backup_key, plan_key, rejected_key, restore_key, retirement_key
 from retirement.timestamps import format_timestamp
-from tools.reporting.evidence import Listed, Unreadable
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 BUCKET_NAME = "evidence-of-prod"

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from local.databrain.estate import datamart_name
-from tools.progress import each
+from tests.bench.progress import each
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUILD = CHECKOUT / ".aws-sam" / "build"

@@ -14,8 +14,8 @@ import certifi
 from local.databrain.estate import SERVICE_TOKEN, datamart_name
 from local.stack import EmbeddedStack
 from tests.bench.__main__ import CHECKOUT, PLAIN_PYTHON, folders, output_of, served
+from tests.bench.progress import progress
 from tests.fakes import requested
-from tools.progress import progress
 
 RUNS = 7
 MARK = 0.85

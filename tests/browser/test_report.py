@@ -17,11 +17,11 @@ from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+from cli.reporting.estate import read_estate
+from cli.reporting.page import render
 from retirement.record.keys import retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import NOW, KeptEvidence
-from tools.reporting.estate import read_estate
-from tools.reporting.page import render
 
 pytestmark = pytest.mark.xdist_group("chromium")
 

@@ -3,11 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
-
-from local import redrive
 from tests.stack.scene import JsonObject, Scene, check_contract
 
 NO_DELAY = "0,0,0,0,0"
@@ -112,18 +108,3 @@ def test_abandoned_twice(scene: Scene) -> None:
         second = failure(scene, request, 2)
     assert [first["reason"], second["reason"]] == ["databrain_unauthorized"] * 2
     assert first["finishedAt"] < second["finishedAt"]
-
-
-def test_redrive_from_another_process(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`make redrive` finds the stack that is running and says how many requests it sent again, or finds none."""
-    monkeypatch.setattr("local.stack.RUNNING", tmp_path / "running.json")
-    request = scene.event(scene.datamart())
-    scene.stack.sqs.send_message(QueueUrl=scene.stack.outputs["FailuresQueueUrl"], MessageBody=json.dumps(request))
-    with scene.stack.announced():
-        assert redrive.main() == 0
-    assert capsys.readouterr().out == "1 request was redriven.\n"
-    assert scene.result(request["detail"]["retirementId"]).document["outcome"] == "deleted"
-    with pytest.raises(SystemExit, match="start one with `make local`"):
-        redrive.main()

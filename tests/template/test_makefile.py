@@ -89,16 +89,8 @@ def test_what_makes_a_build_stale(make: Make, checkout: Path, change: Callable[[
 @pytest.mark.parametrize("value", ["plain", "my file", "R&D; ls", "it's", 'a"b', "$HOME", "$(shell ls)", "`ls`", "a#b"])
 def test_what_is_given_is_taken_as_it_was_typed(make: Make, value: str) -> None:
     """A value reaches the program as one word, unchanged, from make's command line and from the environment."""
-    for finished in (make("report", f"FILE={value}", f"BUCKET={value}"), make("report", FILE=value, BUCKET=value)):
-        assert finished.stdout.splitlines()[-5:] == ["-m", "tools.report", value, "--bucket", value]
-
-
-def test_what_is_not_given(make: Make) -> None:
-    """Each target has its own file, and the list of embeds asks for the secret's ARN."""
-    assert make("report").stdout.splitlines()[-1] == "report.html"
-    assert "SECRET_ARN: is missing: set it to the ARN" in make("embed-map").stderr
-    listed = make("embed-map", "SECRET_ARN=arn").stdout.splitlines()
-    assert listed[-5:] == ["embed-map.json", "--base-url", "https://api.usedatabrain.com", "--secret-arn", "arn"]
+    for finished in (make("demo", f"REPORT={value}"), make("demo", REPORT=value)):
+        assert finished.stdout.splitlines()[-4:] == ["-m", "local.demo", "--report", value]
 
 
 @pytest.mark.parametrize("name", ["$HOME", "`ls`", 'a"b', "back\\slash", "a:b", "new\nline"])

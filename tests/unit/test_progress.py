@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import pytest
 
 from tests.bench import __main__ as bench
-from tools.progress import each, progress
+from tests.bench.progress import each, progress
 
 
 def test_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """It says at once what is being done, then again and again how far it is, and nothing after the end."""
-    monkeypatch.setattr("tools.progress.EVERY", 0.0)
+    monkeypatch.setattr("tests.bench.progress.EVERY", 0.0)
     done, asked = iter(range(1_000_000_000)), threading.Semaphore(0)
 
     def so_far() -> str:
@@ -35,7 +35,7 @@ def test_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
 
 def test_it_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the work is the caller's, and ends the progress, too."""
-    monkeypatch.setattr("tools.progress.EVERY", 3600.0)
+    monkeypatch.setattr("tests.bench.progress.EVERY", 3600.0)
     before = threading.active_count()
     with pytest.raises(ValueError, match="broken"), progress("Reading", lambda: "nothing"):
         raise ValueError("broken")
@@ -52,7 +52,7 @@ def test_each(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(so_far)
         yield
 
-    monkeypatch.setattr("tools.progress.progress", recorded)
+    monkeypatch.setattr("tests.bench.progress.progress", recorded)
     assert [(item, asked[0]()) for item in each("Measuring", "ab", "runs")] == [
         ("a", "0 of 2 runs"),
         ("b", "1 of 2 runs"),

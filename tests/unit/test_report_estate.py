@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from cli.reporting.estate import Estate, Retirement, read_estate
+from cli.reporting.papers import Kind
+from cli.reporting.restores import Restore
+from cli.reporting.statements import MAX_STATEMENT_BYTES
 from retirement.record.keys import (
     arrival_file_name,
     backup_key,
@@ -21,10 +25,6 @@ from retirement.record.keys import (
 from retirement.timestamps import format_timestamp
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_SHA256, NOW, PLAN_ID, KeptEvidence, Parsed, restoration, result
-from tools.reporting.estate import Estate, Retirement, read_estate
-from tools.reporting.papers import Kind
-from tools.reporting.restores import Restore
-from tools.reporting.statements import MAX_STATEMENT_BYTES
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from cli.reporting import page
+from cli.reporting.estate import read_estate
+from cli.reporting.page import Limits, render
+from cli.reporting.spelling import visible_name
+from cli.reporting.words import REASONS, RESTORE_STATES, STATES
 from retirement.outcomes import Outcome, Reason
 from retirement.record.keys import backup_key, restore_key, retirement_key
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.estates import BACKUP_SHA256, BUCKET_NAME, NOW, KeptEvidence, restoration
 from tests.unit.test_report_spelling import ANY_TEXT
-from tools.reporting import page
-from tools.reporting.estate import read_estate
-from tools.reporting.page import Limits, render
-from tools.reporting.spelling import visible_name
-from tools.reporting.words import REASONS, RESTORE_STATES, STATES
 
 VOID = {"meta"}
 ATTACKS = (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.reporting.spelling import laid_out, visible, visible_name
+from cli.reporting.spelling import laid_out, visible, visible_name
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None))
 FAMILY = "\U0001f469\u200d\U0001f467"

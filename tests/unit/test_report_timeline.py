@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.reporting.timeline import MAX_PERIODS, Timeline, timeline
 from tests.estates import NOW
-from tools.reporting.timeline import MAX_PERIODS, Timeline, timeline
 
 ENDS = st.lists(
     st.tuples(st.datetimes(timezones=st.just(UTC)), st.sampled_from(["deleted", "blocked", "failed"])), max_size=40

@@ -9,12 +9,12 @@ from operator import attrgetter
 from typing import TypeVar
 from urllib.parse import unquote
 
+from cli.reporting.evidence import Bucket, Listed, Unreadable
+from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
+from cli.reporting.restores import Restore, read_restore
+from cli.reporting.statements import Backup, Statement, document_in, optional_text, statement_of
 from retirement.record.keys import plan_key, retirement_key
 from retirement.record.standing import Stage
-from tools.reporting.evidence import Bucket, Listed, Unreadable
-from tools.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
-from tools.reporting.restores import Restore, read_restore
-from tools.reporting.statements import Backup, Statement, document_in, optional_text, statement_of
 
 MAX_FAILURES = 20  # of one retirement, the latest
 READERS = 8  # at once; the client's pool has ten connections
@@ -95,7 +95,7 @@ _OF_A_RESTORE = re.compile(
 )
 _PLAN = re.compile(r"plans/[^/]+/[^/]+\.json")
 _REJECTED = re.compile(r"rejected/[^/]+/receipt\.json")
-_SWEEP = re.compile(r"sweeps/(?:asked/[^/]+|[^/]+/report)\.json")
+_OTHER = re.compile(r"(?:sweeps/(?:asked/[^/]+|[^/]+/report)|operations/[^/]+)\.json")
 
 _Dated = TypeVar("_Dated", Retirement, Restore, Rejection)
 
@@ -120,7 +120,7 @@ def read_estate(bucket: Bucket, read_at: datetime) -> Estate:
             plans[listed.key] = listed
         elif _REJECTED.fullmatch(listed.key):
             rejected.append(listed)
-        elif not _SWEEP.fullmatch(listed.key):
+        elif not _OTHER.fullmatch(listed.key):
             troubles.append(Trouble(listed.key, "This project writes no object with such a name."))
     with ThreadPoolExecutor(READERS) as pool:
         restores = list(pool.map(lambda of: read_restore(bucket, read_at, *of), restoring.items()))

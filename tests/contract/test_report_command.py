@@ -1,4 +1,4 @@
-"""`make report`, against the S3 of MiniStack."""
+"""`datamart report`, against the S3 of MiniStack."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -8,15 +8,17 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from cli.errors import CommandError
+from cli.report import report, write_report
+from cli.reporting.bucket import BucketRefused, S3Bucket
+from cli.reporting.estate import read_estate
+from cli.reporting.evidence import Listed, Unreadable
 from local.emulator import REGION
-from local.stack import EmbeddedStack, StackError
+from local.stack import EmbeddedStack
 from retirement.record.keys import backup_key
 from tests.contract.hostile_names import HOSTILE_NAMES
+from tests.contract.sessions import session_with
 from tests.estates import BACKUP_SHA256, NOW, KeptEvidence
-from tools.report import main, write_report
-from tools.reporting.bucket import BucketRefused, S3Bucket
-from tools.reporting.estate import read_estate
-from tools.reporting.evidence import Listed, Unreadable
 
 pytestmark = pytest.mark.xdist_group("ministack")
 
@@ -136,47 +138,34 @@ def test_a_bucket_that_is_not_there(aws: EmbeddedStack, file: Path) -> None:
     assert not file.exists()
 
 
-def test_a_bucket_in_an_account(
-    aws: EmbeddedStack,
-    bucket: str,
-    file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_the_command(
+    aws: EmbeddedStack, bucket: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a bucket's name, it is read with the credentials of the caller."""
-    for name, value in aws.environment.items():
-        monkeypatch.setenv(name, value)
+    """The stack's bucket is read, the counts are shown, and the page is opened if that is wanted."""
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
     evidence = KeptEvidence()
     evidence.deletion("sales")
     evidence.restore("sales")
     evidence.reject("e1")
+    evidence.put("operations/2026-03-01T12:00:00.000Z-stopped-0.json", b"{}")
     evidence.put("notes.txt", b"")
     keep(aws, bucket, evidence)
-    assert main([str(file), "--bucket", bucket]) == 0
-    assert file.read_text().startswith("<!DOCTYPE html>")
-    assert capsys.readouterr().out == f"{file}: 1 retirement, 1 restore, 1 rejected event, 1 object to check\n"
+    session = session_with({"s3": aws.s3}, None, {"EvidenceBucketName": bucket})
 
+    assert report(file, session=session) == 0
+    assert opened == []
+    assert report(file, open=True, session=session) == 0
 
-def test_the_stack_that_is_running(
-    aws: EmbeddedStack, bucket: str, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a bucket's name, it is that of the stack that runs here."""
-    monkeypatch.setattr("tools.report.EmbeddedStack.running", lambda: aws)
-    monkeypatch.setitem(aws.__dict__, "outputs", {"EvidenceBucketName": bucket})
-    assert main([str(file)]) == 0
+    assert opened == [file.as_uri()]
     assert f"s3://{bucket}" in file.read_text()
+    line = f"{file}: 1 retirement, 1 restore, 1 rejected event, 1 object to check\n"
+    assert capsys.readouterr().out == 2 * line
 
 
-@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS"])
-def test_what_the_environment_says(file: Path, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting of AWS's own that cannot be used is told, with what is wrong."""
-    monkeypatch.setenv(variable, "nonsense")
-    with pytest.raises(BucketRefused, match=r"^an AWS setting of the environment .* cannot be used: .*nonsense"):
-        main([str(file), "--bucket", "some-bucket"])
-
-
-def test_no_stack_is_running(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without either, it says how to get one."""
-    monkeypatch.setattr("local.stack.RUNNING", tmp_path / "running.json")
-    with pytest.raises(StackError, match="make local"):
-        main([str(file)])
+def test_a_bucket_that_cannot_be_read(aws: EmbeddedStack, file: Path) -> None:
+    """What S3 refuses is reported, and no page is written."""
+    session = session_with({"s3": aws.s3}, None, {"EvidenceBucketName": f"missing-{uuid4()}"})
+    with pytest.raises(CommandError, match=r"^no report: s3://missing-"):
+        report(file, session=session)
+    assert not file.exists()

@@ -15,16 +15,14 @@ from typing import Any, TypeAlias, TypeVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from retirement.record.results import MAX_SHOWN
-from retirement.timestamps import format_timestamp
-from tools.reporting.estate import READERS, SCHEDULED, Estate, Rejection, Retirement
-from tools.reporting.evidence import Bucket, Listed, Unreadable
-from tools.reporting.papers import NO_RESULT, UNREADABLE, Kind
-from tools.reporting.restores import Restore
-from tools.reporting.spelling import laid_out, visible, visible_name
-from tools.reporting.statements import MIB
-from tools.reporting.timeline import timeline
-from tools.reporting.words import (
+from cli.reporting.estate import READERS, SCHEDULED, Estate, Rejection, Retirement
+from cli.reporting.evidence import Bucket, Listed, Unreadable
+from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind
+from cli.reporting.restores import Restore
+from cli.reporting.spelling import laid_out, visible, visible_name
+from cli.reporting.statements import MIB
+from cli.reporting.timeline import timeline
+from cli.reporting.words import (
     EMBED_STATES,
     RESTORE_STATES,
     STATES,
@@ -33,6 +31,8 @@ from tools.reporting.words import (
     reason_in_words,
     style_of,
 )
+from retirement.record.results import MAX_SHOWN
+from retirement.timestamps import format_timestamp
 
 _Shown = TypeVar("_Shown", Retirement, Restore, Rejection)
 _Titled: TypeAlias = "tuple[str, Listed]"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cli.reporting.evidence import Bucket, Listed, Unreadable
 from retirement.canonical import Document, Json, parse_json
 from retirement.timestamps import parse_timestamp
-from tools.reporting.evidence import Bucket, Listed, Unreadable
 
 MIB = 1024 * 1024
 MAX_STATEMENT_BYTES = 4 * MIB  # bytes; a failure keeps the event as it came, a megabyte at most

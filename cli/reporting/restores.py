@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cli.reporting.evidence import Bucket, Unreadable
+from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
+from cli.reporting.statements import RestoredEmbed, Statement, optional_text
 from retirement.record.keys import restore_key
-from tools.reporting.evidence import Bucket, Unreadable
-from tools.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
-from tools.reporting.statements import RestoredEmbed, Statement, optional_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,4 +52,5 @@ def each(work: str, items: Sequence[Item], noun: str) -> Iterator[Item]:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tools.reporting.estate import SCHEDULED
-from tools.reporting.papers import NO_RESULT, UNREADABLE
+from cli.reporting.estate import SCHEDULED
+from cli.reporting.papers import NO_RESULT, UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

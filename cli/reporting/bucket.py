@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.reporting.evidence import Listed, Unreadable
+from cli.reporting.evidence import Listed, Unreadable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

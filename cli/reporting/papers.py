@@ -8,10 +8,10 @@ from enum import StrEnum
 from operator import attrgetter
 from urllib.parse import unquote
 
+from cli.reporting.evidence import Bucket, Listed, Unreadable
+from cli.reporting.statements import Statement, document_in, statement_of
 from retirement.canonical import Document
 from retirement.record.standing import Stage, Standing, standing
-from tools.reporting.evidence import Bucket, Listed, Unreadable
-from tools.reporting.statements import Statement, document_in, statement_of
 
 # Where something stands that no document tells an outcome of.
 NO_RESULT = "no_result"
