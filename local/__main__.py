@@ -8,7 +8,6 @@ import sys
 import traceback
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 
@@ -23,20 +22,19 @@ from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import CHECKOUT
 from local.signals import end_as_by_ctrl_c
-from local.stack import SAM, STACK_NAME, SWEEP_POLICY_URI, EmbeddedStack, PublishedResult, StackError
+from local.stack import STACK_NAME, EmbeddedStack, PublishedResult, StackError
 
 ENVIRONMENT_NAME = "prod"  # as in events/put-events.json
 SAMPLE_NAME = "sales-analytics"  # there, too
 UNUSED = "acme-trial"
+SCHEDULED = "initech-trial"  # which the policy exempts
 POLICY = Path("local", "sweep-policy.json")
 
-OUTPUT = (
-    'output() { aws cloudformation describe-stacks --stack-name "$STACK" '
-    "--query \"Stacks[0].Outputs[?OutputKey=='$1'].OutputValue\" --output text; }"
+# The program of this checkout, where it is not installed.
+PROGRAM = (
+    f"datamart() {{ PYTHONPATH={quote(f'{CHECKOUT}/layers/retirement/python:{CHECKOUT}')} "
+    f'{quote(f"{CHECKOUT}/.venv/dev/bin/python")} -m cli "$@"; }}'
 )
-NOT_HERE = """All commands in the documentation work here, except for these, which the emulator does not support:
-  aws sqs start-message-move-task, list-message-move-tasks: use make redrive
-  aws logs filter-log-events --filter-pattern: the pattern is ignored, and every line is shown"""
 
 
 def main() -> int:
@@ -66,7 +64,7 @@ def main() -> int:
             stack.announced(),
             _registered(stack),
         ):
-            _introduce(console, stack, databrain, webhook_secret)
+            _introduce(console, databrain)
             while True:
                 for result in stack.results(wait_seconds=20):
                     subject, text = (
@@ -112,67 +110,40 @@ def _printable(text: str, encoding: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _introduce(console: Console, stack: EmbeddedStack, databrain: Databrain, webhook_secret: str) -> None:
-    console.print("The stack is running. To use the AWS CLI, enter these lines in another terminal:\n", style="bold")
-    console.print(f"  export PATH={quote(f'{CHECKOUT}/.venv/cli/bin:{SAM.parent}')}:$PATH", markup=False)
-    console.print("  export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1", markup=False)
-    for name, value in stack.environment.items():
-        if name.startswith("AWS_"):
-            console.print(f"  export {name}={quote(value)}", markup=False)
-    # Version 1 of the CLI does not take the endpoint of SQS from there (aws/aws-cli#8737).
-    console.print('  aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }', markup=False)
-    # As each page of the documentation begins.
-    console.print(f"  STACK={STACK_NAME}\n  {OUTPUT}", markup=False)
-    console.print(f"  export SSL_CERT_FILE=$AWS_CA_BUNDLE WEBHOOK_SECRET={webhook_secret}", markup=False)
+def _introduce(console: Console, databrain: Databrain) -> None:
+    console.print("The stack is running. datamart finds it by itself: install it with", style="bold", end="")
+    console.print(" pipx install . [bold]or, in another terminal, enter[/]\n")
+    console.print(f"  {PROGRAM}", markup=False)
     html = json.dumps([{"route": "list_datamarts", "fault": "html"}])
     faults = f"{databrain.url}{CONTROL}/faults"
-    send = '.venv/dev/bin/python tools/send_webhook.py "$(output WebhookUrl)"'
-    sweep = (
-        'aws lambda invoke --function-name "$(output SweepFunctionName)" --cli-read-timeout 0 '
-        "--query FunctionError --output text report.json | grep -qx None"
-    )
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
     console.print(f"\nThe datamarts:\n  {_estate(databrain.organisation)}", markup=False)
     for what, command in (
+        (f"See what {SAMPLE_NAME} would block: an embed uses it", f"datamart plan {SAMPLE_NAME}"),
+        (f"Retire {UNUSED}", f'datamart retire {UNUSED} --id {UNUSED}-ends --reason "The trial ended"'),
+        ("See what is on record", f"datamart status {UNUSED}-ends"),
+        ("Bring it back", f"datamart restore {UNUSED}"),
         (
-            f"Request a dry run for {SAMPLE_NAME}, which an embed uses: it would be blocked",
-            "aws events put-events --entries file://events/put-events.json",
+            "Schedule a retirement",
+            f'datamart retire {SCHEDULED} --id {SCHEDULED}-ends --at "in 7 days" --reason "The trial ends"',
         ),
+        ("Cancel that retirement", f'datamart cancel {SCHEDULED}-ends --reason "The customer stays"'),
+        (f"Run a sweep with {POLICY}", "datamart sweep run --dry-run"),
+        ("Send a request by webhook", f"datamart webhook send retire {UNUSED} --dry-run"),
         (
-            f"Request a dry run for {UNUSED}, which no embed uses: it would be deleted",
-            _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/second-look/"),
+            "Break Databrain, and send a request: it is abandoned after half a minute",
+            f"curl -X PUT {faults} -d '{html}'; datamart plan {UNUSED}; curl -X DELETE {faults}",
         ),
-        (f"Retire {UNUSED}", _put(f"s/{SAMPLE_NAME}/{UNUSED}/; s/first-look/{UNUSED}-ends/; s/true/false/")),
-        (
-            "Schedule a retirement for tomorrow; send it again with another date to move it",
-            f'aws events put-events --entries "$(sed s/RETIRE-AT/{tomorrow}/ events/put-scheduled.json)"',
-        ),
-        ("Cancel that retirement", "aws events put-events --entries file://events/put-cancelled.json"),
-        ("Send a request by webhook", f"{send} datamart.retirement.requested events/webhooks/request.json"),
-        (f"Run a sweep with {POLICY}, which is a dry run", sweep),
-        ("Run that sweep for real", f"sed s/true/false/ {POLICY} | aws s3 cp - {SWEEP_POLICY_URI}\n  {sweep}"),
-        (
-            "Break Databrain and send a request: it is abandoned after half a minute",
-            f"curl -X PUT {faults} -d '{html}'\n  {_put('s/first-look/look-$(date +%s)/')}",
-        ),
-        ("Repair Databrain", f"curl -X DELETE {faults}"),
-        ("Redrive the abandoned requests", "make redrive"),
-        ("List the evidence", f"aws s3 ls --recursive s3://{stack.outputs['EvidenceBucketName']}"),
-        ("Write a page about the evidence, report.html", "make report"),
+        ("Send the abandoned requests again", "datamart failures retry --all"),
+        ("Look at everything", "datamart report --open"),
     ):
         console.print(f"\n{what}:\n  [bold]{escape(command)}[/]")
-    console.print(f"\n{NOT_HERE}\n\nResults appear here. Press Ctrl-C to stop the stack.", markup=False)
+    console.print("\nResults appear here. Press Ctrl-C to stop the stack.", markup=False)
 
 
 def _estate(organisation: Organisation) -> str:
     """The names of the datamarts, with a mark on those that an embed uses."""
     used = {embed.datamart for app in organisation.data_apps.values() for embed in app.embeds}
     return ", ".join(f"{name} (used by an embed)" if name in used else name for name in organisation.datamarts)
-
-
-def _put(script: str) -> str:
-    """A command that sends the sample event to the bus, edited by sed."""
-    return f'aws events put-events --entries "$(sed "{script}" events/put-events.json)"'
 
 
 if __name__ == "__main__":

@@ -39,15 +39,13 @@ RUN_BY = {
 # A `make` target, and the test that runs it or what it runs, with the words that do.
 MADE_BY = {
     "demo": ("tests/stack/test_first_commands.py", 'make("demo"'),
-    "embed-map": ("tests/stack/test_deploy_page.py", "account.run(list_embeds)"),
     "faults": ("tests/faults/test_matrix.py", "cases_of_all()"),
     "local": ("tests/stack/test_first_commands.py", 'make("local"'),
-    "report": ("tests/stack/test_operating_page.py", "shell.run(MAKE, TOOLS, report)"),
     "soak": ("tests/soak/test_soak.py", "soak("),
     "test": (".ci/run", "make test"),
 }
 
-PROGRAMS = ("aws", "curl", "make", "python", "python3", "sam", "sed")
+PROGRAMS = ("aws", "curl", "datamart", "make", "python", "python3", "sam", "sed")
 LINES = re.compile(r"(?m)^(?:\$ )?(\S+)")
 TARGET = re.compile(r"(?m)^(?:\$ )?make ([a-z-]+)")
 

@@ -1,5 +1,6 @@
 """One embedded stack and one Databrain server for all stack tests of a worker; each test finds them as new."""
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from local.databrain.server import serve
 from local.databrain.state import Databrain
 from local.emulator import CHECKOUT, REGION
 from local.forking import forked
-from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
+from local.stack import RETIRE, STACK_NAME, SWEEP, WEBHOOK_SECRET_NAME, EmbeddedStack
 from tests.stack.leaks import everything_written, leaks, listen
 from tests.stack.listener import Listener
 from tests.stack.program import Program, variables
@@ -113,9 +114,13 @@ def put_webhook_secret(scene: Scene) -> Iterator[Callable[[str], object]]:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Path]:
-    """A folder with the AWS CLI, for a `PATH`. Pages call it so often that its starts took most of the time."""
+    """A folder with `aws`, which pages call so often that its starts took most of the time, and `datamart`, for a `PATH`."""
     with TemporaryDirectory(prefix="aws-") as folder:
         python, modules = CLI.with_name("python"), ("awscli.clidriver", "awscli.handlers")
+        program = Path(folder) / "datamart"
+        paths = f"{CHECKOUT / 'layers' / 'retirement' / 'python'}:{CHECKOUT}"
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={paths} exec {sys.executable} -m cli "$@"\n')
+        program.chmod(0o755)
         with forked(Path(folder) / "aws", python, modules, program=CLI):
             yield Path(folder)
 
@@ -124,7 +129,15 @@ def aws() -> Iterator[Path]:
 def shell_environment(stack: EmbeddedStack, aws: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a shell needs to use the stack with the AWS CLI."""
     path, answers = f"{aws}:{stack.environment['PATH']}", str(tmp_path_factory.mktemp("answers"))
-    return {**stack.environment, "PATH": path, "ANSWERS": answers}
+    config = str(tmp_path_factory.mktemp("config"))
+    return {
+        **stack.environment,
+        "PATH": path,
+        "ANSWERS": answers,
+        "DATAMART_STACK": STACK_NAME,
+        "XDG_CONFIG_HOME": config,
+        "NO_PROXY": "127.0.0.1",
+    }
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ def removal(account: Account) -> None:
     waiting, timers, remove = OPERATING.commands("Remove the stack")
     empty_bucket, rest = OPERATING.commands("Remove what stays")
     (guard,) = OPERATING.commands("Guard the evidence")
-    account.run(guard.replace('"$(output EvidenceBucketName)"', '"$(STACK=$STACK-staging; output EvidenceBucketName)"'))
+    account.run(guard.replace('"$(resource EvidenceBucket)"', '"$(STACK=$STACK-staging; resource EvidenceBucket)"'))
 
     assert account.run(waiting).split() == ["0"] * 8
     put_timer(account, '{"detail": "an event of a date ahead"}')

@@ -10,7 +10,7 @@ import pytest
 from local.emulator import REGION
 from local.stack import STACK_NAME
 from tests.docs.pages import Page
-from tests.stack.checkout import MAKE, check_out
+from tests.stack.checkout import check_out
 from tests.stack.scene import SERVICE_TOKEN, JsonObject, Scene
 from tests.stack.shell import Shell
 
@@ -42,7 +42,7 @@ def test_dashboard_and_report(shell: Shell, scene: Scene) -> None:
     scene.result(scene.ask(name))
     shown = scene.stack.outputs["DashboardName"]
     assert shell.run(TOOLS, dashboard).strip().endswith(f"/home?region={REGION}#dashboards/dashboard/{shown}")
-    shell.run(MAKE, TOOLS, report)
+    shell.run(report)
     assert name in (shell.folder / "report.html").read_text()
 
 

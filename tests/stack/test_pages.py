@@ -2,96 +2,64 @@
 
 import json
 from datetime import datetime
-from pathlib import Path
 from uuid import uuid4
-
-import pytest
 
 from local.databrain.organisation import ConnectionType, Workspace
 from local.emulator import CHECKOUT
-from tests.stack.scene import EVENTS, SCHEDULE, JsonObject, Scene, set_to
+from tests.stack.scene import EVENTS, SCHEDULE, Scene, set_to
 from tests.stack.shell import Shell, commands
 
 DOCS = CHECKOUT / "docs"
 SECRET = "databrain-service-token"  # as `EmbeddedStack.start` calls it
 
 
-@pytest.fixture
-def retirement_id(tmp_path: Path) -> str:
-    """Put the entries of events/ where the shell is, with this stack's environment and an identity of their own."""
-    retirement_id = f"acme-{uuid4()}"
-    (tmp_path / "events").mkdir()
-    for entries in EVENTS.glob("put-*.json"):
-        own = entries.read_text().replace("acme-leaves", retirement_id).replace("prod", "dev")
-        (tmp_path / "events" / entries.name).write_text(own)
-    return retirement_id
+def test_scheduling(shell: Shell, scene: Scene) -> None:
+    """A date is requested, looked at, moved, reminded of and cancelled, each with the line of the page."""
+    ask, look, move, cancel = commands(DOCS / "scheduling.md")
+    name, retirement_id = scene.datamart("sales-analytics"), f"acme-{uuid4()}"
 
+    def run(block: str) -> str:
+        return shell.run(block.replace("acme-leaves", retirement_id))
 
-def test_scheduling(shell: Shell, scene: Scene, retirement_id: str) -> None:
-    """A date is asked for, moved, reminded of and cancelled, and each answer is where the page says."""
-    tools, ask, first, timers, move, second, reminder, cancel, end, kept = commands(DOCS / "scheduling.md")
-    tools = tools.replace("acme-leaves", retirement_id)
+    assert f"{name}: scheduled" in run(ask)
+    asked = scene.stack.next_result(retirement_id=retirement_id).document
+    assert retirement_id in (shown := run(look))
+    assert asked["retireAt"] in shown
+    timers = scene.timers()
+    assert sorted(timers) == ["remind", "retire"]
+    assert timers["retire"]["ScheduleExpression"] == set_to(datetime.fromisoformat(asked["retireAt"]))
 
-    def answer() -> JsonObject:
-        return scene.stack.next_result(retirement_id=retirement_id).document
-
-    def read(command: str) -> JsonObject:
-        return {name: value for name, value in shell.told(tools, command).items() if name != "event"}
-
-    shell.run(tools, ask)
-    asked = answer()
-    assert (asked["outcome"], asked["reason"]) == ("scheduled", None)
-    assert read(first) == asked
-    shown = [line.split("\t") for line in shell.run(tools, timers).splitlines()]
-    assert sorted(name.partition("-")[0] for name, _, _ in shown) == ["remind", "retire"]
-    assert {json.loads(event)["detail"]["retirementId"] for _, _, event in shown} == {retirement_id}
-    assert set_to(datetime.fromisoformat(asked["retireAt"])) in [when for _, when, _ in shown]
-
-    shell.run(tools, move)
-    moved = answer()
-    assert moved["retireAt"] > asked["retireAt"]
-    assert read(second) == moved
-
+    assert f"instead of {asked['retireAt']}" in run(move)
+    moved = scene.stack.next_result(retirement_id=retirement_id).document
+    assert (moved["requestReason"], moved["retireAt"] > asked["retireAt"]) == ("one more week", True)
     scene.antedate(retirement_id, number=2, days=400)
     with scene.stack.settings(SCHEDULE, REMINDER_LEAD_TIME="8784"):
         scene.let_go_off(scene.timers()["remind"])
-        reminded = answer()
+        reminded = scene.stack.next_result(retirement_id=retirement_id).document
     assert (reminded["reason"], reminded["retireAt"]) == ("due_soon", moved["retireAt"])
-    assert read(reminder) == reminded
 
-    shell.run(tools, cancel)
-    cancelled = answer()
-    assert cancelled["outcome"] == "cancelled"
-    assert read(end) == cancelled
-    assert shell.run(tools, timers) == ""
-    files = ["cancelled.json", "receipt.json", "reminder-2.json", "schedule-1.json", "schedule-2.json"]
-    shown_files = [line.split()[-1] for line in shell.run(tools, kept).splitlines()]
-    assert [name for name in shown_files if not name.startswith("arrival-")] == files
+    assert f"{name}: cancelled" in run(cancel)
+    assert scene.timers() == {}
+    stored = run("datamart status acme-leaves")
+    for file in ("cancelled.json", "receipt.json", "reminder-2.json", "schedule-1.json", "schedule-2.json"):
+        assert file in stored
 
 
-def test_restore(shell: Shell, scene: Scene, retirement_id: str) -> None:
-    """A retirement is undone, first as a preview, and each answer is where the page says; a workspace is linked."""
-    tools, preview, planned, ask, end, differences, link = commands(DOCS / "restore.md")
-    tools = tools.replace("acme-leaves", retirement_id)
+def test_restore(shell: Shell, scene: Scene) -> None:
+    """A retirement is undone, first as a preview, and the history shows it; a workspace is linked."""
+    preview, restore, history, link = commands(DOCS / "restore.md")
     scene.datamart("sales-analytics")
     organisation = scene.databrain.organisation
     workspace = Workspace("Sales", ConnectionType.DATAMART, None, "sales-analytics", ())
     organisation.workspaces[workspace.name] = workspace
-    scene.ask("sales-analytics", retirementId=retirement_id)
+    retirement_id = scene.ask("sales-analytics")
     assert scene.result(retirement_id).document["outcome"] == "deleted"
 
-    shell.run(tools, preview)
-    told = scene.restored("preview").document
-    assert (told["outcome"], told["reason"]) == ("restore_planned", "dry_run")
-    assert shell.told(tools, planned) == told
+    assert "sales-analytics: restore_planned, dry_run" in shell.run(preview)
     assert organisation.datamarts == {}
-
-    shell.run(tools, ask)
-    told = scene.restored("for-good").document
-    assert (told["outcome"], told["reason"]) == ("restored", None)
-    assert shell.told(tools, end) == told
-    assert shell.told(tools, differences)["differences"] == []
+    assert "sales-analytics: restored\n" in shell.run(restore)
     assert list(organisation.datamarts) == ["sales-analytics"]
+    assert retirement_id in shell.run(history)
 
     assert organisation.workspaces["Sales"].datamart is None
     link = link.replace("https://api.usedatabrain.com", scene.databrain.url)
