@@ -66,8 +66,11 @@ SETTINGS = RetireSettings(
     protected_datamarts=(),
     datamart_lists_uri=None,
     max_retirements_per_day=25,
+    approvals_required=0,
+    approval_expires_in=timedelta(days=14),
     retry_delays=(60, 300, 900, 2700, 7200),
     requests_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
+    scheduling_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/scheduling",
     evidence_bucket_name="evidence",
     coordination_table_name="coordination",
     results_topic_arn="arn:aws:sns:eu-west-1:123456789012:results",
@@ -680,7 +683,9 @@ SCHEDULE_SETTINGS = ScheduleSettings(
     backup_by_default=SETTINGS.backup_by_default,
     retry_delays=SETTINGS.retry_delays,
     reminder_lead_time=timedelta(hours=24),
-    scheduling_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/scheduling",
+    scheduling_queue_url=SETTINGS.scheduling_queue_url,
+    approval_sources=(),
+    approvals_required=SETTINGS.approvals_required,
     requests_queue_url=SETTINGS.requests_queue_url,
     restores_queue_url=RESTORE_SETTINGS.restores_queue_url,
     scheduling_queue_arn="arn:aws:sqs:eu-west-1:123456789012:scheduling",
@@ -714,6 +719,7 @@ class World:
     progress: FakeProgress = field(default_factory=FakeProgress)
     outbox: FakeQueue = field(default_factory=FakeQueue)
     restores: FakeQueue = field(default_factory=FakeQueue)
+    scheduling: FakeQueue = field(default_factory=FakeQueue)
     results_topic: FakeResultsTopic = field(default_factory=FakeResultsTopic)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     deliveries: int = 0
@@ -748,6 +754,7 @@ class World:
             datamart_lists=self.datamart_lists,
             evidence=self.evidence,
             coordination=self.coordination,
+            scheduling=self.scheduling,
             inbox=self.inbox,
             progress=self.progress,
             results_topic=self.results_topic,
@@ -795,10 +802,10 @@ class World:
         self.clock.advance(max(0.0, (until - self.clock.now()).total_seconds()))
         return came
 
-    def deliver_now(self, event: object, *interferences: Interference) -> Parsed:
+    def deliver_now(self, event: object, *interferences: Interference, receive_count: int = 1) -> Parsed:
         """A delivery to the retire function of what arrives now."""
         self.clock.begin_invocation(INVOCATION_SECONDS)
-        return self.deliver_alongside(event, *interferences, sent_at=self.clock.now())
+        return self.deliver_alongside(event, *interferences, receive_count=receive_count, sent_at=self.clock.now())
 
     def _handed_on(self) -> Iterator[tuple[str, int]]:
         """What was sent to the retire function, each when it arrives."""
@@ -864,6 +871,17 @@ def cancelled(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:
     """An event that takes a retirement back."""
     asked = requested(datamart_name, **{"requestedBy": "owner@example.com", "reason": "still needed", **detail})
     return asked | {"id": "0c0ffee0-1428-4cd3-a780-95db273d1602", "detail-type": "Datamart Retirement Cancelled"}
+
+
+def approved(plan_id: str, approved_by: str = "owner@example.com", /, **detail: object) -> dict[str, Any]:
+    """An event that approves a plan of what `requested` asks for; each approver's has an ID of its own."""
+    fields = {"planId": plan_id, "approvedBy": approved_by, "requestedBy": ..., "reason": "reviewed", **detail}
+    event = requested(**cast("Any", fields))
+    return event | {
+        "id": f"approval by {approved_by} of {plan_id}",
+        "detail-type": "Datamart Retirement Approved",
+        "source": "approvals",
+    }
 
 
 def restore_requested(datamart_name: str = "sales", **detail: object) -> dict[str, Any]:

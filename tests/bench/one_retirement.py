@@ -56,6 +56,7 @@ def main() -> None:
             datamart_lists=FakeDatamartLists(),
             evidence=FakeEvidence(),
             coordination=FakeCoordination(),
+            scheduling=FakeQueue(),
             inbox=FakeQueue(),
             progress=FakeProgress(),
             results_topic=FakeResultsTopic(),

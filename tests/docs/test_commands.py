@@ -30,6 +30,7 @@ RUN_BY = {
     "docs/runbooks/dropped-sweeps.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/undelivered-sweeps.md": "tests/stack/test_runbooks.py",
     "docs/runbooks/webhook-errors.md": "tests/stack/test_runbooks.py",
+    "docs/approval.md": "tests/stack/test_pages.py",
     "docs/restore.md": "tests/stack/test_pages.py",
     "docs/scheduling.md": "tests/stack/test_pages.py",
     "docs/sweep.md": "tests/stack/test_sweep_page.py",

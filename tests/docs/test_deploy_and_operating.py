@@ -115,7 +115,7 @@ def test_who_may_ask(resources: Node) -> None:
     (sources,) = re.findall(r"EventSources=([\w,]+)", bus)
     rules = [rule["Properties"] for rule in resources.values() if rule["Type"] == "AWS::Events::Rule"]
     kinds = {kind for rule in rules for kind in rule["EventPattern"]["detail-type"]}
-    assert kinds == {*DETAIL_TYPES, intake.RESTORE_REQUESTED}
+    assert kinds == {*DETAIL_TYPES, intake.RESTORE_REQUESTED, intake.APPROVED}
     assert f"also needs `{intake.RESTORE_REQUESTED}`" in DEPLOY.path.read_text()
 
     for policy, source in zip(policies()[:2], sources.split(","), strict=True):

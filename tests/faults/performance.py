@@ -834,6 +834,7 @@ class Performance:
             datamart_lists=FakeDatamartLists(),
             evidence=self.evidence,
             coordination=self.coordination,
+            scheduling=_Outbox(self, Function.SCHEDULE),
             inbox=inbox,
             progress=FakeProgress(),
             results_topic=self.results_topic,

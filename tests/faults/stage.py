@@ -469,6 +469,7 @@ class Stage:
             databrain=DatabrainClient(http, **client),
             embed_map=self.embed_map,
             datamart_lists=self.datamart_lists,
+            scheduling=FakeQueue(),
             **shared,
         )
         return answer(delivery, retire, self.settings, interfered(ports, line))

@@ -104,7 +104,7 @@ def _undated(intent: Intent) -> str:
 @contextmanager
 def _unheeded_attempts() -> Iterator[None]:
     """An attempt that takes another one's intent for its own, and does not look for its receipt either."""
-    with patch.object(FakeEvidence, "create", _claiming), patch.object(workflow, "_cancelled_meanwhile", _nothing):
+    with patch.object(FakeEvidence, "create", _claiming), patch.object(workflow, "_ended_meanwhile", _nothing):
         yield
 
 

@@ -125,7 +125,7 @@ GUARDS: dict[str, tuple[str, Removal]] = {
     "the failure is published": ("each request gets an answer", _without(endings, "publish", _nothing)),
     "a retirement looks for its end after its intent": (
         "nothing is deleted after `cancelled`, or another end, was answered",
-        _without(workflow, "_cancelled_meanwhile", _nothing),
+        _without(workflow, "_ended_meanwhile", _nothing),
     ),
     "a cancellation looks for an intent": (
         "what was deleted is told as deleted, or as unconfirmed",

@@ -44,9 +44,16 @@ def databrain() -> Iterator[Databrain]:
 @pytest.fixture(scope="session")
 def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
     """The deployment itself, in `retire` mode; tests use the `scene`. Whatever they do, no secret is left behind."""
-    with EmbeddedStack.start(
-        databrain_url=databrain.url, service_token=SERVICE_TOKEN, webhook_secret=WEBHOOK_SECRET, parameters=PARAMETERS
-    ) as stack:
+    with (
+        EmbeddedStack.start(
+            databrain_url=databrain.url,
+            service_token=SERVICE_TOKEN,
+            webhook_secret=WEBHOOK_SECRET,
+            parameters=PARAMETERS,
+        ) as stack,
+        stack.settings(RETIRE, APPROVALS_REQUIRED="0"),
+        stack.settings(SCHEDULE, APPROVALS_REQUIRED="0"),
+    ):
         stack.s3.create_bucket(Bucket=MAPS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         listen(stack)
         yield stack

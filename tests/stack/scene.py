@@ -4,7 +4,8 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ import fastjsonschema
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain
 from local.emulator import REGION
-from local.stack import STACK_NAME, EmbeddedStack, EvidenceObject, PublishedResult
+from local.stack import RETIRE, STACK_NAME, EmbeddedStack, EvidenceObject, PublishedResult
 
 JsonObject = dict[str, Any]
 T = TypeVar("T")
@@ -32,6 +33,7 @@ DEADLINE = 90  # seconds, of a machine that is busy with other work
 AT_WORK = 5  # seconds; longer than any attempt that nothing holds up
 SCHEDULE = "ScheduleFunctionName"
 CANCELLED = "Datamart Retirement Cancelled"
+APPROVED = "Datamart Retirement Approved"
 RESTORE_REQUESTED = "Datamart Restore Requested"
 RESTORE = "RestoreFunctionName"
 MAPS_BUCKET, MAP_KEY, POLICY_KEY = "embed-maps-of-the-stack-tests", "embeds.json", "sweep.json"
@@ -44,6 +46,7 @@ PARAMETERS = {
     "SweepSchedule": "rate(365 days)",
     "MaxSweepPercent": "100",
     "MaxRetirementsPerDay": "10000",  # all tests share the day
+    "ApprovalSources": "approvals",  # so that there is a rule; `approvals` in test_approval.py requires one
 }
 
 check_schema = fastjsonschema.compile(json.loads((EVENTS / "schemas" / "datamart-retirement-result.json").read_bytes()))
@@ -164,6 +167,17 @@ class Scene:
     def cancel(self, request: JsonObject) -> None:
         """Put a cancellation on the bus."""
         self.stack.put_event(self.cancellation(request)["detail"], detail_type=CANCELLED)
+
+    def approval(self, request: JsonObject, plan_id: str, approved_by: str = "the owner") -> JsonObject:
+        """Make the event that approves a plan, as EventBridge delivers it; `request` is an event's detail."""
+        identity = {field: request[field] for field in ("datamartName", "environment", "retirementId")}
+        detail = {**identity, "planId": plan_id, "approvedBy": approved_by, "reason": "reviewed"}
+        return {**self.event(""), "detail-type": APPROVED, "source": "approvals", "detail": detail}
+
+    def approve(self, request: JsonObject, plan_id: str, approved_by: str = "the owner") -> None:
+        """Put an approval on the bus."""
+        detail = self.approval(request, plan_id, approved_by)["detail"]
+        self.stack.put_event(detail, source="approvals", detail_type=APPROVED)
 
     # ---- What came of them -----------------------------------------------------------------------------------------
 
@@ -391,3 +405,11 @@ def _entry(name: str, **fields: Any) -> JsonObject:  # noqa: ANN401 -- any field
         ],
         **fields,
     }
+
+
+@contextmanager
+def requiring(scene: Scene, approvals: int) -> Iterator[None]:
+    """Require so many approvals."""
+    variables = {"APPROVALS_REQUIRED": str(approvals)}
+    with scene.stack.settings(RETIRE, **variables), scene.stack.settings(SCHEDULE, **variables):
+        yield

@@ -55,9 +55,9 @@ class Sweeps:
         body = policy if isinstance(policy, bytes) else json.dumps(policy).encode()
         s3.put_object(Bucket=MAPS_BUCKET, Key=POLICY_KEY, Body=body)
 
-    def invoke(self) -> Invocation:
+    def invoke(self, event: object = None) -> Invocation:
         """Sweep by hand."""
-        return self.scene.stack.invoke({}, function=SWEEP)
+        return self.scene.stack.invoke({} if event is None else event, function=SWEEP)
 
     def sweep(self) -> JsonObject:
         """Sweep by hand; what is returned is what is published, and what is kept."""

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from local.databrain.organisation import ConnectionType, Workspace
 from local.emulator import CHECKOUT
-from tests.stack.scene import EVENTS, SCHEDULE, Scene, set_to
+from tests.stack.scene import EVENTS, SCHEDULE, Scene, requiring, set_to
 from tests.stack.shell import Shell, commands
 
 DOCS = CHECKOUT / "docs"
@@ -65,6 +65,25 @@ def test_restore(shell: Shell, scene: Scene) -> None:
     link = link.replace("https://api.usedatabrain.com", scene.databrain.url)
     shell.run(link.replace("databrain/service-token", SECRET))
     assert organisation.workspaces["Sales"] == workspace
+
+
+def test_approval(shell: Shell, scene: Scene, retirement_id: str) -> None:
+    """What waits is read, reviewed and approved, and each answer is where the page says."""
+    tools, asked, plan, approve, answer = commands(DOCS / "approval.md")
+    tools = tools.replace("acme-leaves", retirement_id)
+    scene.datamart("sales-analytics")
+    with requiring(scene, 1):
+        scene.ask("sales-analytics", retirementId=retirement_id)
+        waits = scene.stack.next_result(retirement_id=retirement_id).document
+        assert waits["outcome"] == "awaiting_approval"
+        assert shell.told(tools, asked)["message"] == waits["message"]
+        plan_id = waits["planId"]
+        assert shell.told(tools, plan.replace("PLAN-ID", plan_id))["planId"] == plan_id
+
+        shell.run(tools, approve.replace("/PLAN/", f"/{plan_id}/"))
+        assert scene.stack.next_result(retirement_id=retirement_id).document["outcome"] == "approved"
+        assert shell.told(tools, answer)["approvalsMissing"] == 0
+        assert scene.result(retirement_id).document["outcome"] == "deleted"
 
 
 def test_a_date_that_was_not_filled_in(scene: Scene) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.stack.scene import CANCELLED, EVENTS, RESTORE_REQUESTED, JsonObject, Scene, ahead, check_contract
 
-ENTRIES = {"put-events.json", "put-scheduled.json", "put-cancelled.json", "put-restore.json"}
+ENTRIES = {"put-events.json", "put-scheduled.json", "put-approved.json", "put-cancelled.json", "put-restore.json"}
 
 # The outcome and the reason of each, on a stack called `dev` where the datamart `sales-analytics` has no dependents.
 ENDS = {

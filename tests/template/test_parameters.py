@@ -26,6 +26,9 @@ DEFAULTS = {
     "EventBusName": "default",
     "EventSources": "datamart.lifecycle",
     "QueueSenderArns": "",
+    "ApprovalSources": "",
+    "ApprovalsRequired": 1,
+    "ApprovalExpiresIn": 14,
     "BackupByDefault": "true",
     "RequireRestorable": "false",
     "RehearseByDefault": "false",
@@ -83,8 +86,11 @@ VARIABLES: Variables = {
     "PROTECTED_DATAMARTS": {"Ref": "ProtectedDatamarts"},
     "DATAMART_LISTS_URI": {"Ref": "DatamartListsUri"},
     "MAX_RETIREMENTS_PER_DAY": {"Ref": "MaxRetirementsPerDay"},
+    "APPROVALS_REQUIRED": {"Fn::If": ["HasApproval", {"Ref": "ApprovalsRequired"}, 0]},
+    "APPROVAL_EXPIRES_IN": {"Ref": "ApprovalExpiresIn"},
     "RETRY_DELAYS": {"Ref": "RetryDelays"},
     "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
+    "SCHEDULING_QUEUE_URL": {"Ref": "Scheduling"},
     "EVIDENCE_BUCKET_NAME": {"Ref": "EvidenceBucket"},
     "COORDINATION_TABLE_NAME": {"Ref": "CoordinationTable"},
     "RESULTS_TOPIC_ARN": {"Ref": "ResultsTopic"},
@@ -97,6 +103,9 @@ SCHEDULE_VARIABLES: Variables = {
     "BACKUP_BY_DEFAULT": {"Ref": "BackupByDefault"},
     "RETRY_DELAYS": {"Ref": "RetryDelays"},
     "REMINDER_LEAD_TIME": {"Ref": "ReminderLeadTime"},
+    "EVENT_SOURCES": {"Ref": "EventSources"},
+    "APPROVAL_SOURCES": {"Ref": "ApprovalSources"},
+    "APPROVALS_REQUIRED": {"Fn::If": ["HasApproval", {"Ref": "ApprovalsRequired"}, 0]},
     "SCHEDULING_QUEUE_URL": {"Ref": "Scheduling"},
     "REQUESTS_QUEUE_URL": {"Ref": "Requests"},
     "RESTORES_QUEUE_URL": {"Ref": "Restores"},
@@ -266,6 +275,9 @@ def test_max_retirements_per_day_is_a_count(written: Node) -> None:
         ("ProtectedDatamarts", ""),
         ("EventSources", "crm"),
         ("EventSources", "aws.partner/example.com/cleanup"),
+        ("EventSources", "crm,billing"),
+        ("ApprovalSources", ""),
+        ("ApprovalSources", "approvals,audit"),
         ("EnvironmentName", "eu.prod-1"),
         ("EventBusName", "aws.partner/example.com/cleanup"),
         ("ServiceTokenSecretArn", SECRET_ARN),
@@ -343,6 +355,10 @@ def test_accepted_values(written: Node, parameter: str, value: str) -> None:
         ("EventSources", '"crm"'),
         ("EventSources", "[crm]"),
         ("EventSources", "crm;billing"),
+        ("EventSources", "crm,"),
+        ("ApprovalSources", "approvals,"),
+        ("ApprovalSources", ",approvals"),
+        ("ApprovalSources", "approvals, audit"),
         ("EnvironmentName", ""),
         ("EnvironmentName", "prod eu"),
         ("EventBusName", "arn:aws:events:eu-central-1:123456789012:event-bus/default"),
@@ -422,8 +438,10 @@ def test_every_environment_fits(written: Node, properties: Properties, function:
     """Whatever the parameters are within their bounds, a function's variables fit into Lambda's 4 KB, as JSON even."""
 
     def longest(value: Any) -> int:  # noqa: ANN401  # a value of the template
-        if isinstance(value, str):
-            return len(value)
+        if isinstance(value, str | int):
+            return len(str(value))
+        if "Fn::If" in value:
+            return max(map(longest, value["Fn::If"][1:]))
         name = value["Ref"] if "Ref" in value else "".join(value["Fn::GetAtt"])
         parameter = written["Parameters"].get(name, {})
         if "MaxLength" in parameter:
@@ -453,6 +471,7 @@ def test_defaults_are_settings(written: Node) -> None:
     resources = {
         "EvidenceBucket": "evidence",
         "Requests": "https://sqs.eu-central-1.amazonaws.com/123456789012/requests",
+        "Scheduling": "https://sqs.eu-central-1.amazonaws.com/123456789012/scheduling",
         "CoordinationTable": "coordination",
         "ResultsTopic": "arn:aws:sns:eu-central-1:123456789012:results",
         "ServiceTokenSecretArn": SECRET_ARN,
@@ -460,7 +479,7 @@ def test_defaults_are_settings(written: Node) -> None:
     defaults = {name: str(parameter.get("Default")) for name, parameter in written["Parameters"].items()}
     environment = {
         name: value if isinstance(value, str) else (defaults | resources)[value["Ref"]]
-        for name, value in VARIABLES.items()
+        for name, value in (VARIABLES | {"APPROVALS_REQUIRED": "0"}).items()  # as without ApprovalSources
     }
     settings = read_settings(RetireSettings, environment)
     assert settings.mode == "plan"
@@ -470,3 +489,10 @@ def test_defaults_are_settings(written: Node) -> None:
     assert (settings.embed_map_uri, settings.datamart_lists_uri) == (None, None)
     assert (settings.retirable_datamarts, settings.protected_datamarts) == (("*",), ())
     assert settings.max_retirements_per_day == 25
+
+
+def test_approvers_are_others(written: Node) -> None:
+    """CloudFormation refuses the source of requests as the one source of approvals; the functions compare all."""
+    (assertion,) = written["Rules"]["ApproversAreOthers"]["Assertions"]
+    sources = [{"Ref": "EventSources"}, "datamart-retirement.webhook", "datamart-retirement.sweep"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Contains": [sources, {"Ref": "ApprovalSources"}]}]}

@@ -20,6 +20,7 @@ ACTIONS: dict[str, dict[str, list[str]]] = {
         "sqs:DeleteMessage": ["Requests"],
         "sqs:GetQueueAttributes": ["Requests"],
         "sqs:ChangeMessageVisibility": ["Requests"],
+        "sqs:SendMessage": ["Scheduling"],
         "secretsmanager:GetSecretValue": ["ServiceTokenSecretArn"],
         "kms:Decrypt": ["ServiceTokenKeyArn", "EncryptionKeyArn"],
         "kms:GenerateDataKey": ["EncryptionKeyArn"],

@@ -25,6 +25,7 @@ RULES: dict[str, tuple[str, str, Node]] = {
     "RequestedRule": ("Requests", "Datamart Retirement Requested", {"retireAt": [{"exists": False}]}),
     "ScheduledRule": ("Scheduling", "Datamart Retirement Requested", {"retireAt": [{"exists": True}]}),
     "CancelledRule": ("Scheduling", "Datamart Retirement Cancelled", {}),
+    "ApprovedRule": ("Scheduling", "Datamart Retirement Approved", {}),
     "RestoreRule": ("Restores", "Datamart Restore Requested", {}),
 }
 OWN_SOURCES = ["datamart-retirement.webhook", "datamart-retirement.sweep"]
@@ -34,14 +35,14 @@ OWN_SOURCES = ["datamart-retirement.webhook", "datamart-retirement.sweep"]
 def test_a_rule_takes_what_is_meant_for_this_stack(properties: Properties, name: str) -> None:
     """A rule takes the given sources and the stack's own, and an environment that is the stack's own or missing.
 
-    Restores are asked for by the given sources alone.
+    Restores are asked for by the given sources alone, and approvals come from other sources alone.
     """
     rule, (_, detail_type, detail) = properties(name), RULES[name]
     assert rule["EventBusName"] == {"Ref": "EventBusName"}
-    given = {"Fn::Join": [",", {"Ref": "EventSources"}]}
-    with_own = {"Fn::Split": [",", {"Fn::Join": [",", [given, *OWN_SOURCES]]}]}
+    with_own = {"Fn::Sub": ",".join(["${EventSources}", *OWN_SOURCES])}
+    given = {"RestoreRule": {"Ref": "EventSources"}, "ApprovedRule": {"Ref": "ApprovalSources"}}
     assert rule["EventPattern"] == {
-        "source": {"Ref": "EventSources"} if name == "RestoreRule" else with_own,
+        "source": {"Fn::Split": [",", given.get(name, with_own)]},
         "detail-type": [detail_type],
         "detail": {"environment": [{"Ref": "EnvironmentName"}, {"exists": False}], **detail},
     }
@@ -113,7 +114,9 @@ def test_nobody_else_sends_where_senders_are_named(deployed: Node, queue: str) -
         for statement in deployed["Resources"][f"{queue}Policy"]["Properties"]["PolicyDocument"]["Statement"]
     )
     assert (condition, otherwise) == ("HasQueueSenders", {"Ref": "AWS::NoValue"})
-    senders = {"Fn::Split": [",", {"Fn::Sub": "${TimerRole.Arn},${ScheduleFunctionRole.Arn},${QueueSenderArns}"}]}
+    retiring = "${RetireFunctionRole.Arn}," if queue == "Scheduling" else ""  # it announces its asks for approval
+    own = f"${{TimerRole.Arn}},{retiring}${{ScheduleFunctionRole.Arn}}"
+    senders = {"Fn::Split": [",", {"Fn::Sub": f"{own},${{QueueSenderArns}}"}]}
     assert denied == {
         "Sid": "DenyOtherSenders",
         "Effect": "Deny",

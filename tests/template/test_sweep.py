@@ -112,7 +112,8 @@ def test_what_wakes_it(properties: Properties, deployed: Node) -> None:
     assert timer["GroupName"] == {"Ref": "SweepGroup"}
     before = {"SweepLogGroup", "SweepFunctionEventInvokeConfig"}
     for rule, (queue, *_) in RULES.items():
-        before |= set() if queue == "Restores" else {rule, f"{queue}Policy"}  # a sweep asks for no restore
+        if rule not in {"RestoreRule", "ApprovedRule"}:  # a sweep sends neither
+            before |= {rule, f"{queue}Policy"}
     assert set(deployed["Resources"]["SweepTimer"]["DependsOn"]) == before
     log_group = properties("SweepLogGroup")
     assert log_group["LogGroupName"] == {"Fn::Sub": "/aws/lambda/${SweepFunction}"}

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from retirement.databrain.ports import DatabrainApi
@@ -21,8 +23,11 @@ ENVIRONMENT = {
     "PROTECTED_DATAMARTS": "finance*",
     "DATAMART_LISTS_URI": "s3://lists/databrain/datamarts.json",
     "MAX_RETIREMENTS_PER_DAY": "25",
+    "APPROVALS_REQUIRED": "2",
+    "APPROVAL_EXPIRES_IN": "14",
     "RETRY_DELAYS": "60, 300,900,2700,7200",
     "REQUESTS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/requests",
+    "SCHEDULING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/scheduling",
     "EVIDENCE_BUCKET_NAME": "evidence",
     "COORDINATION_TABLE_NAME": "coordination",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:results",
@@ -50,8 +55,11 @@ def test_read() -> None:
         protected_datamarts=("finance*",),
         datamart_lists_uri=S3Location("lists", "databrain/datamarts.json"),
         max_retirements_per_day=25,
+        approvals_required=2,
+        approval_expires_in=timedelta(days=14),
         retry_delays=(60, 300, 900, 2700, 7200),
         requests_queue_url=ENVIRONMENT["REQUESTS_QUEUE_URL"],
+        scheduling_queue_url=ENVIRONMENT["SCHEDULING_QUEUE_URL"],
         evidence_bucket_name="evidence",
         coordination_table_name="coordination",
         results_topic_arn=ENVIRONMENT["RESULTS_TOPIC_ARN"],
@@ -170,6 +178,8 @@ WRONG = {
     "EMBED_MAP_URI": ["maps/embeds.json", "https://maps/embeds.json", "s3://", "s3://maps", "s3://maps/", "s3:///key"],
     "DATAMART_LISTS_URI": ["lists/datamarts.json", "https://lists/datamarts.json", "s3://lists"],
     "MAX_RETIREMENTS_PER_DAY": ["-1", "2.5", "many", "\u00b2", "\u0665", "1e3"],
+    "APPROVALS_REQUIRED": ["4", "-1", "one", "1.0", "\u0661"],
+    "APPROVAL_EXPIRES_IN": ["0", "-1", "2 weeks", "\u0661"],
     "RETRY_DELAYS": ["60", "1,2,3,4", "1,2,3,4,5,6", "1,2,,4,5", "1,2,3,4,-5", "1,2,3,4,5.0", "1,2,3,4,42781"],
     "RESULTS_TOPIC_ARN": ["results"],
     "DATABRAIN_BASE_URL": [
@@ -206,6 +216,7 @@ def test_every_setting_is_tested() -> None:
     assert ENVIRONMENT.keys() - WRONG == {
         "ENVIRONMENT_NAME",
         "REQUESTS_QUEUE_URL",
+        "SCHEDULING_QUEUE_URL",
         "EVIDENCE_BUCKET_NAME",
         "COORDINATION_TABLE_NAME",
     }

@@ -16,7 +16,7 @@ from tests.unit.test_settings import ENVIRONMENT, MAY_BE_EMPTY
 
 @pytest.fixture
 def _configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (ENVIRONMENT | LAMBDA).items():
+    for name, value in (ENVIRONMENT | LAMBDA | {"APPROVALS_REQUIRED": "0"}).items():
         monkeypatch.setenv(name, value)
 
 
@@ -154,6 +154,7 @@ def test_wired() -> None:
         "coordination",
         "inbox",
         "progress",
+        "scheduling",
         "results_topic",
         "telemetry",
     }

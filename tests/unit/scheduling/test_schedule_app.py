@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,7 +102,7 @@ def test_wired() -> None:
     wiring = load("schedule").wiring
     first, second = wiring.ports(Context()), wiring.ports(Context(milliseconds=1_500))
 
-    assert wiring.settings == SCHEDULE_SETTINGS
+    assert wiring.settings == replace(SCHEDULE_SETTINGS, approval_sources=("approvals", "audit"), approvals_required=2)
     assert kept(first, second) == {
         "evidence",
         "timers",

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,9 @@ ENVIRONMENT = {
     "BACKUP_BY_DEFAULT": "true",
     "RETRY_DELAYS": "60,300,900,2700,7200",
     "REMINDER_LEAD_TIME": "24",
+    "EVENT_SOURCES": "crm,billing",
+    "APPROVAL_SOURCES": "approvals, audit",
+    "APPROVALS_REQUIRED": "2",
     "SCHEDULING_QUEUE_URL": SCHEDULE_SETTINGS.scheduling_queue_url,
     "REQUESTS_QUEUE_URL": SCHEDULE_SETTINGS.requests_queue_url,
     "RESTORES_QUEUE_URL": SCHEDULE_SETTINGS.restores_queue_url,
@@ -30,7 +34,9 @@ def test_read() -> None:
     """Every setting of the schedule function comes from its variable, spaces around it trimmed."""
     environment = {name: f" {value}\n" for name, value in ENVIRONMENT.items()}
 
-    assert read_settings(ScheduleSettings, environment) == SCHEDULE_SETTINGS
+    assert read_settings(ScheduleSettings, environment) == replace(
+        SCHEDULE_SETTINGS, approval_sources=("approvals", "audit"), approvals_required=2
+    )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
@@ -42,7 +48,7 @@ def test_missing(name: str) -> None:
         read_settings(ScheduleSettings, environment)
 
 
-@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - {"REMINDER_LEAD_TIME"}))
+@pytest.mark.parametrize("name", sorted(ENVIRONMENT.keys() - {"APPROVAL_SOURCES", "REMINDER_LEAD_TIME"}))
 def test_empty(name: str) -> None:
     """A setting that is empty is named."""
     with pytest.raises(ConfigurationError, match=f"^{name} is missing or empty"):
@@ -58,6 +64,8 @@ def test_reminder_lead_time(value: str, lead: int | None) -> None:
 
 
 WRONG = {
+    "APPROVAL_SOURCES": [" , ", "approvals,", "approvals,,audit"],
+    "APPROVALS_REQUIRED": ["4", "-1"],
     "BACKUP_BY_DEFAULT": ["yes"],
     "RETRY_DELAYS": ["60"],
     "REMINDER_LEAD_TIME": ["0", "-1", "24h", "1.5", "8785", "\u0665"],
@@ -70,3 +78,28 @@ def test_wrong(name: str, value: str) -> None:
     """A setting that is wrong is named, with what is expected."""
     with pytest.raises(ConfigurationError, match=f"^{name} (is|must)"):
         read_settings(ScheduleSettings, ENVIRONMENT | {name: value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "crm",
+        "approvals,crm",
+        "billing , approvals",
+        "datamart-retirement.webhook",
+        "approvals,datamart-retirement.sweep",
+    ],
+)
+def test_who_requests_cannot_approve(value: str) -> None:
+    """A source of requests, the stack's own ones included, is no source of approvals: the function does not start."""
+    with pytest.raises(ConfigurationError, match=r"^APPROVAL_SOURCES has .*requests come from there"):
+        read_settings(ScheduleSettings, ENVIRONMENT | {"APPROVAL_SOURCES": value})
+
+
+def test_no_approval() -> None:
+    """No source means that no approval is required; a missing variable is an error, as for every guard."""
+    assert read_settings(ScheduleSettings, ENVIRONMENT | {"APPROVAL_SOURCES": " "}).approval_sources == ()
+    with pytest.raises(ConfigurationError, match=r"^APPROVAL_SOURCES is missing"):
+        read_settings(
+            ScheduleSettings, {name: text for name, text in ENVIRONMENT.items() if name != "APPROVAL_SOURCES"}
+        )

@@ -485,7 +485,7 @@ def test_max_sweep_percent(matched: int, datamarts: int, percent: int, step: str
 
 def test_the_request() -> None:
     """A request says which rule asks, who answers for it, why, and for when."""
-    assert request_of(decided(FIRST), "prod") == {
+    assert request_of(decided(FIRST), "prod", None) == {
         "datamartName": "trial-1",
         "environment": "prod",
         "retirementId": id_of(1),
@@ -513,7 +513,7 @@ def test_the_longest_texts() -> None:
     """The longest texts of a rule, and whatever speaks against it, fit the limits of the events."""
     longest = rule(name="r" * 40, owner="o" * 200, reason="\U0001f642" * MAX_REASON_LENGTH)
     lapsed = Lapsed(Datamart("trial-1", None, None), longest.name, earlier(Status.SCHEDULED), "\U0001f642" * 2_000)
-    for detail in (request_of(decided(longest), "prod"), cancellation_of(lapsed, "prod")):
+    for detail in (request_of(decided(longest), "prod", "s" * 256), cancellation_of(lapsed, "prod")):
         assert len(str(detail["requestedBy"])) <= 256
         assert len(str(detail["reason"])) <= MAX_REASON_LENGTH
         assert str(detail["requestedBy"]).startswith("sweep:")

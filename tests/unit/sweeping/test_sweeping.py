@@ -22,7 +22,7 @@ from retirement.errors import (
     DatabrainUnexpected,
 )
 from retirement.globs import DatamartLists
-from retirement.requests import Cancellation, Delivery, Request
+from retirement.requests import Command, Delivery
 from retirement.sweeping.ids import Subject
 from tests.contract.hostile_names import HOSTILE_NAMES
 from tests.fakes import START, FailAt, Meanwhile, Parsed, PutEvent, embed_of, entry_of, listing_of
@@ -43,7 +43,7 @@ def world() -> Iterator[SweepWorld]:
         valid(event)
 
 
-def valid(event: PutEvent) -> Request | Cancellation:
+def valid(event: PutEvent) -> Command:
     """What the functions that hear it make of an event: it is valid."""
     assert event.source == "datamart-retirement.sweep"
     body = json.dumps(

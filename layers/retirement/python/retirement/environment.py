@@ -29,6 +29,9 @@ MAX_DELAY = 42_780
 # Hours: a year, the farthest that a retirement can be scheduled ahead.
 MAX_LEAD = 8_784
 
+# The stack's own sources of requests (template.yaml).
+OWN_SOURCES = ("datamart-retirement.webhook", "datamart-retirement.sweep")
+
 # Characters that are only in a glob if a list was pasted with its line breaks, or with the syntax of a shell, JSON or
 # YAML.
 _LINE_ENDS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -211,6 +214,42 @@ def arn(environment: Mapping[str, str], name: str) -> str:
     if not value.startswith("arn:"):
         raise ConfigurationError(f"{name} must be a full ARN; its value is not shown, because it could be a secret")
     return value
+
+
+def approval_sources(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Parse the comma-separated event sources that approvals come from; none if no approval is required.
+
+    A source that requests come from, too, is refused, because whoever may request could approve.
+    """
+    value = _defined(environment, name).strip()
+    if not value:
+        return ()
+    sources = tuple(source.strip() for source in value.split(","))
+    if "" in sources:
+        raise ConfigurationError(
+            f"{name} is {value!r}: expected event sources, separated by commas, none of them empty"
+        )
+    requesting = {source.strip() for source in text(environment, "EVENT_SOURCES").split(",")}.union(OWN_SOURCES)
+    both = sorted(requesting.intersection(sources))
+    if both:
+        raise ConfigurationError(f"{name} has {', '.join(both)}, and requests come from there, too: use another source")
+    return sources
+
+
+def approvals(environment: Mapping[str, str], name: str) -> int:
+    """Parse how many people have to approve: 0, 1, 2 or 3."""
+    value = text(environment, name)
+    if value not in {"0", "1", "2", "3"}:
+        raise ConfigurationError(f"{name} is {value!r}: expected 0, 1, 2 or 3")
+    return int(value)
+
+
+def days(environment: Mapping[str, str], name: str) -> timedelta:
+    """Parse a whole number of days, 1 or more."""
+    value = count(environment, name)
+    if value == 0:
+        raise ConfigurationError(f"{name} is 0: expected a whole number of days, 1 or more")
+    return timedelta(days=value)
 
 
 def percent(environment: Mapping[str, str], name: str) -> int:

@@ -4,9 +4,11 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of a request; `scheduled` and `failed` are not final."""
+    """What became of a request; `scheduled`, `awaiting_approval`, `approved` and `failed` are not final."""
 
     SCHEDULED = "scheduled"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
     CANCELLED = "cancelled"
     DELETED = "deleted"
     ALREADY_ABSENT = "already_absent"
@@ -24,6 +26,7 @@ class Reason(StrEnum):
     """Why; `events/schemas/datamart-retirement-result.json` says which outcomes have which reasons."""
 
     DUE_SOON = "due_soon"
+    REMINDER = "reminder"
 
     DRY_RUN = "dry_run"
     PLAN_MODE = "plan_mode"
@@ -40,11 +43,15 @@ class Reason(StrEnum):
     NOT_RESTORABLE = "not_restorable"
     BACKUP_INCOMPLETE = "backup_incomplete"
     REHEARSAL_FAILED = "rehearsal_failed"
+    APPROVAL_EXPIRED = "approval_expired"
 
     INVALID_REQUEST = "invalid_request"
     RETIREMENT_ID_REUSED = "retirement_id_reused"
     ALREADY_DUE = "already_due"
     ALREADY_ENDED = "already_ended"
+    NOT_AWAITING = "not_awaiting"
+    ANOTHER_PLAN = "another_plan"
+    OWN_REQUEST = "own_request"
 
     WITH_DIFFERENCES = "with_differences"
     NAME_TAKEN = "name_taken"

@@ -1,4 +1,4 @@
-"""A request, a cancellation, the delivery that either arrives in, and the fields of an event that is not valid."""
+"""Requests, cancellations and approvals, the delivery that each arrives in, and the fields of an invalid event."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -52,7 +52,7 @@ class Delivery:
 
 
 class Command(Protocol):
-    """The fields that requests and cancellations have in common."""
+    """The fields that requests, cancellations and approvals have in common."""
 
     @property
     def datamart_name(self) -> str:
@@ -89,6 +89,7 @@ class Request:
         event_time: the time in the event.
         requested_at: the earlier of `event_time` and the arrival.
         cutoff: the latest time at which this can have been requested; a datamart that was created later is another one.
+        started_by: the person who started the sweep that requests it.
     """
 
     datamart_name: str
@@ -110,6 +111,12 @@ class Request:
     event_id: str
     content_hash: str
     detail: Document
+    started_by: str | None = None
+
+    @property
+    def requesters(self) -> tuple[str, ...]:
+        """Who may not approve it: who requests it, and who started the sweep that does."""
+        return (self.requested_by,) if self.started_by is None else (self.requested_by, self.started_by)
 
     def no_later_than(self, requested_at: datetime, cutoff: datetime) -> "Request":
         """Return the same request with `requested_at` and `cutoff` no later than these times."""
@@ -126,6 +133,21 @@ class Cancellation:
     requested_by: str
     reason: str
     requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A valid event that approves the plan of a retirement; `requested_by` is who approves it."""
+
+    datamart_name: str
+    retirement_id: str
+    environment: str
+    requested_by: str
+    reason: str
+    requested_at: datetime
+    plan_id: str
+    source: str
+    event_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

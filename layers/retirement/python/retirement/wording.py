@@ -20,3 +20,19 @@ def quoted(names: Sequence[str]) -> str:
 def shortened(text: str) -> str:
     """Cut a text from outside to `MAX_QUOTED_LENGTH`."""
     return text if len(text) <= MAX_QUOTED_LENGTH else f"{text[: MAX_QUOTED_LENGTH - 3]}..."
+
+
+def quotation(text: str) -> str:
+    """Quote a text that a person wrote, so that it cannot be taken for the stack's own words.
+
+    Quotes in it, and characters that are not printable, such as line breaks and changes of direction, are escaped.
+    """
+    shown = (
+        character if character.isprintable() and character not in '"\\' else _escaped(character)
+        for character in shortened(text)
+    )
+    return f'"{"".join(shown)}"'
+
+
+def _escaped(character: str) -> str:
+    return f"\\{character}" if character in '"\\' else ascii(character)[1:-1]

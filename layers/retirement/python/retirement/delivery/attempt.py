@@ -20,7 +20,7 @@ CommandT_co = TypeVar("CommandT_co", bound=Command, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Generic[CommandT_co]):
-    """A valid request or cancellation, its delivery, and what this function answers it with."""
+    """A valid request, cancellation or approval, its delivery, and what this function answers it with."""
 
     request: CommandT_co
     delivery: Delivery
@@ -55,6 +55,7 @@ class Attempt(Generic[CommandT_co]):
         grounds: Grounds = NOTHING_READ,
         confirmed_by: ConfirmedBy | None = None,
         retire_at: datetime | None = None,
+        approvals_missing: int | None = None,
     ) -> Document:
         """Return the result of this attempt."""
         return Result(
@@ -72,6 +73,7 @@ class Attempt(Generic[CommandT_co]):
             grounds=grounds,
             confirmed_by=confirmed_by,
             retire_at=retire_at,
+            approvals_missing=approvals_missing,
         ).document()
 
     def with_event(self, result: Document) -> str:

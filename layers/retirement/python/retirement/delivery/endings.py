@@ -22,6 +22,9 @@ ANOTHER_ATTEMPT = (
     "from there."
 )
 
+# What some results are stored with, and not published with.
+STORED_ONLY = frozenset({"event", "ask", "askNumber", "earlierRequesters"})
+
 # The cause and the next step that the result `failed` names; "redrive the queue Failures" follows.
 NEXT_STEPS = {
     Reason.DATABRAIN_UNAUTHORIZED: "Databrain refused the service token. Put a valid token into the secret, then",
@@ -188,5 +191,5 @@ def publish(stored: str, ports: AnsweringPorts, *, again: bool = False) -> Docum
 
 
 def without_event(stored: str) -> Document:
-    """Return a stored result as it is published, without the event that some are stored with."""
-    return {key: value for key, value in cast("Document", parse_json(stored)).items() if key != "event"}
+    """Return a stored result as it is published, without the event and the grounds that some are stored with."""
+    return {key: value for key, value in cast("Document", parse_json(stored)).items() if key not in STORED_ONLY}

@@ -26,12 +26,24 @@ class RequestDetail(CommandDetail):
     reviewedEmbeds: NotRequired[list[str]]
     planId: NotRequired[str]
     retireAt: NotRequired[str]
+    startedBy: NotRequired[str]
 
 
 class CancellationDetail(CommandDetail):
     """The `detail` of a cancellation."""
 
     retirementId: str
+
+
+class ApprovalDetail(TypedDict):
+    """The `detail` of an approval."""
+
+    datamartName: str
+    environment: str
+    retirementId: str
+    planId: str
+    approvedBy: str
+    reason: str
 
 
 class RestoreDetail(CommandDetail):
@@ -66,6 +78,15 @@ class CancellationEvent(TypedDict):
     id: str
     time: str
     detail: CancellationDetail
+
+
+class ApprovalEvent(TypedDict):
+    """The event of an approval."""
+
+    id: str
+    time: str
+    source: str
+    detail: ApprovalDetail
 
 
 class WebhookMessage(TypedDict):

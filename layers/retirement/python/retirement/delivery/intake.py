@@ -11,11 +11,19 @@ from typing import Any, cast
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from retirement.canonical import Document, Json, canonical_json, parse_json, sha256_hex
-from retirement.delivery.events import CancellationEvent, RequestDetail, RequestEvent, RestoreEvent, WebhookMessage
+from retirement.delivery.events import (
+    ApprovalEvent,
+    CancellationEvent,
+    RequestDetail,
+    RequestEvent,
+    RestoreEvent,
+    WebhookMessage,
+)
 from retirement.delivery.ports import FailedAttempt, Kind
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.outcomes import Reason
 from retirement.requests import (
+    Approval,
     Cancellation,
     Delivery,
     DependentsPolicy,
@@ -31,6 +39,7 @@ from retirement.wording import MAX_QUOTED_LENGTH, shortened
 SCHEMAS = Path(__file__).with_name("schemas")
 REQUESTED = "Datamart Retirement Requested"
 CANCELLED = "Datamart Retirement Cancelled"
+APPROVED = "Datamart Retirement Approved"
 RESTORE_REQUESTED = "Datamart Restore Requested"
 
 # The types of webhook messages, and the detail-types of the events that they become.
@@ -79,8 +88,8 @@ def receive(event: object, invocation_id: str, now: datetime) -> Delivery:
     )
 
 
-def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation:
-    """Validate an event that requests a retirement or cancels one. Its environment is not compared yet.
+def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | Cancellation | Approval:
+    """Validate an event that requests a retirement, cancels or approves one. Its environment is not compared yet.
 
     Raises:
         InvalidRequest: the message names the field, the rule and what was received.
@@ -88,6 +97,8 @@ def parse_command(delivery: Delivery, *, backup_by_default: bool) -> Request | C
     event = _parsed(delivery.body)
     if isinstance(event, Mapping) and event.get("detail-type") == CANCELLED:
         return _cancellation(event, delivery)
+    if isinstance(event, Mapping) and event.get("detail-type") == APPROVED:
+        return _approval(event, delivery)
     # Whether it has to be restorable, and is rehearsed, is not decided before it is carried out.
     return _request(event, delivery, backup_by_default=backup_by_default, require_restorable=False, rehearse=False)
 
@@ -169,6 +180,7 @@ def _request(
         event_id=event["id"],
         content_hash=sha256_hex(canonical_json(content)),
         detail=sent_detail,
+        started_by=detail.get("startedBy"),
     )
 
 
@@ -210,6 +222,22 @@ def _cancellation(body: Json, delivery: Delivery) -> Cancellation:
     )
 
 
+def _approval(body: Json, delivery: Delivery) -> Approval:
+    event = cast("ApprovalEvent", _validated(body, APPROVED, root="the event"))
+    detail = event["detail"]
+    return Approval(
+        datamart_name=detail["datamartName"],
+        retirement_id=detail["retirementId"],
+        environment=detail["environment"],
+        requested_by=detail["approvedBy"],
+        reason=detail["reason"],
+        requested_at=_requested_at(event["time"], delivery),
+        plan_id=detail["planId"],
+        source=event["source"],
+        event_id=event["id"],
+    )
+
+
 def _requested_at(time: str, delivery: Delivery) -> datetime:
     return min(_timestamp("time", time), delivery.arrived_at)
 
@@ -231,7 +259,7 @@ def raw_request(delivery: Delivery) -> RawRequest:
         event_id=_cut(envelope.get("id"), EVENT_ID_LIMIT),
         retirement_id=_cut(fields.get("retirementId"), RETIREMENT_ID_LIMIT),
         datamart_name=_cut(fields.get("datamartName"), NAME_LIMIT),
-        requested_by=_cut(fields.get("requestedBy"), NAME_LIMIT),
+        requested_by=_cut(fields.get("requestedBy", fields.get("approvedBy")), NAME_LIMIT),
         reason=_cut(fields.get("reason"), REASON_LIMIT),
         requested_at=requested_at,
         is_restore=envelope.get("detail-type") == RESTORE_REQUESTED,

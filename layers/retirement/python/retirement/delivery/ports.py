@@ -25,6 +25,17 @@ class Inbox(Protocol):
         """
 
 
+class Outbox(Protocol):
+    """A queue of another function that events are forwarded to."""
+
+    def send(self, body: str, seconds: int) -> None:
+        """Send a message that is delivered after this delay, at most 900 seconds.
+
+        Raises:
+            AwsCallFailed: it is unknown whether the message was sent.
+        """
+
+
 class EventBus(Protocol):
     """The bus that requests arrive on."""
 

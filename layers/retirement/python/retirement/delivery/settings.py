@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from retirement.environment import FunctionSettings, arn, boolean, delays, text, variable
+from retirement.environment import (
+    FunctionSettings,
+    approvals,
+    arn,
+    boolean,
+    delays,
+    text,
+    variable,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +24,9 @@ class AnsweringSettings(FunctionSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RetirementSettings(AnsweringSettings):
-    """The settings of the functions that take requests to retire: the queue, and the defaults of a request."""
+    """The settings of the functions that take requests to retire: queues, defaults of a request, and approvals."""
 
     backup_by_default: bool = variable(boolean)
     requests_queue_url: str = variable(text)
+    scheduling_queue_url: str = variable(text)
+    approvals_required: int = variable(approvals)  # 0 if a retirement needs none

@@ -84,6 +84,26 @@ def reminder_file_name(number: int) -> str:
     return f"reminder-{number}.json"
 
 
+def ask_file_name(number: int) -> str:
+    """Return the name of the n-th ask for approval; numbers begin at 1."""
+    return f"approval-asked-{number}.json"
+
+
+def approval_file_name(number: int) -> str:
+    """Return the name of the n-th approval; numbers begin at 1."""
+    return f"approved-{number}.json"
+
+
+def ask_reminder_file_name(number: int) -> str:
+    """Return the name of the reminder of the n-th ask for approval."""
+    return f"approval-reminder-{number}.json"
+
+
+def approval_failure_file_name(number: int) -> str:
+    """Return the name of the n-th failure of an approval; numbers begin at 1."""
+    return f"approval-failure-{number}.json"
+
+
 def plan_key(datamart_name: str, plan_id: str) -> str:
     """Return the key of a plan."""
     return f"plans/{_segment(datamart_name)}/{_segment(plan_id)}.json"

@@ -4,16 +4,27 @@ S3 lists are strongly consistent (S3 user guide, "Amazon S3 data consistency mod
 others wrote before its own write makes a new record after it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
 from retirement.canonical import canonical_json, parse_json
 from retirement.errors import AwsCallFailed
+from retirement.globs import folded
 from retirement.outcomes import Outcome
+from retirement.record.approvals import Ask, GivenApproval
 from retirement.record.intents import Intent
-from retirement.record.keys import arrival_file_name, arrivals_in, numbers_in, retirement_key, schedule_file_name
+from retirement.record.keys import (
+    approval_file_name,
+    arrival_file_name,
+    arrivals_in,
+    ask_file_name,
+    failure_file_name,
+    numbers_in,
+    retirement_key,
+    schedule_file_name,
+)
 from retirement.record.ports import Evidence
 from retirement.record.rehearsals import Rehearsed, StoredRehearsal
 from retirement.record.schedules import Schedule
@@ -145,6 +156,61 @@ class Record:
         request = request.no_later_than(first.requested_at, first.cutoff)
         arrived_at = self._first_arrival(first.event_id)
         return request if arrived_at is None else request.no_later_than(arrived_at, arrived_at)
+
+    # ---- Approval --------------------------------------------------------------------------------------------------
+
+    @property
+    def asks(self) -> list[Ask]:
+        """The asks for approval, in the order in which they were stored."""
+        names = ((number, ask_file_name(number)) for number in numbers_in(self._file_names, "approval-asked"))
+        return [Ask.of(number, self._listed(name)) for number, name in names]
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether approval was asked for at least once."""
+        return ask_file_name(1) in self._file_names
+
+    @property
+    def current_ask(self) -> Ask | None:
+        """The last ask; None if there is none, or another date was stored since: then approval is asked for anew."""
+        asks = self.asks
+        date = self._numbers[-1] if self._numbers else 0
+        return asks[-1] if asks and asks[-1].date == date else None
+
+    @property
+    def given_approvals(self) -> list[GivenApproval]:
+        """The approvals that were given, in the order in which they were stored."""
+        names = ((number, approval_file_name(number)) for number in numbers_in(self._file_names, "approved"))
+        return [GivenApproval.of(number, self._listed(name)) for number, name in names]
+
+    def approval_of(self, event_id: str) -> GivenApproval | None:
+        """Return the approval that this event has given, if it was stored."""
+        return next((given for given in self.given_approvals if given.event_id == event_id), None)
+
+    def requesters(self) -> set[str]:
+        """Return who has requested or moved the retirement, folded: none of them may approve it."""
+        date = self.current_date
+        names = [name for ask in self.asks for name in ask.requesters] + list(date.requesters if date else ())
+        return set(map(folded, names))
+
+    def approvers(self, plan_id: str, requesters: Iterable[str] = ()) -> Mapping[str, datetime]:
+        """Return who has approved a plan, folded, with the time of each one's last approval.
+
+        A person who has requested or moved the retirement does not count, and neither do these other `requesters`.
+        """
+        first = max((ask.number for ask in self.asks if ask.starts_anew), default=0)
+        excluded = self.requesters().union(map(folded, requesters))
+        approvers: dict[str, datetime] = {}
+        for given in self.given_approvals:
+            person = folded(given.approved_by)
+            if given.plan_id == plan_id and given.ask >= first and person not in excluded:
+                approvers[person] = max(given.approved_at, approvers.get(person, given.approved_at))
+        return approvers
+
+    def has_failed_since(self, moment: datetime) -> bool:
+        """Return whether its request was abandoned after this time; it is in `Failures`, or was redriven."""
+        numbers = numbers_in(self._file_names, "failure")
+        return bool(numbers) and self._time_in(failure_file_name(numbers[-1]), "finishedAt") > moment
 
     def _first_arrival(self, event_id: str) -> datetime | None:
         """Return the earliest stored arrival: EventBridge may deliver an event twice, and not in order."""

@@ -48,10 +48,12 @@ class Result:
     grounds: Grounds = NOTHING_READ
     confirmed_by: ConfirmedBy | None = None
     retire_at: datetime | None = None  # with `scheduled` only
+    approvals_missing: int | None = None  # with `awaiting_approval` and `approved` only
 
     def document(self) -> Document:
         """Return the result as JSON."""
         scheduled = {} if self.retire_at is None else {"retireAt": format_timestamp(self.retire_at)}
+        awaiting = {} if self.approvals_missing is None else {"approvalsMissing": self.approvals_missing}
         return {
             "schemaVersion": SCHEMA_VERSION,
             "datamartName": self.datamart_name,
@@ -66,6 +68,7 @@ class Result:
             "startedAt": format_timestamp(self.started_at),
             "finishedAt": format_timestamp(self.finished_at),
             **scheduled,
+            **awaiting,
             "planId": self.grounds.plan_id,
             "backup": None if self.grounds.backup is None else self.grounds.backup.document(),
             "dependents": self.grounds.dependents,

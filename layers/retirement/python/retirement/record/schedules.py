@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from retirement.canonical import parse_json
+from retirement.record.approvals import requesters_in
 from retirement.stored_object import StoredObject
 from retirement.timestamps import latest_instant, parse_timestamp
 
@@ -57,3 +58,16 @@ class Schedule:
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise stored.malformed() from None
+
+    @property
+    def requesters(self) -> tuple[str, ...]:
+        """Who has requested this date or an earlier one, as they spelled their names.
+
+        Raises:
+            AwsCallFailed: the object is not as this project writes it.
+        """
+        try:
+            earlier = cast("dict[str, Any]", parse_json(self.stored.body)).get("earlierRequesters", ())
+            return (*earlier, *requesters_in(parse_json(self.event)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self.stored.malformed() from None

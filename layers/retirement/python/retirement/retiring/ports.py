@@ -6,7 +6,7 @@ from typing import Protocol
 
 from retirement.databrain.ports import Databrain, DatamartListsSource, EmbedMapSource
 from retirement.delivery.locking import Lock
-from retirement.delivery.ports import AnsweringPorts
+from retirement.delivery.ports import AnsweringPorts, Outbox
 from retirement.outcomes import Reason
 from retirement.requests import Request
 
@@ -47,3 +47,4 @@ class RetirePorts(AnsweringPorts):
     embed_map: EmbedMapSource
     datamart_lists: DatamartListsSource
     coordination: Coordination
+    scheduling: Outbox

@@ -1,5 +1,6 @@
 """The decisions about a retirement, as pure functions. Each refusal says what to do next."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -17,7 +18,7 @@ from retirement.requests import DependentsPolicy, Request
 from retirement.retiring.drift import drift
 from retirement.retiring.settings import RetireSettings, UndeterminedEmbeds
 from retirement.timestamps import format_timestamp
-from retirement.wording import in_words, quoted
+from retirement.wording import in_words, quotation, quoted
 
 ASK_AGAIN = "send a request with a new retirementId"
 MAX_SHOWN_GAPS = 5
@@ -137,6 +138,34 @@ def rehearsal_failed(why: str) -> Refusal:
     return Refusal(
         Reason.REHEARSAL_FAILED,
         f"The rehearsal failed, so the datamart was not deleted: {why}. Fix that, or set rehearse to false, then "
+        f"{ASK_AGAIN}.",
+    )
+
+
+def ask_message(request: Request, plan: Plan, missing: int, changes: str | None) -> str:
+    """Return the message of an ask for approval; what people wrote is quoted."""
+    drifted = "" if changes is None else f"The plan that was asked for before no longer applies: {changes}. "
+    sweep = "" if request.started_by is None else f", in a sweep that {quotation(request.started_by)} started"
+    lasting = ", which could not be restored (notRestorable)" if plan.not_restorable else ""
+    return (
+        f"{drifted}The deletion of the datamart{lasting if request.backup else ' without a backup'} waits for "
+        f"{in_words(missing, 'approval')}. It was requested by {quotation(request.requested_by)}{sweep}, with the "
+        f"reason {quotation(request.reason)}. To allow exactly what plan {plan.plan_id} contains, another person sends "
+        "a Datamart Retirement Approved with this retirementId and planId. To refuse it, send a Datamart Retirement "
+        "Cancelled with this retirementId."
+    )
+
+
+def refuse_unapproved(approved_at: Iterable[datetime], settings: RetireSettings, now: datetime) -> Refusal | None:
+    """Refuse if too few approvals of the plan count now; each counts for `approval_expires_in`."""
+    counting = sum(now < moment + settings.approval_expires_in for moment in approved_at)
+    if counting >= settings.approvals_required:
+        return None
+    return Refusal(
+        Reason.APPROVAL_EXPIRED,
+        f"{counting} of {in_words(settings.approvals_required, 'approval')} counted when the datamart was to be "
+        f"deleted. An approval counts for {in_words(settings.approval_expires_in.days, 'day')} (ApprovalExpiresIn), "
+        "and not if its sender has requested or moved the retirement. If the datamart still has to go, "
         f"{ASK_AGAIN}.",
     )
 

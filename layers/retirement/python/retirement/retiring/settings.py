@@ -1,11 +1,12 @@
 """The settings of the retire function."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from retirement.databrain.settings import DatabrainSettings
 from retirement.delivery.settings import RetirementSettings
-from retirement.environment import boolean, choice, count, text, variable
+from retirement.environment import boolean, choice, count, days, text, variable
 
 
 class Mode(StrEnum):
@@ -31,4 +32,5 @@ class RetireSettings(RetirementSettings, DatabrainSettings):
     rehearse_by_default: bool = variable(boolean)
     undetermined_embeds: UndeterminedEmbeds = variable(choice(UndeterminedEmbeds))
     max_retirements_per_day: int = variable(count)
+    approval_expires_in: timedelta = variable(days)
     coordination_table_name: str = variable(text)

@@ -48,6 +48,7 @@ from retirement.record.plans import Plan
 from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds
 from retirement.requests import Delivery, DependentsPolicy
+from retirement.retiring.approval import wait_unless_approved
 from retirement.retiring.attempt import RetireAttempt as _Attempt
 from retirement.retiring.exports import embeds_for_backup
 from retirement.retiring.ports import RetirePorts
@@ -64,6 +65,7 @@ from retirement.retiring.rules import (
     recognise,
     refuse_by_count,
     refuse_by_name,
+    refuse_unapproved,
     similar_names,
 )
 from retirement.retiring.settings import RetireSettings
@@ -78,6 +80,8 @@ TIME_TO_LOOK = 5.0
 TIME_TO_BACK_UP = 5.0
 RESEND_WAIT = 1.0
 CONFIRM_WAIT = 1.0
+
+_MAY_SEND_NONE = "An earlier attempt may have sent a delete whose effect is unknown, and this attempt may send none: "
 
 MAX_SENDS = 3
 MAX_CONFIRMATIONS = 3
@@ -128,7 +132,9 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
             ports.telemetry.step("recover", found="intent")
             return _resume(record.intent, attempt)
         require_environment(request.environment, settings.environment_name)
-        request = record.as_first_arrived(request, delivery, may_arrive_again=delivery.receive_count > 1)
+        # an approval sends the request again
+        may_arrive_again = delivery.receive_count > 1 or settings.approvals_required > 0
+        request = record.as_first_arrived(request, delivery, may_arrive_again=may_arrive_again)
         attempt = replace(attempt, request=request)
         postponed = _postpone(record, attempt)
         if postponed is not None:
@@ -160,6 +166,9 @@ def _carry_out(attempt: _Attempt) -> Document:
         return _refuse(attempt, refusal, intent=None, grounds=grounds)
     if attempt.is_dry_run:
         return _end_as_planned(attempt, grounds, intent=None)
+    waiting = wait_unless_approved(sighting, plan, grounds, attempt)
+    if waiting is not None:
+        return waiting
 
     # 9. back up, and rehearse the restore
     permit = _back_up(sighting, dependents, attempt)
@@ -199,10 +208,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
     counted_on, in_doubt = ports.clock.now().date(), _is_in_doubt(attempt)
     refusal = _count(attempt)
     if refusal is not None and in_doubt:
-        raise NotConfirmed(
-            "An earlier attempt may have sent a delete whose effect is unknown, and this attempt may send none: "
-            f"{refusal.message}"
-        )
+        raise NotConfirmed(_MAY_SEND_NONE + refusal.message)
     if refusal is not None:
         return _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
     permit = _renew_permit(sighting, intent, attempt)
@@ -256,8 +262,8 @@ def _postpone(record: Record, attempt: _Attempt) -> Document | None:
     request, date = attempt.request, record.current_date
     if record.cancelled is not None:
         return end_as_cancelled(attempt, record.cancelled, intent=None)
-    if date is not None:
-        require_same_request(request, date.stored.content_hash)
+    for stored in [date.stored] if date else [ask.stored for ask in record.asks]:
+        require_same_request(request, stored.content_hash)
     retire_at = request.retire_at if date is None else date.retire_at
     if retire_at is None or not _is_ahead(retire_at, attempt):
         return None
@@ -505,22 +511,31 @@ def _delete_unless_ended(deletion: _Deletion, attempt: _Attempt) -> Document:
 
     A cancellation is written before it looks for an intent, and the intent before this look, so one sees the other.
     """
-    cancelled = _cancelled_meanwhile(attempt)
-    if cancelled is not None:
-        return end_as_cancelled(attempt, cancelled, intent=deletion.intent)
-    return _delete(deletion, attempt)
+    end = _ended_meanwhile(deletion, attempt)
+    return _delete(deletion, attempt) if end is None else end()
 
 
-def _cancelled_meanwhile(attempt: _Attempt) -> StoredObject | None:
-    """Return the cancellation, if there is one by now.
+def _ended_meanwhile(deletion: _Deletion, attempt: _Attempt) -> Callable[[], Document] | None:
+    """Return how to end, if the retirement is cancelled by now, or not approved any more.
 
     Raises:
         AttemptInterrupted: a concurrent attempt has ended the retirement, perhaps before it could see the intent.
+        NotConfirmed: it is not approved any more, and a delete may have been sent.
     """
-    record = attempt.record()
-    if record.cancelled is None and record.receipt is not None:
+    record, intent = attempt.record(), deletion.intent
+    if record.cancelled is not None:
+        return partial(end_as_cancelled, attempt, record.cancelled, intent=intent)
+    if record.receipt is not None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
-    return record.cancelled
+    if attempt.settings.approvals_required == 0:
+        return None
+    approved_at = record.approvers(intent.plan_id, attempt.request.requesters).values()
+    refusal = refuse_unapproved(approved_at, attempt.settings, attempt.ports.clock.now())
+    if refusal is None:
+        return None
+    if deletion.in_doubt:
+        raise NotConfirmed(_MAY_SEND_NONE + refusal.message)
+    return partial(_refuse, attempt, refusal, intent=intent, grounds=intent.grounds)
 
 
 def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
@@ -569,9 +584,9 @@ def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
 
 
 def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: _Attempt) -> Callable[[], Document] | None:
-    """Return how to end instead of sending a delete: a cancellation came, or a new day began and is full; else None."""
-    if send > 1 and (cancelled := _cancelled_meanwhile(attempt)) is not None:
-        return partial(end_as_cancelled, attempt, cancelled, intent=deletion.intent)
+    """Return how to end instead of sending a delete: the record says so, or a new day began and is full; else None."""
+    if send > 1 and (end := _ended_meanwhile(deletion, attempt)) is not None:
+        return end
     if attempt.ports.clock.now().date() != deletion.counted_on and (limit := _count(attempt)) is not None:
         return partial(_refuse, attempt, limit, intent=deletion.intent, grounds=deletion.intent.grounds)
     return None

@@ -5,19 +5,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from retirement.delivery.ports import AnsweringPorts
+from retirement.delivery.ports import AnsweringPorts, Outbox
 from retirement.requests import Command
-
-
-class Outbox(Protocol):
-    """The queue that due events are forwarded to."""
-
-    def send(self, body: str, seconds: int) -> None:
-        """Send a message that is delivered after this delay, at most 900 seconds.
-
-        Raises:
-            AwsCallFailed: it is unknown whether the message was sent.
-        """
 
 
 class Timer(Enum):

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from retirement.delivery.settings import RetirementSettings
-from retirement.environment import arn, hours, text, variable
+from retirement.environment import approval_sources, arn, hours, text, variable
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings(RetirementSettings):
     """All settings of the schedule function."""
 
+    approval_sources: tuple[str, ...] = variable(approval_sources)
     reminder_lead_time: timedelta | None = variable(hours)
-    scheduling_queue_url: str = variable(text)
     restores_queue_url: str = variable(text)
     scheduling_queue_arn: str = variable(arn)
     requests_queue_arn: str = variable(arn)

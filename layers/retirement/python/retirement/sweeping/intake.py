@@ -1,5 +1,6 @@
 """Turns the policy's file into a valid policy, or into an error that names the field and the rule."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -7,7 +8,7 @@ from typing import Any, cast
 from aws_lambda_powertools.utilities.validation import SchemaValidationError, validate
 
 from retirement.canonical import parse_json
-from retirement.delivery.intake import explain, schema
+from retirement.delivery.intake import REQUESTED, explain, schema
 from retirement.errors import ConfigurationError
 from retirement.stored_object import OwnersFile
 from retirement.sweeping.policy import SweepPolicy, SweepRule
@@ -17,8 +18,15 @@ MAX_GLOBS = 1_000
 
 
 def is_dry_run(event: object) -> bool:
-    """Return whether an invocation is a dry run, whatever the policy says: its event is `{"dryRun": true}`."""
-    return isinstance(event, dict) and event.get("dryRun") is True
+    """Return whether the event of an invocation asks for a dry run, whatever the policy says.
+
+    Raises:
+        ConfigurationError: its `dryRun` is neither true nor false.
+    """
+    asked = event.get("dryRun", False) if isinstance(event, Mapping) else False
+    if not isinstance(asked, bool):
+        raise ConfigurationError(f"dryRun in the event must be true or false, and is {asked!r}: nothing was requested")
+    return asked
 
 
 def parse_policy(file: OwnersFile) -> SweepPolicy:
@@ -46,6 +54,19 @@ def parse_policy(file: OwnersFile) -> SweepPolicy:
             f"{file.where}: rules must have at most {MAX_GLOBS:,} globs in names and exempt, and have {globs:,}"
         )
     return SweepPolicy(rules, document.get("dryRun", True))
+
+
+def parse_starter(event: object) -> str | None:
+    """Return the person who starts a sweep, as the event of the invocation names them; None if it names nobody.
+
+    Raises:
+        ConfigurationError: the name cannot be that of a requester.
+    """
+    starter = event.get("requestedBy") if isinstance(event, Mapping) else None
+    rule = schema(REQUESTED)["properties"]["detail"]["properties"]["startedBy"]
+    if starter is not None and not (isinstance(starter, str) and re.fullmatch(rule["pattern"], starter)):
+        raise ConfigurationError(f"requestedBy in the event that starts the sweep must be {rule['description']}")
+    return starter
 
 
 def _rule(rule: Mapping[str, Any]) -> SweepRule:

@@ -330,8 +330,9 @@ def refuse_by_limits(decisions: Sequence[Decision], datamarts: int, settings: Sw
 # ---- What is sent --------------------------------------------------------------------------------------------------
 
 
-def request_of(decision: Decision, environment: str) -> Document:
-    """Return the detail of the event that requests a retirement."""
+def request_of(decision: Decision, environment: str, started_by: str | None) -> Document:
+    """Return the detail of the event that requests a retirement; `started_by` is the person who started the sweep."""
+    started = {} if started_by is None else {"startedBy": started_by}
     return {
         "datamartName": decision.datamart.name,
         "environment": environment,
@@ -339,6 +340,7 @@ def request_of(decision: Decision, environment: str) -> Document:
         "requestedBy": f"{SWEEP_PREFIX}{decision.rule.name} ({decision.rule.owner})",
         "reason": decision.rule.reason,
         "retireAt": format_timestamp(decision.retire_at),
+        **started,
     }
 
 

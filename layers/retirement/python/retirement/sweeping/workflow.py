@@ -22,7 +22,7 @@ from retirement.record.record import Record
 from retirement.record.standing import Stage
 from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ids import Subject, latest_numbers
-from retirement.sweeping.intake import parse_policy
+from retirement.sweeping.intake import is_dry_run, parse_policy, parse_starter
 from retirement.sweeping.policy import SweepPolicy
 from retirement.sweeping.ports import SweepPorts
 from retirement.sweeping.report import Cancelled, Matched, Skipped, State, SweepReport
@@ -72,10 +72,11 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Sweep:
-    """One sweep, its settings and its ports."""
+    """One sweep, who started it (None: its timer), its settings and its ports."""
 
     sweep_id: str
     started_at: datetime
+    started_by: str | None
     settings: SweepSettings
     ports: SweepPorts
 
@@ -102,27 +103,28 @@ class _Requested:
     number: int
 
 
-def sweep(invocation_id: str, settings: SweepSettings, ports: SweepPorts, *, dry_run: bool) -> Document:
+def sweep(invocation_id: str, event: object, settings: SweepSettings, ports: SweepPorts) -> Document:
     """Request the retirement of what the policy's rules match, and cancel what they no longer match.
 
     Args:
         invocation_id: makes the ID of the sweep unique.
+        event: what the function was invoked with; `requestedBy` in it names the person who starts the sweep, and
+            `dryRun` requests and cancels nothing, whatever the policy says.
         settings: the function's.
         ports: those of this invocation.
-        dry_run: whether to request and cancel nothing, whatever the policy says.
 
     Returns:
         The report as it was published.
 
     Raises:
-        ConfigurationError: the policy, another file of the owner's or the secret is missing or wrong; a report with
-            this refusal is published too.
+        ConfigurationError: the event is wrong; or the policy, another file of the owner's or the secret is missing or
+            wrong, and a report with this refusal is published too.
         RetirementError: Databrain or AWS did not answer. The next sweep does what this one did not.
     """
     with ports.telemetry.sweep():
         now = ports.clock.now()
-        this = _Sweep(f"{now:%Y%m%dT%H%M%SZ}-{invocation_id}", now, settings, ports)
-        policy_file = None
+        this = _Sweep(f"{now:%Y%m%dT%H%M%SZ}-{invocation_id}", now, parse_starter(event), settings, ports)
+        policy_file, dry_run = None, is_dry_run(event)
         try:
             policy_file = ports.policy.read()  # 1. read the policy
             policy = parse_policy(policy_file)
@@ -290,7 +292,7 @@ def _request(this: _Sweep, decision: Decision) -> datetime:
 
     A concurrent sweep sends the same, and after a crash in between the next sweep sends it.
     """
-    requested = canonical_json(request_of(decision, this.settings.environment_name))
+    requested = canonical_json(request_of(decision, this.settings.environment_name, this.started_by))
     stored = this.ports.evidence.create(sweep_request_key(decision.retirement_id), requested)
     detail = _request_in(stored, decision.datamart.name, decision.retirement_id)
     # The event has the time at which this sweep began: a datamart that was re-created since then is another one.

@@ -46,6 +46,7 @@ class Wiring:
         self._coordination = CoordinationTable(dynamodb, table)
         self._progress = ProgressTable(lambda: dynamodb, table)
         self._inbox = SqsQueue(lambda: session.client("sqs", config=AWS), self.settings.requests_queue_url)
+        self._scheduling = SqsQueue(lambda: session.client("sqs", config=AWS), self.settings.scheduling_queue_url)
         self._results_topic = SnsResultsTopic(session.client("sns", config=AWS), self.settings.results_topic_arn)
         self._telemetry = PowertoolsTelemetry(logger, metrics, self.settings.environment_name)
 
@@ -66,6 +67,7 @@ class Wiring:
             coordination=self._coordination,
             inbox=self._inbox,
             progress=self._progress,
+            scheduling=self._scheduling,
             results_topic=self._results_topic,
             telemetry=self._telemetry,
             clock=clock,
