@@ -256,7 +256,7 @@ def broken(play: Play) -> list[str]:
         "the receipt is published": receipt is not None and receipt.body in world.results_topic.messages,
         "what is told to be cancelled is not deleted": not ("cancelled" in told and world.databrain.deleted),
         "what is told to be deleted is, and nothing else": ("deleted" in told) == bool(world.databrain.deleted),
-        "what is published is kept, to the byte": set(world.results_topic.messages) <= kept,
+        "everything published is stored, to the byte": set(world.results_topic.messages) <= kept,
         "it is not deleted before the date that stands": may_be_now or _in_time(world.published),
         "no timer is left": not world.timers.standing,
     }

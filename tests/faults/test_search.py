@@ -99,7 +99,7 @@ GUARDS: dict[str, tuple[str, Removal]] = {
         _without(RetireAttempt, "is_dry_run", instead=False),
     ),
     "nothing is overwritten": (
-        "what is published is kept, to the byte",
+        "everything published is stored, to the byte",
         _without(FakeEvidence, "create", _overwriting),
     ),
     "the intent is written before the delete": (
