@@ -25,7 +25,7 @@ from retirement.globs import DatamartLists
 from retirement.record.keys import retirement_key
 from retirement.record.organisation import MAX_WITNESSES
 from retirement.requests import MAX_RECEIVES
-from retirement.retiring.rehearsal import MAX_SHOWN_PATHS
+from retirement.retiring.rehearsal import ENDED, MAX_SHOWN_PATHS
 from retirement.retiring.settings import Mode
 from retirement.timestamps import format_timestamp
 from tests.fakes import (
@@ -609,6 +609,19 @@ def test_cancelled_between_record_and_create(world: World) -> None:
     assert world.databrain.created == []
     assert COPY in world_told[0]["message"]
     assert stored(world, "rehearsed.json")["isRemoved"] is True
+
+
+@pytest.mark.parametrize("event", [asked(), requested()], ids=["the same request", "one with other content"])
+def test_after_a_cancellation(world: World, event: Parsed) -> None:
+    """What was cancelled is not compared any more: the copy is removed, and nothing more is created."""
+    _interrupted(world)
+    told = world.schedule(cancelled())
+    world.clock.advance(LOCK_EXPIRY)
+
+    assert world.deliver(event) == told
+    assert LAYER not in world.calls
+    assert COPY not in world.databrain.datamarts
+    assert stored(world, "rehearsed.json")["failure"] == ENDED
 
 
 def test_a_cancelled_copy_that_cannot_be_removed(world: World) -> None:
