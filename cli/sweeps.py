@@ -48,8 +48,9 @@ def run(*, dry_run: Flag = False, session: Given) -> int:
     stack = session.stack
     name = stack.output("SweepFunctionName", "a sweep")
     with session.output.progress("Sweeping", lambda: "the function is at work"), stack.calls():
-        payload = json.dumps({"dryRun": True} if dry_run else {}).encode()
-        answer = stack.lambda_.invoke(FunctionName=name, Payload=payload)
+        # whoever starts a sweep cannot approve what it requests
+        event = {"requestedBy": stack.caller} | ({"dryRun": True} if dry_run else {})
+        answer = stack.lambda_.invoke(FunctionName=name, Payload=json.dumps(event).encode())
         report: dict[str, Any] = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
         raise CommandError(f"the sweep failed: {report.get('errorMessage', 'see the log of the function')}")

@@ -91,7 +91,7 @@ class SweepWorld:
 
     # ---- Sweeps ----------------------------------------------------------------------------------------------------
 
-    def sweep(self, *interferences: Interference, event: object = None) -> Parsed:
+    def sweep(self, *interferences: Interference, started_by: str | None = None) -> Parsed:
         """One sweep, to its end; the first interference stands farthest outside."""
         self.clock.begin_invocation(SECONDS)
         self.sweeps += 1
@@ -115,7 +115,7 @@ class SweepWorld:
         for interference in (recorded, *reversed(interferences)):
             ports = interfered(ports, interference)
         try:
-            return sweep(f"invocation-{self.sweeps}", event, self.settings, ports)
+            return sweep(f"invocation-{self.sweeps}", self.settings, ports, dry_run=False, started_by=started_by)
         finally:
             self.calls = calls
 

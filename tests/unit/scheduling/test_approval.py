@@ -179,7 +179,7 @@ def test_another_request_of_the_same_identity(world: World) -> None:
     other = requested(dependents="ignore") | {"id": "another"}
 
     assert in_short([world.deliver(other)]) == [("rejected", "retirement_id_reused")]
-    later = requested(reason="another one", retireAt=format_timestamp(START + 7 * DAY)) | {"id": "dated"}
+    later = requested(dependents="ignore", retireAt=format_timestamp(START + 7 * DAY)) | {"id": "dated"}
     assert in_short([world.schedule(later)]) == [("rejected", "retirement_id_reused")]
     assert in_short(approve(world, plan_id)) == APPROVED_AND_DELETED
 

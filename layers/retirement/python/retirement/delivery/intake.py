@@ -46,7 +46,7 @@ RESTORE_REQUESTED = "Datamart Restore Requested"
 DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
 
 # What may differ between two events of one request: a colleague may move a date, and says who and why.
-NOT_COMPARED = frozenset({"retireAt", "requestedBy", "reason"})
+NOT_COMPARED = frozenset({"retireAt", "requestedBy", "reason", "startedBy"})
 
 # A leap year. Nobody would remember a request for a later date.
 MAX_TIME_AHEAD = timedelta(days=366)

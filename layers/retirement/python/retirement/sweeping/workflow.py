@@ -22,7 +22,7 @@ from retirement.record.record import Record
 from retirement.record.standing import Stage
 from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ids import Subject, latest_numbers
-from retirement.sweeping.intake import is_dry_run, parse_policy, parse_starter
+from retirement.sweeping.intake import parse_policy
 from retirement.sweeping.policy import SweepPolicy
 from retirement.sweeping.ports import SweepPorts
 from retirement.sweeping.report import Cancelled, Matched, Skipped, State, SweepReport
@@ -103,28 +103,30 @@ class _Requested:
     number: int
 
 
-def sweep(invocation_id: str, event: object, settings: SweepSettings, ports: SweepPorts) -> Document:
+def sweep(
+    invocation_id: str, settings: SweepSettings, ports: SweepPorts, *, dry_run: bool, started_by: str | None
+) -> Document:
     """Request the retirement of what the policy's rules match, and cancel what they no longer match.
 
     Args:
         invocation_id: makes the ID of the sweep unique.
-        event: what the function was invoked with; `requestedBy` in it names the person who starts the sweep, and
-            `dryRun` requests and cancels nothing, whatever the policy says.
         settings: the function's.
         ports: those of this invocation.
+        dry_run: whether to request and cancel nothing, whatever the policy says.
+        started_by: the person who started it; None if its timer did.
 
     Returns:
         The report as it was published.
 
     Raises:
-        ConfigurationError: the event is wrong; or the policy, another file of the owner's or the secret is missing or
-            wrong, and a report with this refusal is published too.
+        ConfigurationError: the policy, another file of the owner's or the secret is missing or wrong; a report with
+            this refusal is published too.
         RetirementError: Databrain or AWS did not answer. The next sweep does what this one did not.
     """
     with ports.telemetry.sweep():
         now = ports.clock.now()
-        this = _Sweep(f"{now:%Y%m%dT%H%M%SZ}-{invocation_id}", now, parse_starter(event), settings, ports)
-        policy_file, dry_run = None, is_dry_run(event)
+        this = _Sweep(f"{now:%Y%m%dT%H%M%SZ}-{invocation_id}", now, started_by, settings, ports)
+        policy_file = None
         try:
             policy_file = ports.policy.read()  # 1. read the policy
             policy = parse_policy(policy_file)
