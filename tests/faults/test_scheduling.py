@@ -315,7 +315,7 @@ _record_of = Attempt.record
 GUARDS: dict[str, tuple[str, AbstractContextManager[object]]] = {
     "a retirement looks for a cancellation, and what ended it, after its intent": (
         "what is told to be cancelled is not deleted",
-        patch.object(workflow, "_ended_meanwhile", lambda _: None),
+        patch.object(workflow, "_ended_meanwhile", lambda *_: None),
     ),
     "a cancellation looks for an intent": (
         "what is told to be cancelled is not deleted",
