@@ -202,6 +202,7 @@ def _stack_status(session: Session) -> int:
         "today": used,
         "maxToday": int(limit),
         "alarms": alarms,
+        "webhookUrl": stack.outputs.get("WebhookUrl"),
     }
     output.document(document)
     output.line(f"{session.context}")
@@ -212,6 +213,7 @@ def _stack_status(session: Session) -> int:
         ("failures", f"{waiting['Failures']}{' (datamart failures)' if waiting['Failures'] else ''}"),
         ("deleted today", f"{used} of {limit}" if used is not None else "unknown"),
         ("alarms", ", ".join(alarms) if alarms else "none"),
+        ("webhook", stack.outputs.get("WebhookUrl")),
     )
     return Status.OK
 

@@ -39,6 +39,10 @@ class Sending:
     no_wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     timeout: str = "15m"
 
+    def __post_init__(self) -> None:
+        """Check the time-out before anything is sent."""
+        duration(self.timeout)
+
 
 @dataclass(frozen=True, slots=True)
 class Sendable:

@@ -6,7 +6,7 @@ A secret is read from Secrets Manager, and never stands in an argument, where ot
 import json
 import os
 import re
-import secrets
+import secrets as random
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -98,7 +98,7 @@ def rotate(*, finish: Flag = False, yes: Flag = False, session: Given) -> int:
     known = usable_secrets(text)
     if finish and len(known) < 2:  # noqa: PLR2004  # the last secret would close the webhook
         raise Refused("the webhook has one secret, which is not removed: add another one with datamart webhook rotate")
-    new = f"{PREFIX}{b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
+    new = f"{PREFIX}{b64encode(random.token_bytes(KEY_BYTES)).decode()}"
     changed = [*known[1:]] if finish else [*known, new]
     what = "This removes the oldest" if finish else "This adds a secret to the"
     output.confirm(f"{what} of {len(known)} that sign webhooks, on {session.context}.", "rotate", yes=yes)
@@ -117,25 +117,32 @@ def rotate(*, finish: Flag = False, yes: Flag = False, session: Given) -> int:
 
 
 def post(
-    http: httpx.Client, url: str, secret: str, kind: str, data: object, *, message_id: str, requested_at: datetime
+    http: httpx.Client,
+    url: str,
+    secrets: Sequence[str],
+    kind: str,
+    data: object,
+    *,
+    message_id: str,
+    requested_at: datetime,
 ) -> httpx.Response:
-    """Send one message, signed now. The same `message_id` and `requested_at` make it a retry."""
+    """Send one message, signed now with each secret. The same `message_id` and `requested_at` make it a retry."""
     body = json.dumps({"type": kind, "timestamp": format_timestamp(requested_at), "data": data})
     now = datetime.now(UTC)
     headers = {
         "content-type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id, now, body),
+        "webhook-signature": " ".join(Webhook(secret).sign(message_id, now, body) for secret in secrets),
     }
     return http.post(url, content=body, headers=headers, timeout=TIMEOUT)
 
 
 def _sent(stack: Stack, url: str, kind: str, detail: Document, identity: str) -> httpx.Response:
-    emulated, secret, now = stack.context.emulated, signing_secret(stack), datetime.now(UTC)
+    emulated, known, now = stack.context.emulated, signing_secrets(stack), datetime.now(UTC)
     try:
         with http_client(emulated.authority if emulated else None) as http:
-            return post(http, url, secret, kind, detail, message_id=identity, requested_at=now)
+            return post(http, url, known, kind, detail, message_id=identity, requested_at=now)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         hint = ": set SSL_CERT_FILE to its authority's certificate" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
         raise CommandError(f"no response from {url}: {str(error) or type(error).__name__}{hint}") from error
@@ -159,8 +166,8 @@ def http_client(authority: str | None) -> httpx.Client:
         raise CommandError(f"SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE cannot be used: {error}") from error
 
 
-def signing_secret(stack: Stack) -> str:
-    """Return the newest secret of the stack, or that of WEBHOOK_SECRET.
+def signing_secrets(stack: Stack) -> tuple[str, ...]:
+    """Return the secrets of the stack, of which the newest may not be known everywhere yet, or those of WEBHOOK_SECRET.
 
     Raises:
         CommandError: there is none that the stack would accept; the message does not show it.
@@ -170,7 +177,7 @@ def signing_secret(stack: Stack) -> str:
     if not known:
         where = "WEBHOOK_SECRET" if given else "the secret of WebhookSecretArn"
         raise CommandError(f"{where} does not contain {PREFIX} followed by base64, as the stack accepts it")
-    return known[-1]
+    return known
 
 
 def _secret_text(stack: Stack) -> str:

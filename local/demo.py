@@ -224,7 +224,7 @@ class Demo:
             response = post(
                 http,
                 self._stack.outputs["WebhookUrl"],
-                secret,
+                [secret],
                 "datamart.retirement.requested",
                 detail,
                 message_id="msg_demo",

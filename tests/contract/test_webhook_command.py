@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.errors import CommandError, Refused, UsageError
-from cli.webhook import http_client, rotate, send, signing_secret
+from cli.webhook import http_client, rotate, send, signing_secrets
 from local.emulator import Emulator
 from retirement.aws.webhook_secrets import usable_secrets
 from tests.contract.sessions import session_with
@@ -96,19 +96,19 @@ def test_nonsense_signs_nothing(text: str, secrets: Secrets, monkeypatch: pytest
     for variable in ("", text):
         monkeypatch.setenv("WEBHOOK_SECRET", variable)
         with pytest.raises(CommandError, match="does not contain whsec_ followed by base64") as told:
-            signing_secret(stack)
+            signing_secrets(stack)
         assert text not in str(told.value)
 
 
 @pytest.mark.parametrize("text", [OTHER, f"{SECRET}\n{OTHER}\n", f'{{"secrets": ["{SECRET}", "{OTHER}"]}}'])
 def test_every_form_that_the_stack_takes(text: str, secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest secret signs, whichever form the stack takes it in; one of the environment comes first."""
+    """The stack's secrets sign, whichever form it takes them in; one of the environment comes first."""
     secrets.text = text
     stack = session_with({"secretsmanager": secrets}).stack
     monkeypatch.delenv("WEBHOOK_SECRET", raising=False)
-    assert signing_secret(stack) == OTHER
+    assert signing_secrets(stack)[-1] == OTHER
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
-    assert signing_secret(stack) == SECRET
+    assert signing_secrets(stack) == (SECRET,)
 
 
 @pytest.mark.parametrize("text", [f"{SECRET}\n", json.dumps({"secrets": [SECRET]})])

@@ -121,7 +121,7 @@ def put_webhook_secret(scene: Scene) -> Iterator[Callable[[str], object]]:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Path]:
-    """A folder with `aws`, which pages call so often that its starts took most of the time, and `datamart`, for a `PATH`."""
+    """A folder for a `PATH`: `datamart`, and `aws`, which pages call so often that its starts took most of the time."""
     with TemporaryDirectory(prefix="aws-") as folder:
         python, modules = CLI.with_name("python"), ("awscli.clidriver", "awscli.handlers")
         program = Path(folder) / "datamart"

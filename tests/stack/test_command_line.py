@@ -13,6 +13,7 @@ from tests.stack.program import Program
 from tests.stack.scene import POLICY_KEY, Scene, ahead
 
 EMBED = "embed-1"
+COLUMN = {"columnName": "id", "datatype": "integer"}
 
 
 # ---- Plan and retire -----------------------------------------------------------------------------------------------
@@ -46,7 +47,7 @@ def test_a_plan_that_has_drifted(scene: Scene, datamart: Program) -> None:
     """What has changed since the plan is not deleted: status 3."""
     name = scene.datamart()
     (plan,) = datamart.json("result", "plan", name)
-    scene.datamart(name, datamartTables=[{"tableName": "other", "datamartTableColumns": [{"columnName": "id"}]}])
+    scene.datamart(name, datamartTables=[{"tableName": "other", "datamartTableColumns": [COLUMN]}])
 
     (result,) = datamart.json("result", "retire", name, "--plan", plan["planId"], "--yes", status=Status.BLOCKED)
 
@@ -394,6 +395,8 @@ def test_embeds(scene: Scene, datamart: Program, tmp_path: Path) -> None:
 
 def test_doctor(scene: Scene, datamart: Program) -> None:
     """The doctor checks everything that the stack needs, and one thing that fails is status 1."""
+    rule = {"name": "all", "owner": "o", "reason": "r", "names": ["none"], "retireAfter": "7 days"}
+    scene._put(POLICY_KEY, {"formatVersion": "1", "rules": [rule]})  # noqa: SLF001  # as the sweeps' own tests
     findings = {each["check"]: each["grade"] for each in datamart.json("finding", "doctor")}
     assert {check for check, grade in findings.items() if grade != "ok"} == {"AlarmTopicArn"}
     scene.map_embeds(b"{")
