@@ -67,10 +67,14 @@ def test_restore(shell: Shell, scene: Scene) -> None:
     assert organisation.workspaces["Sales"] == workspace
 
 
-def test_approval(shell: Shell, scene: Scene, retirement_id: str) -> None:
+def test_approval(shell: Shell, scene: Scene) -> None:
     """What waits is read, reviewed and approved, and each answer is where the page says."""
     tools, asked, plan, approve, answer = commands(DOCS / "approval.md")
+    retirement_id = f"acme-{uuid4()}"
     tools = tools.replace("acme-leaves", retirement_id)
+    (shell.folder / "events").mkdir()
+    entries = (EVENTS / "put-approved.json").read_text().replace("acme-leaves", retirement_id).replace("prod", "dev")
+    (shell.folder / "events" / "put-approved.json").write_text(entries)
     scene.datamart("sales-analytics")
     with requiring(scene, 1):
         scene.ask("sales-analytics", retirementId=retirement_id)
