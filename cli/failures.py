@@ -20,7 +20,7 @@ from cli.session import Given, Session
 from cli.stack import AwsRefused, Stack
 from retirement.delivery.intake import raw_request, receive
 from retirement.record.keys import rejected_key, restore_key, retirement_key
-from retirement.requests import RawRequest
+from retirement.requests import Kind, RawRequest
 from retirement.timestamps import format_timestamp
 from retirement.wording import in_words
 
@@ -86,7 +86,7 @@ class Abandoned:
         retirement_id = raw.retirement_id or raw.event_id
         if name is None or retirement_id is None:
             return rejected_key(raw.event_id or self.message_id).removesuffix("receipt.json")
-        if raw.is_restore:
+        if raw.kind is Kind.RESTORE:
             return restore_key(name, retirement_id, raw.restore_id or raw.event_id or "", "")
         return retirement_key(name, retirement_id, "")
 

@@ -13,9 +13,10 @@ from cli.retries import Retry, retries, retry_under
 from cli.stack import Stack
 from local.stack import EmbeddedStack
 from retirement.aws.progress import ProgressTable, progress_key
-from retirement.delivery.ports import FailedAttempt, Kind
+from retirement.delivery.ports import FailedAttempt
 from retirement.errors import AwsCallFailed
 from retirement.outcomes import Reason
+from retirement.requests import Kind
 from tests.contract.hostile_names import HOSTILE_NAMES
 
 pytestmark = pytest.mark.xdist_group("ministack")

@@ -8,7 +8,7 @@ import pytest
 
 from retirement.delivery.intake import parse_restore, raw_request, requests_restore
 from retirement.errors import InvalidRequest
-from retirement.requests import Delivery, EmbedsPolicy, RestoreRequest
+from retirement.requests import Delivery, EmbedsPolicy, Kind, RestoreRequest
 from tests.fakes import START, restore_requested
 
 MINIMAL = {
@@ -144,14 +144,14 @@ def test_another_detail_type(detail_type: object) -> None:
     event = event_of(MINIMAL) | {"detail-type": detail_type}
     assert complaint(event).startswith('detail-type must be "Datamart Restore Requested"')
     assert not requests_restore(delivery_of(event))
-    assert not raw_request(delivery_of(event)).is_restore
+    assert raw_request(delivery_of(event)).kind is not Kind.RESTORE
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', "{}", '{"id": 1, "id": 2}'])
 def test_what_asks_for_nothing(body: str) -> None:
     """What is no event asks for no restore."""
     assert not requests_restore(delivery_of(body))
-    assert not raw_request(delivery_of(body)).is_restore
+    assert raw_request(delivery_of(body)).kind is not Kind.RESTORE
 
 
 def test_what_asks_for_a_restore() -> None:
@@ -159,4 +159,4 @@ def test_what_asks_for_a_restore() -> None:
     event = event_of({"restoreId": "x" * 200})
     assert requests_restore(delivery_of(event))
     carried = raw_request(delivery_of(event))
-    assert (carried.is_restore, carried.restore_id) == (True, "x" * 128)
+    assert (carried.kind, carried.restore_id) == (Kind.RESTORE, "x" * 128)

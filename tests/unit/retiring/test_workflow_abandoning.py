@@ -6,10 +6,9 @@ import pytest
 
 from retirement.delivery.answering import TIME_TO_CONCLUDE
 from retirement.delivery.endings import NEXT_STEPS
-from retirement.delivery.ports import Kind
 from retirement.errors import Abandoned, AwsCallFailed, DatabrainUnavailable, RetirementError
 from retirement.outcomes import Reason
-from retirement.requests import MAX_RECEIVES
+from retirement.requests import MAX_RECEIVES, Kind
 from tests.fakes import SETTINGS, Crash, CrashAt, FailAt, Interference, Parsed, World, entry_of, requested
 
 DOWN = FailAt("databrain.find", DatabrainUnavailable("GET: HTTP 503"))

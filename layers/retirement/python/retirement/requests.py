@@ -184,13 +184,18 @@ class Message:
     detail: Document
 
 
+class Kind(StrEnum):
+    """What an event requests."""
+
+    RETIREMENT = "retirement"
+    CANCELLATION = "cancellation"
+    APPROVAL = "approval"
+    RESTORE = "restore"
+
+
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """The fields of an event that is not a valid request, cut to the limits of a result; None if they are missing.
-
-    Attributes:
-        is_restore: whether its detail-type is that of a restore; `is_cancellation` alike.
-    """
+    """The fields of an event that is not a valid request, cut to the limits of a result; None if they are missing."""
 
     event_id: str | None
     retirement_id: str | None
@@ -198,6 +203,5 @@ class RawRequest:
     requested_by: str | None
     reason: str | None
     requested_at: datetime
-    is_restore: bool = False
+    kind: Kind = Kind.RETIREMENT
     restore_id: str | None = None
-    is_cancellation: bool = False

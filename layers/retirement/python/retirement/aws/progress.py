@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from retirement.delivery.ports import FailedAttempt, Kind
+from retirement.delivery.ports import FailedAttempt
 from retirement.errors import AwsCallFailed
+from retirement.requests import Kind
 from retirement.timestamps import format_timestamp
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from retirement.errors import AwsCallFailed, InvalidRequest, NotYetDue, reason_o
 from retirement.outcomes import Outcome
 from retirement.record.keys import rejected_key
 from retirement.record.results import Restoration, Result
-from retirement.requests import Delivery
+from retirement.requests import Delivery, Kind
 
 # Seconds. The last receive retries while there is time for one more call that is slow and that the SDK retries.
 TIME_TO_CONCLUDE = 25.0
@@ -117,7 +117,7 @@ def _reject(
         finished_at=ports.clock.now(),
     )
     stored_event: Json = delivery.body.encode(errors="replace")[:MAX_EVENT_BYTES].decode(errors="ignore")
-    restoration = Restoration(raw.restore_id).document() if raw.is_restore else {}
+    restoration = Restoration(raw.restore_id).document() if raw.kind is Kind.RESTORE else {}
     receipt = ordered_json({**result.document(), **restoration, "event": stored_event})
     content_hash = sha256_hex(delivery.body)
     stored = ports.evidence.create(rejected_key(raw.event_id or delivery.id), receipt, content_hash)

@@ -19,7 +19,7 @@ from retirement.delivery.events import (
     RestoreEvent,
     WebhookMessage,
 )
-from retirement.delivery.ports import FailedAttempt, Kind
+from retirement.delivery.ports import FailedAttempt
 from retirement.errors import ConfigurationError, InvalidRequest
 from retirement.outcomes import Reason
 from retirement.requests import (
@@ -28,6 +28,7 @@ from retirement.requests import (
     Delivery,
     DependentsPolicy,
     EmbedsPolicy,
+    Kind,
     Message,
     RawRequest,
     Request,
@@ -44,6 +45,8 @@ RESTORE_REQUESTED = "Datamart Restore Requested"
 
 # The types of webhook messages, and the detail-types of the events that they become.
 DETAIL_TYPES = {"datamart.retirement.requested": REQUESTED, "datamart.retirement.cancelled": CANCELLED}
+
+_KINDS = {CANCELLED: Kind.CANCELLATION, APPROVED: Kind.APPROVAL, RESTORE_REQUESTED: Kind.RESTORE}
 
 # What may differ between two events of one request: a colleague may move a date, and says who and why.
 NOT_COMPARED = frozenset({"retireAt", "requestedBy", "reason", "startedBy"})
@@ -262,8 +265,7 @@ def raw_request(delivery: Delivery) -> RawRequest:
         requested_by=_cut(fields.get("requestedBy", fields.get("approvedBy")), NAME_LIMIT),
         reason=_cut(fields.get("reason"), REASON_LIMIT),
         requested_at=requested_at,
-        is_restore=envelope.get("detail-type") == RESTORE_REQUESTED,
-        is_cancellation=envelope.get("detail-type") == CANCELLED,
+        kind=_KINDS.get(str(envelope.get("detail-type")), Kind.RETIREMENT),
         restore_id=_cut(fields.get("restoreId"), RETIREMENT_ID_LIMIT),
     )
 
@@ -273,13 +275,12 @@ def failed_attempt(delivery: Delivery, reason: Reason, at: datetime, next_at: da
     raw = raw_request(delivery)
     if raw.datamart_name is None or raw.event_id is None:
         return None
-    kind = Kind.CANCELLATION if raw.is_cancellation else Kind.RESTORE if raw.is_restore else Kind.RETIREMENT
     own_id = _default_id(raw.event_id)
     return FailedAttempt(
-        kind=kind,
+        kind=raw.kind,
         datamart_name=raw.datamart_name,
         retirement_id=raw.retirement_id or own_id,
-        restore_id=(raw.restore_id or own_id) if raw.is_restore else None,
+        restore_id=(raw.restore_id or own_id) if raw.kind is Kind.RESTORE else None,
         receives=delivery.receive_count,
         reason=reason,
         at=at,

@@ -3,7 +3,6 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
 from retirement.canonical import Document
@@ -11,7 +10,7 @@ from retirement.clock import Clock
 from retirement.databrain.ports import Counter
 from retirement.outcomes import Reason
 from retirement.record.ports import Evidence
-from retirement.requests import Command, Delivery
+from retirement.requests import Command, Delivery, Kind
 
 
 class Inbox(Protocol):
@@ -56,14 +55,6 @@ class ResultsTopic(Protocol):
         Raises:
             AwsCallFailed: the topic did not accept it, or the answer was lost.
         """
-
-
-class Kind(StrEnum):
-    """What an event requests."""
-
-    RETIREMENT = "retirement"
-    CANCELLATION = "cancellation"
-    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
