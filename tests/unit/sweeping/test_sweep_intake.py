@@ -11,7 +11,7 @@ from retirement.aws.sweep_policy_file import SIZE_LIMIT
 from retirement.delivery.intake import schema
 from retirement.errors import ConfigurationError
 from retirement.stored_object import OwnersFile
-from retirement.sweeping.intake import MAX_GLOBS, parse_policy
+from retirement.sweeping.intake import MAX_GLOBS, is_dry_run, parse_policy
 from retirement.sweeping.policy import SweepPolicy, SweepRule
 from tests.fakes import START
 
@@ -280,3 +280,17 @@ def test_a_rules_name_fits_an_id() -> None:
 
     for name in RIGHT["name"]:
         assert re.fullmatch(retirement_id["pattern"], f"sweep-{name}-{'0' * 16}-{10**9}")
+
+
+@pytest.mark.parametrize("event", [{"dryRun": True}, {"dryRun": True, "requestedBy": "you@example.com"}])
+def test_invoked_as_a_dry_run(event: object) -> None:
+    """The event of an invocation asks for a dry run; an event without a word about it, such as a timer's, does not."""
+    assert is_dry_run(event)
+    assert not any(map(is_dry_run, ({}, None, [], {"dryRun": False}, {"time": "2026-03-01T12:00:00Z"})))
+
+
+@pytest.mark.parametrize("asked", ["true", 1, None, {}])
+def test_unclear_whether_it_is_a_dry_run(asked: object) -> None:
+    """A sweep whose event is unclear about it requests nothing."""
+    with pytest.raises(ConfigurationError, match="dryRun in the event must be true or false"):
+        is_dry_run({"dryRun": asked})

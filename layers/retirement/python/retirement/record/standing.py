@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from retirement.record.keys import failure_file_name, numbers_in, schedule_file_name
+from retirement.record.keys import ask_file_name, failure_file_name, numbers_in, schedule_file_name
 
 
 class Stage(Enum):
@@ -13,6 +13,7 @@ class Stage(Enum):
 
     REQUESTED = auto()  # no attempt has ended, or no request has arrived
     SCHEDULED = auto()  # its date is current, also a date that is due
+    AWAITING = auto()  # people have to approve its plan
     STARTED = auto()  # it has an intent, so a delete or a create may have been sent
     ABANDONED = auto()  # it failed, and goes on if it is redriven
     CANCELLED = auto()  # its receipt is still missing
@@ -34,13 +35,20 @@ def standing(file_names: Collection[str], now: datetime, time_in: Callable[[str,
     Args:
         file_names: all files under its prefix.
         now: decides whether a date is in the future.
-        time_in: reads a time in a file, by the names of the file and of the field. It is called only if a date and a
-            failure are stored: the request for another date may have failed, or the date may be later than the failure.
+        time_in: reads a time in a file, by the names of the file and of the field. It is called only if two
+            of these are stored: a date, an ask for approval, a failure. The last one decides, and so does a date in
+            the future, for which the request may have been made in vain.
     """
     has_intent = "intent.json" in file_names
     dates, failures = numbers_in(file_names, "schedule"), numbers_in(file_names, "failure")
     date = schedule_file_name(dates[-1]) if dates else None
     failure = failure_file_name(failures[-1]) if failures else None
+    asks = numbers_in(file_names, "approval-asked")
+    ask = ask_file_name(asks[-1]) if asks else None
+
+    def is_last(ask: str) -> bool:
+        others = [time_in(other, "finishedAt") for other in (date, failure) if other is not None]
+        return not others or time_in(ask, "finishedAt") >= max(others)
 
     def is_current(date: str) -> bool:
         return (
@@ -55,6 +63,8 @@ def standing(file_names: Collection[str], now: datetime, time_in: Callable[[str,
         return Standing(Stage.CANCELLED, "cancelled.json", has_intent)
     if has_intent and failure is None:
         return Standing(Stage.STARTED, "intent.json", has_intent)
+    if not has_intent and ask is not None and is_last(ask):
+        return Standing(Stage.AWAITING, ask, has_intent)
     if not has_intent and date is not None and is_current(date):
         return Standing(Stage.SCHEDULED, date, has_intent)
     if failure is not None:
