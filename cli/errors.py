@@ -48,6 +48,7 @@ _STATUSES = {
     Outcome.RESTORE_BLOCKED: Status.BLOCKED,
     Outcome.REJECTED: Status.REJECTED,
     Outcome.FAILED: Status.ABANDONED,
+    Outcome.AWAITING_APPROVAL: Status.PENDING,
 }
 
 

@@ -51,13 +51,14 @@ def _version() -> str:
 app = _app("datamart", "Retire Databrain datamarts, look up what became of them, and restore them.")
 app.version = _version
 
-# A command is imported only when it runs: `--help` may take 300 ms. `approve` belongs behind `cancel`.
+# A command is imported only when it runs: `--help` may take 300 ms.
 _COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Retire and restore": (
         ("plan", "cli.retiring:plan", "Show what a retirement would delete; changes nothing."),
         ("retire", "cli.retiring:retire", "Delete datamarts, now or at a date."),
         ("move", "cli.retiring:move", "Move the date of a retirement."),
         ("cancel", "cli.retiring:cancel", "Cancel a retirement."),
+        ("approve", "cli.approving:approve", "Approve a deletion that another person has requested."),
         ("restore", "cli.retiring:restore", "Create a deleted datamart again from its backup."),
     ),
     "Look up": (

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from cli.retries import Retry
 from cli.stack import Stack
 from retirement.canonical import Document, parse_json
+from retirement.delivery.endings import STORED_ONLY
 from retirement.record.keys import numbers_in, restores_prefix, retirement_key
 from retirement.record.standing import Standing, standing
 from retirement.timestamps import format_timestamp, parse_timestamp
@@ -120,7 +121,8 @@ class Entry:
         """What the deciding file says, as it was published; empty without one."""
         if self.standing.decided_by is None:
             return {}
-        return {key: value for key, value in self.read(self.standing.decided_by).items() if key != "event"}
+        stored = self.read(self.standing.decided_by)
+        return {key: value for key, value in stored.items() if key not in STORED_ONLY}
 
     @cached_property
     def name(self) -> str:

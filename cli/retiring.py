@@ -38,9 +38,10 @@ from cli.waiting import Awaited
 from retirement.aws.progress import progress_key
 from retirement.canonical import Document, Json, parse_json
 from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
-from retirement.delivery.ports import Kind
 from retirement.outcomes import Outcome
-from retirement.record.keys import numbers_in, plan_key, restore_key, retirement_key
+from retirement.record.keys import ask_file_name, numbers_in, plan_key, restore_key, retirement_key
+from retirement.record.standing import Stage
+from retirement.requests import Kind
 from retirement.timestamps import parse_timestamp
 from retirement.wording import in_words
 
@@ -229,7 +230,7 @@ def _confirmed(
     plans: dict[str, Json] = {}
     given = {str(each["datamartName"]): str(each["planId"]) for each in requests if "planId" in each}
     for name, plan_id in given.items():
-        _show_stored_plan(session, output, name, plan_id)
+        show_stored_plan(session, output, name, plan_id)
         plans[name] = plan_id
     if not given:
         names = [str(each["datamartName"]) for each in requests]
@@ -238,7 +239,7 @@ def _confirmed(
         for result in results:
             show_result(output, result)
             if result.get("outcome") == Outcome.PLANNED:
-                _show_stored_plan(session, output, str(result["datamartName"]), str(result["planId"]))
+                show_stored_plan(session, output, str(result["datamartName"]), str(result["planId"]))
                 plans[str(result["datamartName"])] = result["planId"]
     left = [each for each in requests if each["datamartName"] in plans]
     if not left:
@@ -252,7 +253,8 @@ def _confirmed(
     what = ", ".join(shown(each["datamartName"]) for each in left)
     answer = str(left[0]["datamartName"]) if len(left) == 1 else str(len(left))
     backup = " WITHOUT A BACKUP" if left[0].get("backup") is False else ""
-    output.confirm(f"This deletes {what} {when}{backup}, on {session.context}.", answer, yes=False)
+    deletes = "This asks other people to approve the deletion of" if session.stack.requires_approval else "This deletes"
+    output.confirm(f"{deletes} {what} {when}{backup}, on {session.context}.", answer, yes=False)
     if "retireAt" in left[0]:  # decided at its date
         return left
     return [{**each, "planId": plans[str(each["datamartName"])]} for each in left]
@@ -264,7 +266,7 @@ def _requested(session: Session, sending: Sending, details: Sequence[Document]) 
     for detail in details:
         name, identity = str(detail["datamartName"]), str(detail["retirementId"])
         folder = folder_of(session.stack, name, identity)
-        dates, answers = numbers_in(folder.files, "schedule"), ["receipt.json"]
+        dates, answers = numbers_in(folder.files, "schedule"), ["receipt.json", _next_ask(session, folder)]
         at = detail.get("retireAt")
         if at is not None and parse_timestamp(str(at)) > datetime.now(UTC) + SOON:
             answers.append(f"schedule-{dates[-1] + 1 if dates else 1}.json")
@@ -283,16 +285,29 @@ def _requested(session: Session, sending: Sending, details: Sequence[Document]) 
     return follow_up(session, sending, awaited)
 
 
+def _next_ask(session: Session, folder: Folder) -> str:
+    """Return the ask for approval that would answer a request: the current one, if it awaits approval already."""
+    asks = numbers_in(folder.files, "approval-asked")
+    if asks and Entry(session.stack, folder).standing.stage is Stage.AWAITING:
+        return ask_file_name(asks[-1])
+    return ask_file_name(asks[-1] + 1 if asks else 1)
+
+
 def _show_plan(session: Session, result: Document) -> None:
     """Show what a dry run's plan covers, and how to carry it out."""
     if result.get("outcome") != Outcome.PLANNED:
         return
     name, plan_id = str(result["datamartName"]), str(result["planId"])
-    _show_stored_plan(session, session.output, name, plan_id)
+    show_stored_plan(session, session.output, name, plan_id)
     session.output.line(f"To carry it out: datamart retire {_quoted(name)} --plan {plan_id} --reason ...")
 
 
-def _show_stored_plan(session: Session, output: Output, name: str, plan_id: str) -> None:
+def show_stored_plan(session: Session, output: Output, name: str, plan_id: str) -> None:
+    """Show what a stored plan covers.
+
+    Raises:
+        UnknownId: it is not stored.
+    """
     with session.stack.calls():
         stored = session.stack.evidence.read(plan_key(name, plan_id))
     if stored is None:
@@ -341,7 +356,7 @@ def move(
     """
     retire_at = date_ahead(at)
     details = []
-    for folder in _chosen(session, id, name, every=all):
+    for folder in chosen(session, id, name, every=all):
         entry = Entry(session.stack, folder)
         if not folder.is_open:
             raise Refused(f"{id} of {shown(entry.name)} has ended as {entry.decision.get('outcome')}: nothing to move")
@@ -382,7 +397,7 @@ def cancel(
         session: the run.
     """
     awaited, worst = [], Status.OK
-    for folder in _chosen(session, id, name, every=all, unknown=True):
+    for folder in chosen(session, id, name, every=all, unknown=True):
         entry = Entry(session.stack, folder) if folder.files else None
         datamart = folder.key_name if entry is None else entry.name
         if entry is not None and not folder.is_open:
@@ -416,7 +431,7 @@ def cancellation(session: Session, sending: Sending, folder: Folder, name: str, 
     )
 
 
-def _chosen(
+def chosen(
     session: Session, identity: str, names: Sequence[str], *, every: bool, unknown: bool = False
 ) -> list[Folder]:
     """Return the retirements of an ID that are meant.

@@ -15,7 +15,7 @@ from cli.session import Session
 from cli.stack import Stack
 from cli.waiting import Awaited, Wait, duration
 from retirement.canonical import Document, Json
-from retirement.delivery.intake import CANCELLED, RESTORE_REQUESTED, parse_command, parse_request, parse_restore
+from retirement.delivery.intake import RESTORE_REQUESTED, parse_command, parse_request, parse_restore
 from retirement.errors import InvalidRequest
 from retirement.requests import Delivery, Request
 from retirement.timestamps import format_timestamp
@@ -79,7 +79,7 @@ def valid_request(detail: Document, detail_type: str) -> Request:
 
 
 def require_valid(detail: Document, detail_type: str) -> None:
-    """Check a cancellation or a request to restore as the stack does.
+    """Check a cancellation, an approval or a request to restore as the stack does.
 
     Raises:
         UsageError: the stack would reject it; the text names the field and the rule.
@@ -88,7 +88,7 @@ def require_valid(detail: Document, detail_type: str) -> None:
         if detail_type == RESTORE_REQUESTED:
             parse_restore(_delivery(detail, detail_type))
         else:
-            parse_command(_delivery(detail, CANCELLED), backup_by_default=True)
+            parse_command(_delivery(detail, detail_type), backup_by_default=True)
     except InvalidRequest as invalid:
         raise UsageError(invalid.message) from None
 
@@ -109,10 +109,10 @@ def _delivery(detail: Document, detail_type: str) -> Delivery:
     return Delivery(json.dumps(event), now, 1, "here")
 
 
-def send(stack: Stack, detail_type: str, detail: Document) -> str:
-    """Put an event on the stack's bus, and return its ID."""
+def send(stack: Stack, detail_type: str, detail: Document, source: str | None = None) -> str:
+    """Put an event on the stack's bus, and return its ID; without a source, from the first of `EventSources`."""
     with stack.calls():
-        return stack.bus.put(source=stack.source, detail_type=detail_type, detail=detail)
+        return stack.bus.put(source=source or stack.source, detail_type=detail_type, detail=detail)
 
 
 def follow_up(session: Session, sending: Sending, awaited: Sequence[Awaited]) -> tuple[list[Document], Status]:
@@ -145,6 +145,7 @@ def show_result(output: Output, result: Document) -> None:
         ("restoreId", result.get("restoreId")),
         ("retireAt", result.get("retireAt")),
         ("planId", result.get("planId")),
+        ("approvals missing", result.get("approvalsMissing")),
         ("backup", backup.get("key") if isinstance(backup, dict) else None),
         ("restoredAs", result.get("restoredAs")),
     )

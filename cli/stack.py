@@ -241,6 +241,11 @@ class Stack:
         return self.parameter("Mode") == "plan"
 
     @property
+    def requires_approval(self) -> bool:
+        """Whether another person has to approve each deletion."""
+        return bool(self.parameters.get("ApprovalSources"))
+
+    @property
     def source(self) -> str:
         """The source of events that the stack accepts."""
         return self.parameter("EventSources").split(",")[0].strip()

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from cli.errors import Status, UsageError, status_of
 from cli.output import Output, shown
-from cli.records import Entry, Folder, folders
+from cli.records import Entry, Folder, event_of, folders
 from cli.retries import retry_under
 from cli.stack import AwsRefused, Stack
 from retirement.canonical import Document
+from retirement.delivery.endings import STORED_ONLY
 from retirement.record.keys import numbers_in, rejected_key
 
 POLL = 1.0  # seconds between two looks, which grow with the wait
@@ -41,6 +42,7 @@ class Awaited:
     Attributes:
         prefix: of its files.
         answers: the files that end the wait, beside new failures.
+        answered_by: the kind of files of which the one that was stored for this event ends the wait; empty for none.
         failures: the kind of its failures.
         before: how many failures there were.
         follow: the command that shows what becomes of it later.
@@ -54,6 +56,7 @@ class Awaited:
     answers: Sequence[str]
     follow: str
     progress: str
+    answered_by: str = ""
     failures: str = "failure"
     before: int = 0
     cancels: bool = False
@@ -65,6 +68,10 @@ class Awaited:
         for file in self.answers:
             if file in folder.files:
                 return _published(entry.read(file))
+        for number in reversed(numbers_in(folder.files, self.answered_by) if self.answered_by else []):
+            document = entry.read(f"{self.answered_by}-{number}.json")
+            if event_of(document).get("id") == self.event_id:
+                return _published(document)
         failed = numbers_in(folder.files, self.failures)
         if len(failed) > self.before:
             return _published(entry.read(f"{self.failures}-{failed[-1]}.json"))
@@ -149,4 +156,4 @@ class Wait:
 
 
 def _published(document: Document) -> Document:
-    return {key: value for key, value in document.items() if key != "event"}
+    return {key: value for key, value in document.items() if key not in STORED_ONLY}

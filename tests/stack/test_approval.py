@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cli.errors import Status
 from local.stack import RETIRE
+from tests.stack.program import Program
 from tests.stack.scene import (
     APPROVED,
     SCHEDULE,
@@ -253,3 +255,32 @@ def test_a_source_of_requests_as_a_source_of_approvals(scene: Scene) -> None:
 
     assert invocation.error
     assert "requests come from there" in json.dumps(invocation.payload)
+
+
+def test_with_the_command_line(scene: Scene, datamart: Program) -> None:
+    """What waits is listed, and another person approves it: not the requester, and only as long as it waits."""
+    name = scene.datamart()
+    identity = f"leaves-{name}"
+    asked = datamart.json("result", "retire", name, "--id", identity, "--yes", status=Status.PENDING)
+    again = datamart.json("result", "retire", name, "--id", identity, "--yes", status=Status.PENDING)
+    assert [each["outcome"] for each in (*asked, *again)] == ["awaiting_approval"] * 2
+    (row,) = (each for each in datamart.json("retirement", "list", "--pending") if each["retirementId"] == identity)
+    assert (row["state"], row["outcome"]) == ("awaiting", "awaiting_approval")
+
+    (own,) = datamart.json("result", "approve", identity, "--yes", status=Status.REJECTED)
+    approving = ("approve", identity, "--requested-by", "second@example.com", "--reason", "Reviewed")
+    unasked = datamart(*approving)
+    (given,) = datamart.json("result", *approving, "--yes")
+
+    assert own["reason"] == "own_request"
+    assert (unasked.status, "Without a terminal to confirm this on" in unasked.err) == (Status.USAGE, True)
+    assert f'It was requested by "{asked[0]["requestedBy"]}"' in unasked.out
+    assert (given["outcome"], given["requestedBy"], given["planId"]) == (
+        "approved",
+        "second@example.com",
+        asked[0]["planId"],
+    )
+    scene.settle()
+    assert scene.kept(f"retirements/{name}/{identity}/receipt.json").document["outcome"] == "deleted"
+    late = datamart(*approving, "--yes")
+    assert (late.status, "does not await approval: it is ended" in late.err) == (Status.REJECTED, True)
