@@ -452,6 +452,7 @@ class Stage:
             "evidence": self.evidence,
             "coordination": self.coordination,
             "inbox": self.inbox,
+            "progress": FakeProgress(),
             "results_topic": self.results_topic,
             "telemetry": self.telemetry,
             "clock": self.clock,

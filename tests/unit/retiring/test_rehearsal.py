@@ -447,11 +447,35 @@ def test_a_lost_answer_to_the_delete_of_the_copy(world: World, happens: bool) ->
 def test_a_copy_that_cannot_be_deleted(world: World) -> None:
     """The next attempt goes on, compares again, and removes it."""
     stuck = AnswerWith(DELETE, LOST_DELETE, times=3)
-    with pytest.raises(AttemptInterrupted, match="still listed after 3 deletes"):
+    with pytest.raises(AttemptInterrupted, match="still listed"):
         world.deliver(asked(), stuck)
     world.clock.advance(LOCK_EXPIRY)
 
     assert world.deliver(asked())["outcome"] == "deleted"
+
+
+def test_a_confirmed_delete_is_not_sent_again(world: World) -> None:
+    """If a list lags behind the delete, the attempt waits, and the next one looks again."""
+    lagging = entry_of()
+
+    def lag(call: Call) -> object:
+        nonlocal lagging
+        if call.name == DELETE:
+            lagging = world.databrain.datamarts[COPY]
+        shows = call.name == "databrain.find" and COPY in call.arguments and DELETE in calls
+        calls.append(call.name)
+        if not shows:
+            return call.proceed()
+        world.databrain.datamarts[COPY] = lagging
+        try:
+            return call.proceed()
+        finally:
+            del world.databrain.datamarts[COPY]
+
+    calls: list[str] = []
+    with pytest.raises(AttemptInterrupted, match="its deletion was confirmed"):
+        world.deliver(asked(), lag)
+    assert calls.count(DELETE) == 1
 
 
 def test_a_copy_that_is_listed_late(world: World) -> None:
