@@ -49,7 +49,7 @@ from retirement.record.record import Record
 from retirement.record.results import NOTHING_READ, Grounds
 from retirement.requests import Delivery, DependentsPolicy
 from retirement.retiring.approval import wait_unless_approved
-from retirement.retiring.attempt import RetireAttempt as _Attempt
+from retirement.retiring.attempt import RetireAttempt
 from retirement.retiring.exports import embeds_for_backup
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.rehearsal import finish_rehearsal, refuse_by_rehearsal, rehearse
@@ -119,7 +119,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
     )
     ports.telemetry.about(request)
     ports.telemetry.step("request", dryRun=request.dry_run, requestedBy=request.requested_by)
-    attempt = _Attempt(request, delivery, settings, ports, started_at)
+    attempt = RetireAttempt(request, delivery, settings, ports, started_at)
     if delivery.is_last:
         return _conclude(attempt)
     lock = locked(request.datamart_name, delivery, ports.coordination, ports.clock, ports.telemetry)
@@ -145,7 +145,7 @@ def retire(delivery: Delivery, settings: RetireSettings, ports: RetirePorts, sta
         return _carry_out(replace(attempt, request=record.as_first_requested(request)))
 
 
-def _carry_out(attempt: _Attempt) -> Document:
+def _carry_out(attempt: RetireAttempt) -> Document:
     """Steps 4 to 13, if there is no intent of an earlier attempt."""
     request, ports = attempt.request, attempt.ports
 
@@ -188,7 +188,7 @@ def _carry_out(attempt: _Attempt) -> Document:
     return _delete_unless_ended(_Deletion(intent, permit, counted_on), attempt)
 
 
-def _resume(intent: Intent, attempt: _Attempt) -> Document:
+def _resume(intent: Intent, attempt: RetireAttempt) -> Document:
     """Steps 5 to 13, if an earlier attempt may have deleted the datamart: what has become of it is determined first."""
     request, ports = attempt.request, attempt.ports
     sighting = _take_snapshot(attempt)
@@ -216,7 +216,7 @@ def _resume(intent: Intent, attempt: _Attempt) -> Document:
 
 
 @contextmanager
-def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
+def _failure_recorded(attempt: RetireAttempt) -> Iterator[None]:
     """Record why an attempt failed, for the last receive, which reports it."""
     try:
         yield
@@ -230,7 +230,7 @@ def _failure_recorded(attempt: _Attempt) -> Iterator[None]:
         raise
 
 
-def _conclude(attempt: _Attempt) -> Document:
+def _conclude(attempt: RetireAttempt) -> Document:
     """Publish what has ended the retirement by now, or the failure. The last receive makes no attempt.
 
     Raises:
@@ -251,7 +251,7 @@ def _conclude(attempt: _Attempt) -> Document:
     raise abandon(attempt, record, reason)
 
 
-def _postpone(record: Record, attempt: _Attempt) -> Document | None:
+def _postpone(record: Record, attempt: RetireAttempt) -> Document | None:
     """Step 3: end a cancelled retirement, or postpone one whose date is in the future; None if it is due.
 
     Raises:
@@ -284,30 +284,32 @@ def _postpone(record: Record, attempt: _Attempt) -> Document | None:
     return publish(date.stored.body, attempt.ports, again=True)
 
 
-def _is_ahead(retire_at: datetime, attempt: _Attempt) -> bool:
+def _is_ahead(retire_at: datetime, attempt: RetireAttempt) -> bool:
     return retire_at > attempt.ports.clock.now()
 
 
-def _refuse(attempt: _Attempt, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ) -> Document:
+def _refuse(
+    attempt: RetireAttempt, refusal: Refusal, *, intent: Intent | None, grounds: Grounds = NOTHING_READ
+) -> Document:
     """End the retirement because a rule says no; nothing was changed."""
     return finish(attempt, Outcome.BLOCKED, refusal.message, reason=refusal.reason, intent=intent, grounds=grounds)
 
 
-def _refuse_by_count(attempt: _Attempt) -> Refusal | None:
+def _refuse_by_count(attempt: RetireAttempt) -> Refusal | None:
     """Step 4: refuse if the day's limit is reached, unless this retirement is among the counted ones."""
     now, coordination = attempt.ports.clock.now(), attempt.ports.coordination
     refusal = refuse_by_count(coordination.used_today(now), attempt.settings, now)
     return None if refusal is not None and coordination.is_counted(attempt.request, now) else refusal
 
 
-def _take_snapshot(attempt: _Attempt) -> Snapshot | Absent:
+def _take_snapshot(attempt: RetireAttempt) -> Snapshot | Absent:
     """Step 6: find the datamart."""
     sighting = attempt.ports.databrain.find(attempt.request.datamart_name)
     attempt.ports.telemetry.step("snapshot", listed=isinstance(sighting, Snapshot))
     return sighting
 
 
-def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> None:
+def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, attempt: RetireAttempt) -> None:
     """Refuse to draw conclusions from another organisation than that in which a delete may have been sent."""
     databrain = attempt.ports.databrain
     if not intent.organisation.is_recognised(
@@ -323,7 +325,7 @@ def _require_same_organisation(intent: Intent, sighting: Snapshot | Absent, atte
         )
 
 
-def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: _Attempt) -> Document | None:
+def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: RetireAttempt) -> Document | None:
     """Step 6, if an earlier attempt may have deleted the datamart; None if the same datamart is still there."""
     match recognise(sighting, intent):
         case Recognition.GONE:
@@ -342,18 +344,18 @@ def _end_unless_same(intent: Intent, sighting: Snapshot | Absent, attempt: _Atte
             return None if refusal is None else _refuse(attempt, refusal, intent=intent, grounds=intent.grounds)
 
 
-def _recorded_reason(attempt: _Attempt) -> Reason:
+def _recorded_reason(attempt: RetireAttempt) -> Reason:
     """Return the reason why no delete took effect, or `unconfirmed` if the last failure does not say that."""
     recorded = attempt.ports.coordination.last_failure(attempt.request)
     return Reason.UNCONFIRMED if recorded in {None, Reason.INTERNAL_ERROR} else cast("Reason", recorded)
 
 
-def _is_in_doubt(attempt: _Attempt) -> bool:
+def _is_in_doubt(attempt: RetireAttempt) -> bool:
     """Return whether a delete may have been sent after the intent; it may if nothing is recorded."""
     return attempt.ports.coordination.last_failure(attempt.request) in {None, Reason.UNCONFIRMED}
 
 
-def _dependents(attempt: _Attempt) -> Dependents:
+def _dependents(attempt: RetireAttempt) -> Dependents:
     request = attempt.request
     listing, failures = attempt.ports.databrain.list_embeds()
     if failures and request.dependents is DependentsPolicy.BLOCK:
@@ -370,7 +372,7 @@ def _dependents(attempt: _Attempt) -> Dependents:
     return dependents
 
 
-def _decide(snapshot: Snapshot, attempt: _Attempt) -> tuple[Plan, Dependents, Refusal | None]:
+def _decide(snapshot: Snapshot, attempt: RetireAttempt) -> tuple[Plan, Dependents, Refusal | None]:
     """Steps 7 and 8: read the dependents, store the plan, and decide."""
     request, ports = attempt.request, attempt.ports
     dependents = _dependents(attempt)
@@ -389,7 +391,7 @@ def _grounds(plan: Plan, dependents: Dependents) -> Grounds:
     return Grounds(plan.plan_id, dependents.document(), not_restorable=plan.not_restorable)
 
 
-def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> Organisation:
+def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: RetireAttempt) -> Organisation:
     identity = identity_of(attempt.request.datamart_name, attempt.request.retirement_id)
     return Organisation.of(
         identity,
@@ -401,7 +403,7 @@ def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt)
 
 
 def _planned_elsewhere(
-    stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: _Attempt
+    stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: RetireAttempt
 ) -> Refusal | None:
     """Refuse a plan that was made of an equal datamart in another organisation."""
     if attempt.request.plan_id != plan.plan_id:
@@ -419,7 +421,7 @@ def _planned_elsewhere(
     return None if is_the_same else PLANNED_ELSEWHERE
 
 
-def _named_plan(plan: Plan, attempt: _Attempt) -> Document | None:
+def _named_plan(plan: Plan, attempt: RetireAttempt) -> Document | None:
     """Read the plan that the request names, to describe what has changed; None if nothing has, or it is missing."""
     request = attempt.request
     if request.plan_id is None or request.plan_id == plan.plan_id:
@@ -428,7 +430,7 @@ def _named_plan(plan: Plan, attempt: _Attempt) -> Document | None:
     return None if stored is None else cast("Document", parse_json(stored.body))
 
 
-def _count(attempt: _Attempt) -> Refusal | None:
+def _count(attempt: RetireAttempt) -> Refusal | None:
     """Step 10: count this retirement on this day, or return why that is refused."""
     now, settings, coordination = attempt.ports.clock.now(), attempt.settings, attempt.ports.coordination
     if coordination.reserve(attempt.request, settings.max_retirements_per_day, now):
@@ -436,7 +438,7 @@ def _count(attempt: _Attempt) -> Refusal | None:
     return daily_limit_reached(coordination.used_today(now), settings, now)
 
 
-def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> DeletePermit:
+def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: RetireAttempt) -> DeletePermit:
     """Step 9: export the embeds that go with it, write, read back, compare."""
     if not attempt.request.backup:
         return NoBackupRequested(snapshot, attempt.request)
@@ -460,7 +462,7 @@ def _back_up(snapshot: Snapshot, dependents: Dependents, attempt: _Attempt) -> D
     return VerifiedBackup(snapshot, reference, read_back)
 
 
-def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> DeletePermit:
+def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: RetireAttempt) -> DeletePermit:
     """Verify the backup of an earlier attempt against the present snapshot."""
     if intent.backup is None and attempt.request.backup:
         raise BackupFailed(
@@ -483,7 +485,7 @@ def _renew_permit(snapshot: Snapshot, intent: Intent, attempt: _Attempt) -> Dele
     return VerifiedBackup(snapshot, intent.backup, read_back)
 
 
-def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _Attempt) -> Intent:
+def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: RetireAttempt) -> Intent:
     """Step 10: store the intent, before the delete."""
     intent = Intent(
         detail=attempt.request.detail,
@@ -506,7 +508,7 @@ def _write_intent(permit: DeletePermit, plan: Plan, grounds: Grounds, attempt: _
     return intent
 
 
-def _delete_unless_ended(deletion: _Deletion, attempt: _Attempt) -> Document:
+def _delete_unless_ended(deletion: _Deletion, attempt: RetireAttempt) -> Document:
     """Step 11: list the record again, then delete.
 
     A cancellation is written before it looks for an intent, and the intent before this look, so one sees the other.
@@ -515,7 +517,7 @@ def _delete_unless_ended(deletion: _Deletion, attempt: _Attempt) -> Document:
     return _delete(deletion, attempt) if end is None else end()
 
 
-def _ended_meanwhile(deletion: _Deletion, attempt: _Attempt) -> Callable[[], Document] | None:
+def _ended_meanwhile(deletion: _Deletion, attempt: RetireAttempt) -> Callable[[], Document] | None:
     """Return how to end, if the retirement is cancelled by now, or not approved any more.
 
     Raises:
@@ -538,7 +540,7 @@ def _ended_meanwhile(deletion: _Deletion, attempt: _Attempt) -> Callable[[], Doc
     return partial(_refuse, attempt, refusal, intent=intent, grounds=intent.grounds)
 
 
-def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
+def _delete(deletion: _Deletion, attempt: RetireAttempt) -> Document:
     """Steps 11 and 12. If the answer to a delete is not a clear yes, only a fresh list shows its effect."""
     request, ports = attempt.request, attempt.ports
     intent, in_doubt, refusal = deletion.intent, deletion.in_doubt, None
@@ -583,7 +585,7 @@ def _delete(deletion: _Deletion, attempt: _Attempt) -> Document:
     )
 
 
-def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: _Attempt) -> Callable[[], Document] | None:
+def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: RetireAttempt) -> Callable[[], Document] | None:
     """Return how to end instead of sending a delete: the record says so, or a new day began and is full; else None."""
     if send > 1 and (end := _ended_meanwhile(deletion, attempt)) is not None:
         return end
@@ -592,7 +594,7 @@ def _end_instead_of_sending(send: int, deletion: _Deletion, attempt: _Attempt) -
     return None
 
 
-def _confirm(intent: Intent, attempt: _Attempt) -> None:
+def _confirm(intent: Intent, attempt: RetireAttempt) -> None:
     """Step 12: wait until a fresh list no longer has the datamart, or has a later one of its name."""
     name, ports = attempt.request.datamart_name, attempt.ports
     for look in range(MAX_CONFIRMATIONS):
@@ -608,7 +610,7 @@ def _confirm(intent: Intent, attempt: _Attempt) -> None:
     )
 
 
-def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: _Attempt) -> Document:
+def _deleted(intent: Intent, confirmed_by: ConfirmedBy, attempt: RetireAttempt) -> Document:
     where = f" Its backup is s3://{intent.backup.bucket}/{intent.backup.key}." if intent.backup else ""
     how = (
         "Databrain deleted the datamart and no longer lists it."
@@ -635,7 +637,7 @@ def _absence_message(name: str, sighting: Absent) -> str:
     )
 
 
-def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | None) -> Document:
+def _end_as_planned(attempt: RetireAttempt, grounds: Grounds, *, intent: Intent | None) -> Document:
     request = attempt.request
     why = "the request is a dry run" if request.dry_run else "this stack's Mode is plan"
     lasting = ", which could not be restored (notRestorable)" if grounds.not_restorable else ""
@@ -651,7 +653,7 @@ def _end_as_planned(attempt: _Attempt, grounds: Grounds, *, intent: Intent | Non
     )
 
 
-def _require_time_to_delete(attempt: _Attempt) -> None:
+def _require_time_to_delete(attempt: RetireAttempt) -> None:
     left = attempt.ports.clock.remaining()
     if left < TIME_TO_DELETE:
         raise AttemptInterrupted(
