@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from retirement.canonical import canonical_json, ordered_json
 from retirement.errors import Abandoned, AttemptInterrupted, AwsCallFailed, NotConfirmed, RetirementError
-from retirement.record.keys import rejected_key, retirement_key
+from retirement.record.keys import rejected_key
 from retirement.record.record import Record
 from retirement.requests import MAX_RECEIVES
 from retirement.retiring.settings import Mode
@@ -176,10 +175,10 @@ def test_without_a_backup(world: World) -> None:
 def test_another_request_of_the_same_identity(world: World) -> None:
     """While it waits, the identity belongs to the request that was asked for, now and for a date."""
     plan_id = ask(world)
-    other = requested(dependents="ignore") | {"id": "another"}
+    other = requested(backup=False) | {"id": "another"}
 
     assert in_short([world.deliver(other)]) == [("rejected", "retirement_id_reused")]
-    later = requested(dependents="ignore", retireAt=format_timestamp(START + 7 * DAY)) | {"id": "dated"}
+    later = requested(backup=False, retireAt=format_timestamp(START + 7 * DAY)) | {"id": "dated"}
     assert in_short([world.schedule(later)]) == [("rejected", "retirement_id_reused")]
     assert in_short(approve(world, plan_id)) == APPROVED_AND_DELETED
 
@@ -218,42 +217,52 @@ def test_who_started_the_sweep_cannot_approve(world: World) -> None:
     assert in_short(approve(world, plan_id, "bob")) == APPROVED_AND_DELETED
 
 
-def store_move(world: World, event: Parsed, moved_by: str) -> None:
-    """Store a date that another person has moved: the second one, whose event names that person."""
-    key = retirement_key("sales", "offboard-1", "schedule-2.json")
-    first = world.kept_of(event, "schedule-1.json")
-    moved = requested(requestedBy=moved_by, retireAt=first["retireAt"]) | {"id": "moved"}
-    text = ordered_json({**first, "event": canonical_json(moved), "earlierRequesters": ["ops@example.com"]})
-    hash_ = world.evidence.objects[key.replace("-2", "-1")].content_hash
-    world.evidence.create(key, text, hash_)
+def move(world: World, moved_by: str, to: datetime) -> None:
+    """Another person requests another date."""
+    world.clock.advance(60)
+    event = requested(requestedBy=moved_by, retireAt=format_timestamp(to))
+    assert in_short([world.schedule(event | {"id": moved_by, "time": format_timestamp(world.clock.now())})]) == [
+        ("scheduled", None)
+    ]
 
 
 def test_who_moved_it_cannot_approve(world: World) -> None:
     """Every mover is a requester, and stays one whoever moves it later."""
-    event = requested(retireAt=format_timestamp(START + DAY))
-    world.schedule(event)
-    store_move(world, event, "mover@example.com")
-    world.pass_time(START + 2 * DAY)
+    world.schedule(requested(retireAt=format_timestamp(START + 2 * DAY)))
+    for name, days in (("mover@example.com", 3), ("another@example.com", 4)):
+        move(world, name, START + days * DAY)
+    world.pass_time(START + 5 * DAY)
     plan_id = world.published[-1]["planId"]
     hand_on(world)
 
-    assert in_short(approve(world, plan_id, "Mover@example.com")) == [("rejected", "own_request")]
-    assert in_short(approve(world, plan_id, "OPS@example.com")) == [("rejected", "own_request")]
+    for name in ("Mover@example.com", "another@example.com ", "OPS@example.com"):
+        assert in_short(approve(world, plan_id, name)) == [("rejected", "own_request")]
     assert in_short(approve(world, plan_id)) == APPROVED_AND_DELETED
 
 
 def test_who_moves_it_after_approving(world: World) -> None:
     """An approval does not count any more once its sender has moved the retirement: it is asked for anew."""
-    event = requested(retireAt=format_timestamp(START + DAY))
-    world.schedule(event)
-    world.pass_time(START + 2 * DAY)
-    plan_id = world.published[-1]["planId"]
-    hand_on(world)
+    plan_id = ask(world)
     world.schedule(approved(plan_id))
-    store_move(world, event, "owner@example.com")
+    move(world, "owner@example.com", START + 2 * DAY)
+    hand_on(world)
 
-    assert in_short(hand_on(world)) == [("awaiting_approval", None)]
+    assert in_short(world.pass_time(START + 3 * DAY))[-1] == ("awaiting_approval", None)
+    hand_on(world)
     assert is_there(world)
+    assert in_short(approve(world, plan_id, "Owner@example.com")) == [("rejected", "own_request")]
+    assert in_short(approve(world, plan_id, "second@example.com")) == APPROVED_AND_DELETED
+
+
+def test_who_requests_it_again_cannot_approve(world: World) -> None:
+    """Whoever sends the request of what waits again is a requester, too, and that is recorded with a new ask."""
+    plan_id = ask(world)
+
+    again = world.deliver(requested(requestedBy="owner@example.com") | {"id": "again"})
+    hand_on(world)
+
+    assert (again["outcome"], again["reason"]) == ("awaiting_approval", None)
+    assert in_short(approve(world, plan_id)) == [("rejected", "own_request")]
     assert in_short(approve(world, plan_id, "second@example.com")) == APPROVED_AND_DELETED
 
 
@@ -830,18 +839,10 @@ def test_an_approval_that_is_lost_before_the_delete(world: World) -> None:
     world.schedule(approved(plan_id))
     event = world.outbox.sent.pop()[0]
 
-    def move() -> None:
-        first = requested(requestedBy="owner@example.com", retireAt=format_timestamp(START)) | {"id": "moved"}
-        result = {
-            "requestedBy": "owner@example.com",
-            "requestReason": None,
-            "requestedAt": format_timestamp(START),
-            "finishedAt": format_timestamp(START),
-        }
-        text = canonical_json({**result, "retireAt": format_timestamp(START), "event": canonical_json(first)})
-        world.evidence.create(f"{FOLDER}schedule-1.json", text)
+    def lose() -> None:
+        del world.evidence.objects[f"{FOLDER}approved-1.json"]
 
-    ended = world.deliver_now(event, Meanwhile("evidence.list", move, nth=3))
+    ended = world.deliver_now(event, Meanwhile("evidence.list", lose, nth=3))
 
     assert in_short([ended]) == [("blocked", "approval_expired")]
     assert is_there(world)
