@@ -44,7 +44,7 @@ def approve(
     approvals = []
     for folder in chosen(session, id, name, every=all):
         entry = Entry(session.stack, folder)
-        if entry.standing.stage is not Stage.AWAITING:
+        if entry.standing.stage is not Stage.AWAITING_APPROVAL:
             raise Refused(f"{id} of {shown(entry.name)} does not await approval: it is {entry.state}")
         approvals.append((entry, _detail(session, sending, entry, reason or NO_REASON)))
     output = session.output.for_a_person()

@@ -121,8 +121,7 @@ class Entry:
         """What the deciding file says, as it was published; empty without one."""
         if self.standing.decided_by is None:
             return {}
-        stored = self.read(self.standing.decided_by)
-        return {key: value for key, value in stored.items() if key not in STORED_ONLY}
+        return {key: value for key, value in self.read(self.standing.decided_by).items() if key not in STORED_ONLY}
 
     @cached_property
     def name(self) -> str:

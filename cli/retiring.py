@@ -288,7 +288,7 @@ def _requested(session: Session, sending: Sending, details: Sequence[Document]) 
 def _next_ask(session: Session, folder: Folder) -> str:
     """Return the ask for approval that would answer a request: the current one, if it awaits approval already."""
     asks = numbers_in(folder.files, "approval-asked")
-    if asks and Entry(session.stack, folder).standing.stage is Stage.AWAITING:
+    if asks and Entry(session.stack, folder).standing.stage is Stage.AWAITING_APPROVAL:
         return ask_file_name(asks[-1])
     return ask_file_name(asks[-1] + 1 if asks else 1)
 

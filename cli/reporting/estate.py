@@ -20,6 +20,7 @@ MAX_FAILURES = 20  # of one retirement, the latest
 READERS = 8  # at once; the client's pool has ten connections
 
 SCHEDULED = "scheduled"
+AWAITING = "awaiting_approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Estate:
 _OF_A_RETIREMENT = re.compile(
     r"retirements/(?P<folder>[^/]+/[^/]+)/"
     r"(?:(?P<one>receipt|cancelled|intent|rehearsal|rehearsed)"
-    r"|(?P<many>failure|cancellation-failure|schedule|reminder)-(?P<number>[1-9][0-9]{0,8})"
+    r"|(?P<many>(?:cancellation-|approval-)?failure|schedule|(?:approval-)?reminder|approval-asked|approved)-(?P<number>[1-9][0-9]{0,8})"
     r"|(?P<hashed>backup)-[0-9a-f]{16}"  # of deletions that were begun before backups had a place of their own
     r"|(?P<dated>arrival)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)\.json"
 )

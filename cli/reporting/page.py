@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cli.reporting.estate import READERS, SCHEDULED, Estate, Rejection, Retirement
+from cli.reporting.estate import AWAITING, READERS, SCHEDULED, Estate, Rejection, Retirement
 from cli.reporting.evidence import Bucket, Listed, Unreadable
 from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind
 from cli.reporting.restores import Restore
@@ -121,7 +121,7 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
         outcomes=_outcomes(estate),
         blocked=_by_reason(entries, limits),
         failed=_group(entries, limits, lambda entry: entry.state == "failed"),
-        unfinished=_group(entries, limits, lambda entry: entry.state in {NO_RESULT, UNREADABLE}),
+        unfinished=_group(entries, limits, lambda entry: entry.state in {NO_RESULT, UNREADABLE, AWAITING}),
         overcome=_group(entries, limits, _is_overcome),
         scheduled=_group(
             sorted(entries, key=lambda entry: _due(entry.retirement)), limits, lambda entry: entry.state == SCHEDULED
@@ -140,7 +140,7 @@ def render(estate: Estate, bucket: Bucket, limits: Limits | None = None) -> str:
 
 OTHER = "other"
 _OPEN = {"failed", NO_RESULT, UNREADABLE}
-_NO_ENDS = {SCHEDULED, NO_RESULT, UNREADABLE}
+_NO_ENDS = {SCHEDULED, AWAITING, "approved", NO_RESULT, UNREADABLE}
 CHARTED = (*(state for state in STATES if state not in _NO_ENDS | {"rejected"}), OTHER)
 
 _TITLES = {
@@ -149,6 +149,10 @@ _TITLES = {
     Kind.CANCELLED: "Cancellation",
     Kind.FAILURE: "Failure",
     Kind.CANCELLATION_FAILURE: "Failure of a cancellation",
+    Kind.APPROVAL: "Approval",
+    Kind.ASK: "Ask for approval",
+    Kind.ASK_REMINDER: "Reminder of an ask for approval",
+    Kind.APPROVAL_FAILURE: "Failure of an approval",
     Kind.SCHEDULE: "Schedule",
     Kind.REMINDER: "Reminder",
     Kind.ARRIVAL: "First arrival",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cli.reporting.estate import SCHEDULED
+from cli.reporting.estate import AWAITING, SCHEDULED
 from cli.reporting.papers import NO_RESULT, UNREADABLE
 
 
@@ -26,6 +26,8 @@ STATES: Mapping[str, State] = {
         "The request was abandoned. It may be in the queue Failures, for up to 14 days; the bucket does not show this.",
     ),
     SCHEDULED: State("Scheduled", "The retirement waits for its date."),
+    AWAITING: State("Awaiting approval", "Nothing is deleted until people other than the requester approve the plan."),
+    "approved": State("Approved", "A person approved the plan of a retirement that awaited approval."),
     "cancelled": State("Cancelled", "The retirement was cancelled before its date. Nothing was changed."),
     "rejected": State("Rejected", "The event was not a valid request."),
     NO_RESULT: State("No result yet", "The request is in progress, or waits for its next attempt."),
@@ -57,6 +59,7 @@ REASONS: Mapping[str, str] = {
     "ambiguous_name": "another datamart has nearly the same name",
     "recreated": "it was created after the request, so the request means an earlier one",
     "changed": "it was changed after the decision of the first attempt",
+    "approval_expired": "too few approvals of its plan counted any more",
     "plan_drifted": "it is no longer as the plan shows it",
     "dependents_found": "embeds use it",
     "dependents_undetermined": "it cannot be determined whether embeds use it",
@@ -64,6 +67,10 @@ REASONS: Mapping[str, str] = {
     "retirement_id_reused": "another request has already used its retirementId",
     "already_due": "its date was already due, so it could not be moved",
     "already_ended": "the retirement had already ended",
+    "not_awaiting": "the retirement did not await approval",
+    "another_plan": "another plan awaited approval",
+    "own_request": "its sender had requested or moved the retirement",
+    "reminder": "a reminder",
     "databrain_unauthorized": "Databrain refused the service token",
     "databrain_unavailable": "Databrain did not respond, or responded with errors",
     "databrain_unexpected": "Databrain's responses were not as documented",

@@ -265,7 +265,7 @@ def test_with_the_command_line(scene: Scene, datamart: Program) -> None:
     again = datamart.json("result", "retire", name, "--id", identity, "--yes", status=Status.PENDING)
     assert [each["outcome"] for each in (*asked, *again)] == ["awaiting_approval"] * 2
     (row,) = (each for each in datamart.json("retirement", "list", "--pending") if each["retirementId"] == identity)
-    assert (row["state"], row["outcome"]) == ("awaiting", "awaiting_approval")
+    assert (row["state"], row["outcome"]) == ("awaiting_approval", "awaiting_approval")
 
     (own,) = datamart.json("result", "approve", identity, "--yes", status=Status.REJECTED)
     approving = ("approve", identity, "--requested-by", "second@example.com", "--reason", "Reviewed")

@@ -11,7 +11,11 @@ from cli.reporting.papers import Kind
 from cli.reporting.restores import Restore
 from cli.reporting.statements import MAX_STATEMENT_BYTES
 from retirement.record.keys import (
+    approval_failure_file_name,
+    approval_file_name,
     arrival_file_name,
+    ask_file_name,
+    ask_reminder_file_name,
     backup_key,
     cancellation_failure_file_name,
     embed_file_name,
@@ -223,6 +227,10 @@ def test_each_object_of_a_retirement(evidence: KeptEvidence) -> None:
         failure_file_name(2),
         schedule_file_name(10),
         reminder_file_name(10),
+        ask_file_name(1),
+        ask_reminder_file_name(1),
+        approval_file_name(1),
+        approval_failure_file_name(1),
         "rehearsal.json",
         "rehearsed.json",
     ):

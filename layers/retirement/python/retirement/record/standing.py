@@ -13,7 +13,7 @@ class Stage(Enum):
 
     REQUESTED = auto()  # no attempt has ended, or no request has arrived
     SCHEDULED = auto()  # its date is current, also a date that is due
-    AWAITING = auto()  # people have to approve its plan
+    AWAITING_APPROVAL = auto()  # nothing happens until it is approved or cancelled
     STARTED = auto()  # it has an intent, so a delete or a create may have been sent
     ABANDONED = auto()  # it failed, and goes on if it is redriven
     CANCELLED = auto()  # its receipt is still missing
@@ -35,9 +35,8 @@ def standing(file_names: Collection[str], now: datetime, time_in: Callable[[str,
     Args:
         file_names: all files under its prefix.
         now: decides whether a date is in the future.
-        time_in: reads a time in a file, by the names of the file and of the field. It is called only if two
-            of these are stored: a date, an ask for approval, a failure. The last one decides, and so does a date in
-            the future, for which the request may have been made in vain.
+        time_in: reads a time in a file, by the names of the file and of the field. It is called only if two of a date,
+            an ask for approval and a failure are stored: the latest one decides, or a date that is in the future.
     """
     has_intent = "intent.json" in file_names
     dates, failures = numbers_in(file_names, "schedule"), numbers_in(file_names, "failure")
@@ -46,9 +45,11 @@ def standing(file_names: Collection[str], now: datetime, time_in: Callable[[str,
     asks = numbers_in(file_names, "approval-asked")
     ask = ask_file_name(asks[-1]) if asks else None
 
-    def is_last(ask: str) -> bool:
-        others = [time_in(other, "finishedAt") for other in (date, failure) if other is not None]
-        return not others or time_in(ask, "finishedAt") >= max(others)
+    def is_awaited(ask: str) -> bool:
+        asked_at = None if date is None and failure is None else time_in(ask, "finishedAt")
+        return asked_at is None or all(
+            other is None or time_in(other, "finishedAt") < asked_at for other in (date, failure)
+        )
 
     def is_current(date: str) -> bool:
         return (
@@ -63,8 +64,8 @@ def standing(file_names: Collection[str], now: datetime, time_in: Callable[[str,
         return Standing(Stage.CANCELLED, "cancelled.json", has_intent)
     if has_intent and failure is None:
         return Standing(Stage.STARTED, "intent.json", has_intent)
-    if not has_intent and ask is not None and is_last(ask):
-        return Standing(Stage.AWAITING, ask, has_intent)
+    if not has_intent and ask is not None and is_awaited(ask):
+        return Standing(Stage.AWAITING_APPROVAL, ask, has_intent)
     if not has_intent and date is not None and is_current(date):
         return Standing(Stage.SCHEDULED, date, has_intent)
     if failure is not None:

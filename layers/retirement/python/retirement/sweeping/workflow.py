@@ -59,7 +59,7 @@ _STATUSES: Mapping[Outcome | None, Status] = {
 _UNENDED = {
     Stage.REQUESTED: (Status.UNANSWERED, "was requested before, and has no answer yet"),
     Stage.SCHEDULED: (Status.SCHEDULED, "was requested before"),
-    Stage.AWAITING: (Status.SCHEDULED, "was requested before, and awaits approval"),
+    Stage.AWAITING_APPROVAL: (Status.SCHEDULED, "awaits approval"),
     Stage.STARTED: (Status.IN_PROGRESS, "is in progress"),
     Stage.ABANDONED: (Status.ABANDONED, "failed"),
 }
