@@ -53,11 +53,27 @@ def test_event(deployed: Deployed[SweepWorld], event: object) -> None:
     assert json.loads(json.dumps(report)) == report
 
 
+@pytest.mark.filterwarnings("ignore:No application metrics")  # a refused event is measured by Lambda alone
 def test_dry_run(deployed: Deployed[SweepWorld]) -> None:
     """An invocation can be a dry run, whatever the policy says."""
     report = deployed.app.handler({"dryRun": True}, Context())
 
     assert (report["dryRun"], report["counts"]["wouldAsk"], report["counts"]["asked"]) == (True, 1, 0)
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")  # a refused event is measured by Lambda alone
+def test_a_person_starts_it(deployed: Deployed[SweepWorld]) -> None:
+    """Whoever starts a sweep is named in what it requests; a name that no requester can have is refused."""
+    deployed.app.handler({"requestedBy": "alice@example.com"}, Context())
+
+    (event,) = deployed.world.events
+    assert event.detail["startedBy"] == "alice@example.com"
+    for name in (1, "", "a" * 257):
+        with pytest.raises(
+            ConfigurationError, match=r"^requestedBy in the event that starts the sweep must be a string"
+        ):
+            deployed.app.handler({"requestedBy": name}, Context())
+    assert len(deployed.world.events) == 1
 
 
 def test_log_and_metrics(deployed: Deployed[SweepWorld]) -> None:
