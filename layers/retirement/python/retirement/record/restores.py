@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from retirement.canonical import Document, parse_json
 from retirement.errors import AwsCallFailed
-from retirement.record.keys import embed_file_name, numbers_in, restore_key
+from retirement.record.keys import embed_file_name, numbers_in, restore_key, restores_prefix
 from retirement.record.organisation import Organisation
 from retirement.record.ports import Evidence
 from retirement.requests import RestoreRequest
@@ -16,12 +16,16 @@ from retirement.stored_object import BackupReference, StoredObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreIntent:
-    """The intent to create a datamart: written before the create. `listed` are the names that were listed then."""
+    """The intent to create a datamart: written before the create.
+
+    `listed` are the names that were listed then, `ended` the other restores of the retirement that had ended before.
+    """
 
     detail: Document
     content_hash: str
     restored_as: str
     listed: frozenset[str]
+    ended: frozenset[str]
     backup: BackupReference
     invocation_id: str
     organisation: Organisation
@@ -34,6 +38,7 @@ class RestoreIntent:
             "requestHash": self.content_hash,
             "restoredAs": self.restored_as,
             "listed": sorted(self.listed),
+            "ended": sorted(self.ended),
             "backup": self.backup.document(),
             "invocationId": self.invocation_id,
             "organisation": self.organisation.document(),
@@ -53,6 +58,7 @@ class RestoreIntent:
                 content_hash=content["requestHash"],
                 restored_as=content["restoredAs"],
                 listed=frozenset(content["listed"]),
+                ended=frozenset(content["ended"]),
                 backup=BackupReference.stored_in(content["backup"]),
                 invocation_id=content["invocationId"],
                 organisation=Organisation.stored_in(content),
@@ -122,7 +128,9 @@ class RestoreRecord:
     def __init__(self, evidence: Evidence, request: RestoreRequest) -> None:
         self._evidence = evidence
         self._prefix = restore_key(request.datamart_name, request.retirement_id, request.restore_id, "")
-        self._file_names = {key.removeprefix(self._prefix) for key in evidence.list(self._prefix)}
+        keys = list(evidence.list(restores_prefix(request.datamart_name, request.retirement_id)))
+        self._file_names = {key.removeprefix(self._prefix) for key in keys if key.startswith(self._prefix)}
+        self.ended = frozenset(key.split("/")[-2] for key in keys if key.endswith("/receipt.json"))  # restoreIds
 
     @cached_property
     def receipt(self) -> StoredObject | None:

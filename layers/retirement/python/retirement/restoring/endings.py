@@ -132,8 +132,10 @@ def publish_receipt(attempt: RestoreAttempt, receipt: StoredObject, *, again: bo
     return publish(receipt.body, attempt.ports, again=again)
 
 
-def restored_by_another(attempt: RestoreAttempt) -> str | None:
+def restored_by_another(own: RestoreIntent, attempt: RestoreAttempt) -> str | None:
     """Return the ID of another restore that has restored the retired datamart under this name, or None.
+
+    What those created that had ended before this one's intent is gone: the name was not listed then.
 
     Raises:
         NotConfirmed: another one has not ended, and may have created the datamart.
@@ -144,7 +146,10 @@ def restored_by_another(attempt: RestoreAttempt) -> str | None:
         intent = evidence.read(key) if file_name == "intent.json" and key != attempt.key(file_name) else None
         if intent is None or RestoreIntent.of(intent).restored_as != request.restored_as:
             continue
-        restore_id, receipt = folder.rpartition("/")[2], evidence.read(f"{folder}/receipt.json")
+        restore_id = folder.rpartition("/")[2]
+        if restore_id in own.ended:
+            continue
+        receipt = evidence.read(f"{folder}/receipt.json")
         if receipt is None:
             raise NotConfirmed(
                 f"The restore {restore_id} of the datamart under this name has not ended, and may have created what is "

@@ -130,7 +130,7 @@ def _carry_out(record: RestoreRecord, attempt: RestoreAttempt) -> Document:
         return _end_as_planned(source, embeds, attempt)
 
     # 8. write the intent, 9. create
-    intent = _write_intent(source, listing, embeds, attempt)
+    intent = _write_intent(source, listing, embeds, record, attempt)
     found = _create(source, intent, attempt, is_first=True)
     if isinstance(found, Refusal):
         return refuse(attempt, found, intent=intent, backup=source.reference)
@@ -304,7 +304,7 @@ def _require_same_organisation(intent: RestoreIntent, sighting: Snapshot | Absen
 
 
 def _write_intent(
-    source: _Source, listing: Listing, embeds: EmbedListing | None, attempt: RestoreAttempt
+    source: _Source, listing: Listing, embeds: EmbedListing | None, record: RestoreRecord, attempt: RestoreAttempt
 ) -> RestoreIntent:
     """Step 8."""
     request, ports = attempt.request, attempt.ports
@@ -315,6 +315,7 @@ def _write_intent(
         content_hash=request.content_hash,
         restored_as=request.restored_as,
         listed=frozenset(listing.created_at),
+        ended=record.ended,
         backup=source.reference,
         invocation_id=attempt.delivery.invocation_id,
         organisation=Organisation.of(
@@ -383,7 +384,7 @@ def _claimed(sighting: Snapshot, source: _Source, intent: RestoreIntent, attempt
         recorded = attempt.ports.coordination.created(attempt.request)
         if recorded == _hash_of(sighting):
             return sighting
-        other = None if recorded else restored_by_another(attempt)
+        other = None if recorded else restored_by_another(intent, attempt)
         if other is not None and recorded is None:
             return refuse_by_restore(other)
         if other is None and not recorded and is_as_sent(source.backup.create_body, sighting.entry):
