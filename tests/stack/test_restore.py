@@ -10,12 +10,14 @@ import pytest
 
 from local.databrain.organisation import Embed, Organisation
 from local.databrain.seed import organisation_of
+from local.stack import RETIRE
 from tests.restore_world import embeds_in, seed, without_times
 from tests.stack.role import Role, assert_denied
 from tests.stack.scene import RESTORE, SERVICE_TOKEN, JsonObject, Scene
 
 NAME = "sales"
 EMBEDS = ["board", "mirror"]  # of dashboards, in two data apps
+SQL = "total / 1.19 -- SECRET SQL"
 METRIC = "figure"  # an embed of a single metric
 
 
@@ -25,6 +27,7 @@ class Retired:
 
     retirement_id: str
     before: Organisation
+    backup_key: str
     backup: JsonObject
 
     @property
@@ -39,19 +42,25 @@ def retired(scene: Scene) -> Retired:
     return retire(scene, EMBEDS)
 
 
-def retire(scene: Scene, embeds: list[str]) -> Retired:
-    """Retire the datamart with these embeds."""
-    organisation = organisation_of({**seed(), "serviceToken": SERVICE_TOKEN})
+def retire(
+    scene: Scene, embeds: list[str], *, name: str = NAME, sql: str = "", server: JsonObject | None = None
+) -> Retired:
+    """Retire the datamart with these embeds, under another name and with other SQL if given."""
+    there = {**seed(**(server or {})), "serviceToken": SERVICE_TOKEN}
+    spelled = json.dumps(there).replace(f'"{NAME}"', json.dumps(name))
+    organisation = organisation_of(json.loads(spelled.replace(json.dumps(SQL), json.dumps(sql or SQL))))
     for app in organisation.data_apps.values():
         kept = tuple(embed for embed in app.embeds if embed.embed_id in [*embeds, "others"])
         organisation.data_apps[app.name] = replace(app, embeds=kept)
     scene.databrain.organisation = organisation
     before = copy.deepcopy(organisation)
-    retirement_id = scene.ask(NAME, reviewedEmbeds=embeds, requireRestorable=True)
+    retirement_id = scene.ask(name, reviewedEmbeds=embeds, requireRestorable=True)
     result = scene.result(retirement_id).document
     assert result["outcome"] == "deleted"
-    assert [embed.embed_id for _, embed in embeds_in(scene.databrain.organisation)] == ["others"]
-    return Retired(retirement_id, before, scene.kept(result["backup"]["key"]).document)
+    if not organisation.options.keeps_embeds:
+        assert [embed.embed_id for _, embed in embeds_in(scene.databrain.organisation)] == ["others"]
+    key = result["backup"]["key"]
+    return Retired(retirement_id, before, key, scene.kept(key).document)
 
 
 @pytest.mark.parametrize("new_name", [None, "sales \u0104\u010c e\u0301 \U0001f642"])
@@ -242,6 +251,17 @@ NOT_SHOWN_BY_MINISTACK = [
     "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
 ]
+
+
+def test_who_reads_backups(scene: Scene) -> None:
+    """Of all functions' roles, retire's and this one read backups, and retire's alone writes them."""
+    functions = [output for output in scene.stack.outputs if output.endswith("FunctionName")]
+    granted = {function: Role(scene.stack, function).permissions for function in functions}
+    whole = {"s3:GetObject *", "s3:PutObject *"}
+    assert not [function for function, permissions in granted.items() if whole & set(permissions)]
+    readers = {function for function in functions if "s3:GetObject backups/*" in granted[function]}
+    writers = {function for function in functions if "s3:PutObject backups/*" in granted[function]}
+    assert (readers, writers) == ({RETIRE, RESTORE}, {RETIRE})
 
 
 def test_each_permission_has_its_test(role: Role) -> None:
