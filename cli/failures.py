@@ -255,11 +255,11 @@ def _receive_into(stack: Stack, messages: dict[str, Abandoned]) -> None:
 
 
 def _release(stack: Stack, handles: Sequence[str]) -> None:
-    for first in range(0, len(handles), BATCH):
-        some = enumerate(handles[first : first + BATCH])
-        entries = [{"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0} for number, handle in some]
-        with suppress(AwsRefused), stack.calls():  # they become visible by themselves
-            stack.sqs.change_message_visibility_batch(QueueUrl=stack.output("FailuresQueueUrl"), Entries=entries)  # type: ignore[arg-type]  # a TypedDict
+    for handle in handles:
+        with suppress(AwsRefused), stack.calls():  # it becomes visible by itself
+            stack.sqs.change_message_visibility(
+                QueueUrl=stack.output("FailuresQueueUrl"), ReceiptHandle=handle, VisibilityTimeout=0
+            )
 
 
 def _delete(stack: Stack, abandoned: Abandoned) -> None:

@@ -10,7 +10,7 @@ from cli.errors import CommandError, Status, UsageError
 from cli.operations import RESUMED, STOPPED, last, record
 from cli.output import shown
 from cli.session import Given, Session
-from cli.stack import Stack
+from cli.stack import AwsRefused, Stack
 from retirement.wording import in_words
 
 REQUESTS, SCHEDULING = "RequestsMapping", "SchedulingMapping"
@@ -33,7 +33,10 @@ def stop(*, reason: str, yes: Flag = False, session: Given) -> int:
     stack, output = session.stack, session.output
     output.confirm(f"This stops all deletions on {session.context}.", "stop", yes=yes)
     _set(session, REQUESTS, enabled=False)
-    record(stack, STOPPED, reason)
+    try:
+        record(stack, STOPPED, reason)
+    except AwsRefused as refused:
+        raise CommandError(f"deletions are stopped, but who stopped them and why was not stored: {refused}") from None
     output.document({"stack": stack.context.stack, "stopped": True, "reason": reason})
     output.line("Deletions are stopped. What Lambda took just before runs to its end, within 60 seconds.")
     output.line("To go on: datamart resume")
