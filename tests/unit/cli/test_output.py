@@ -112,6 +112,7 @@ def test_every_outcome_has_a_status(outcome: Outcome) -> None:
         Outcome.CANCELLED: Status.BLOCKED,
         Outcome.REJECTED: Status.REJECTED,
         Outcome.FAILED: Status.ABANDONED,
+        Outcome.AWAITING_APPROVAL: Status.PENDING,
     }
     assert status_of(outcome) == expected.get(outcome, Status.OK)
     assert status_of(Outcome.CANCELLED, cancels=True) == Status.OK
