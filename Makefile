@@ -28,7 +28,7 @@ demo: $(DEV)/.ready $(EMULATOR)/.ready build ## Show the main use case on this m
 
 .PHONY: local
 local: $(DEV)/.ready $(EMULATOR)/.ready $(CLI)/.ready build ## Run the stack on this machine until Ctrl-C, for your own events
-	$(DEV)/bin/python -m local
+	PYTHONPATH=layers/retirement/python $(DEV)/bin/python -m local
 
 .PHONY: bench
 bench: $(DEV)/.ready .venv/bench/.ready build ## Measure one retirement: requests, memory, cold set-up, a whole cold retirement

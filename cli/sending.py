@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -22,6 +22,9 @@ from retirement.timestamps import format_timestamp
 
 NO_REASON = "no reason was given"
 MAX_SHOWN_EMBEDS = 20
+
+# The lists of a result that are paths and texts.
+LISTS = ("notRestorable", "differences", "notRestored")
 
 
 @Parameter(name="*")
@@ -148,27 +151,27 @@ def show_result(output: Output, result: Document) -> None:
         ("approvals missing", result.get("approvalsMissing")),
         ("backup", backup.get("key") if isinstance(backup, dict) else None),
         ("restoredAs", result.get("restoredAs")),
+        *(_embeds(dependents) if isinstance(dependents, dict) else ()),
+        *((name, path) for name in LISTS for path in _listed(result.get(name))),
+        *(("embed", _restored(embed)) for embed in _listed(result.get("restoredEmbeds")) if isinstance(embed, dict)),
     )
-    if isinstance(dependents, dict):
-        _show_embeds(output, "uses it", dependents.get("found"), dependents.get("foundCount"))
-        _show_embeds(output, "may use it", dependents.get("undetermined"), dependents.get("undeterminedCount"))
-    for name in ("notRestorable", "differences", "notRestored"):
-        for path in _listed(result.get(name)):
-            output.fields((name, path))
-    for embed in _listed(result.get("restoredEmbeds")):
-        if isinstance(embed, dict):
-            new = f" -> {embed.get('newEmbedId')}" if embed.get("newEmbedId") else ""
-            why = f" ({embed.get('why')})" if embed.get("why") else ""
-            output.fields(("embed", f"{embed.get('embedId')}{new} {embed.get('name')}: {embed.get('state')}{why}"))
 
 
-def _show_embeds(output: Output, how: str, embeds: Json, count: Json) -> None:
-    listed = _listed(embeds)
-    for embed in listed[:MAX_SHOWN_EMBEDS]:
-        if isinstance(embed, dict):
-            output.fields((how, f"embed {embed.get('embedId')} {embed.get('name')} of {embed.get('dataAppName')}"))
-    if isinstance(count, int) and count > min(len(listed), MAX_SHOWN_EMBEDS):
-        output.fields((how, f"{count} embeds in all"))
+def _embeds(dependents: Document) -> Iterator[tuple[str, object]]:
+    """Yield the first embeds that use the datamart or may use it, and how many there are in all."""
+    for how, name in (("uses it", "found"), ("may use it", "undetermined")):
+        listed, count = _listed(dependents.get(name)), dependents.get(f"{name}Count")
+        for embed in listed[:MAX_SHOWN_EMBEDS]:
+            if isinstance(embed, dict):
+                yield how, f"embed {embed.get('embedId')} {embed.get('name')} of {embed.get('dataAppName')}"
+        if isinstance(count, int) and count > min(len(listed), MAX_SHOWN_EMBEDS):
+            yield how, f"{count} embeds in all"
+
+
+def _restored(embed: Document) -> str:
+    new = f" -> {embed.get('newEmbedId')}" if embed.get("newEmbedId") else ""
+    why = f" ({embed.get('why')})" if embed.get("why") else ""
+    return f"{embed.get('embedId')}{new} {embed.get('name')}: {embed.get('state')}{why}"
 
 
 def _listed(value: Json) -> Sequence[Json]:
