@@ -284,7 +284,7 @@ def test_stale_requests(shell: Shell, scene: Scene) -> None:
 def test_stale_scheduling(shell: Shell, scene: Scene) -> None:
     """StaleSchedulingAlarm: how many wait, whether anything takes them, how the function does, and what it says."""
     tools, waiting, mapping, function, failing = blocks("stale-scheduling.md")
-    button, _, _, _, disable, enable, *_ = blocks("stop-button.md")
+    _, button, _, _, _, disable, enable, *_ = blocks("stop-button.md")
     failed = scene.event(scene.datamart(), retireAt=ahead(days=7))
     with scene.stack.without_permission("scheduler:CreateSchedule", SCHEDULE):
         assert scene.stack.invoke(failed, SCHEDULE).error
