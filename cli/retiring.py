@@ -39,7 +39,14 @@ from retirement.aws.progress import progress_key
 from retirement.canonical import Document, Json, parse_json
 from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
 from retirement.outcomes import Outcome
-from retirement.record.keys import ask_file_name, numbers_in, plan_key, restore_key, retirement_key
+from retirement.record.keys import (
+    ask_file_name,
+    numbers_in,
+    plan_key,
+    restore_key,
+    retirement_key,
+    schedule_file_name,
+)
 from retirement.record.standing import Stage
 from retirement.requests import Kind
 from retirement.timestamps import parse_timestamp
@@ -266,10 +273,10 @@ def _requested(session: Session, sending: Sending, details: Sequence[Document]) 
     for detail in details:
         name, identity = str(detail["datamartName"]), str(detail["retirementId"])
         folder = folder_of(session.stack, name, identity)
-        dates, answers = numbers_in(folder.files, "schedule"), ["receipt.json", _next_ask(session, folder)]
+        answers = ["receipt.json", _next_ask(session, folder)]
         at = detail.get("retireAt")
         if at is not None and parse_timestamp(str(at)) > datetime.now(UTC) + SOON:
-            answers.append(f"schedule-{dates[-1] + 1 if dates else 1}.json")
+            answers.append(_next_date(session, folder, detail))
         awaited.append(
             Awaited(
                 name=name,
@@ -291,6 +298,18 @@ def _next_ask(session: Session, folder: Folder) -> str:
     if asks and Entry(session.stack, folder).standing.stage is Stage.AWAITING_APPROVAL:
         return ask_file_name(asks[-1])
     return ask_file_name(asks[-1] + 1 if asks else 1)
+
+
+def _next_date(session: Session, folder: Folder, detail: Document) -> str:
+    """Return the date that would answer a request: the current one, if it is the same request for the same date."""
+    dates = numbers_in(folder.files, "schedule")
+    if not dates:
+        return schedule_file_name(1)
+    current = event_of(Entry(session.stack, folder).read(schedule_file_name(dates[-1]))).get("detail")
+    is_same = isinstance(current, dict) and all(
+        current.get(name) == detail.get(name) for name in {*current, *detail} - {"requestedBy", "reason"}
+    )
+    return schedule_file_name(dates[-1] if is_same else dates[-1] + 1)
 
 
 def _show_plan(session: Session, result: Document) -> None:

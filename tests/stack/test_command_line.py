@@ -191,6 +191,8 @@ def test_a_date(scene: Scene, datamart: Program) -> None:
         "one more week",
     )
 
+    assert datamart.json("result", *move) == [moved]  # the same date again
+
     (row,) = [each for each in datamart.json("retirement", "list", "--pending") if each["datamartName"] == name]
     assert (row["state"], row["retireAt"]) == ("scheduled", moved["retireAt"])
     (cancelled,) = datamart.json("result", "cancel", identity, "--reason", "stays", "--requested-by", "a third")
