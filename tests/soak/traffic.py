@@ -190,8 +190,8 @@ class Traffic:
 
     def _one_id_for_two(self) -> None:
         name, retirement_id = self._datamart(), self._id()
-        for _ in range(2):
-            self._ask(name, {"deleted", "rejected"}, retirementId=retirement_id)
+        for backup in (True, False):
+            self._ask(name, {"deleted", "rejected"}, retirementId=retirement_id, backup=backup)
 
     def _contest(self) -> None:
         name = self._datamart()
