@@ -32,6 +32,8 @@ TIMERS_WITHIN = AHEAD + 60 + 10
 SAID_EVERY = 10  # seconds
 # Seconds. What a killed process was at comes again while others may still be at it.
 VISIBILITY_TIMEOUT = 20
+# Seconds. A killed process leaves its lock for as long; a restore needs 120 seconds to begin.
+RESTORE_TIMEOUT = 150
 RETRY_DELAYS = "1,1,2,2,3"
 SHOWN = 50
 TIMERS = "timers"
@@ -60,10 +62,14 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         run_proxy(stack, seed) as proxy,
         stack.settings(AWS_ENDPOINT_URL=proxy.endpoint, RETRY_DELAYS=RETRY_DELAYS),
         stack.settings("ScheduleFunctionName", AWS_ENDPOINT_URL=proxy.endpoint, RETRY_DELAYS=RETRY_DELAYS),
+        stack.settings("RestoreFunctionName", AWS_ENDPOINT_URL=proxy.endpoint, RETRY_DELAYS=RETRY_DELAYS),
         httpx.Client(base_url=f"{databrain.url}{CONTROL}", timeout=30, trust_env=False) as others,
     ):
         databrain.organisation = datamarts
-        for queue in ("RequestsQueueUrl", "SchedulingQueueUrl"):
+        stack.lambda_.update_function_configuration(
+            FunctionName=stack.outputs["RestoreFunctionName"], Timeout=RESTORE_TIMEOUT
+        )
+        for queue in ("RequestsQueueUrl", "SchedulingQueueUrl", "RestoresQueueUrl"):
             stack.sqs.set_queue_attributes(
                 QueueUrl=stack.outputs[queue], Attributes={"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}
             )
@@ -99,6 +105,7 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
             stack,
             published=published,
             deleted=[each for each in datamarts.deleted if each.datamart not in traffic.deleted_by_others],
+            created=datamarts.created,
             listed={name: datamart.created_at for name, datamart in datamarts.datamarts.items()},
         )
         return Soak(
@@ -187,7 +194,11 @@ def main() -> None:
 def _table(seen: Soak) -> Table:
     ends = Counter(
         f"{receipt['outcome']} {receipt['reason'] or receipt['confirmedBy'] or ''}"
-        for receipt in [*seen.evidence.receipts.values(), *seen.evidence.rejections.values()]
+        for receipt in [
+            *seen.evidence.receipts.values(),
+            *seen.evidence.restores.values(),
+            *seen.evidence.rejections.values(),
+        ]
     )
     table = Table("", "", "count")
     table.columns[-1].justify = "right"

@@ -20,7 +20,7 @@ JsonObject = dict[str, Any]
 
 # Of a look at a datamart until its deletion: an attempt sends a delete in its first 30 seconds, or not at all.
 MAX_WINDOW = timedelta(seconds=30)
-QUEUES = ("RequestsQueueUrl", "SchedulingQueueUrl", "FailuresQueueUrl")
+QUEUES = ("RequestsQueueUrl", "SchedulingQueueUrl", "RestoresQueueUrl", "FailuresQueueUrl")
 
 
 class Kind(StrEnum):
@@ -48,6 +48,7 @@ class Evidence:
         versions: the objects of the evidence bucket, each with all its versions.
         published: the results, as subscribers got them.
         deleted: what Databrain has deleted on request of the function, in order.
+        created: what Databrain has created on request of the function, in order.
         listed: what Databrain has still, `createdAt` by name.
         left: the messages that are still in a queue, and the timers that are still set.
         written: all that was written anywhere, as place and text.
@@ -56,6 +57,7 @@ class Evidence:
     versions: Mapping[str, Sequence[bytes]]
     published: Sequence[str]
     deleted: Sequence[Deletion]
+    created: Sequence[Identity]
     listed: Mapping[str, str]
     left: Sequence[str]
     written: Sequence[tuple[str, str]]
@@ -69,6 +71,11 @@ class Evidence:
     def receipts(self) -> dict[str, JsonObject]:
         """The receipts of requests that are valid."""
         return self._of("retirements/", "/receipt.json")
+
+    @cached_property
+    def restores(self) -> dict[str, JsonObject]:
+        """The receipts of restores."""
+        return self._of("restores/", "/receipt.json")
 
     @cached_property
     def rejections(self) -> dict[str, JsonObject]:
@@ -136,6 +143,7 @@ def gathered(
     *,
     published: Sequence[PublishedResult],
     deleted: Sequence[Deletion],
+    created: Sequence[Identity],
     listed: Mapping[str, str],
 ) -> Evidence:
     """Take all that there is from a stack."""
@@ -150,6 +158,7 @@ def gathered(
         versions=versions,
         published=[result.message for result in published],
         deleted=deleted,
+        created=created,
         listed=listed,
         left=left,
         written=[
@@ -175,6 +184,7 @@ def findings(asked: Iterable[Asked], evidence: Evidence) -> list[Finding]:
         *_publications(evidence),
         *_deletions(evidence),
         *_cancellations(evidence),
+        *_creations(evidence),
         *_leaks(evidence),
         *(Finding(Kind.LOST, f"still waiting: {message}") for message in evidence.left),
     ]
@@ -183,10 +193,13 @@ def findings(asked: Iterable[Asked], evidence: Evidence) -> list[Finding]:
 def _answers(asked: Iterable[Asked], evidence: Evidence) -> Iterator[Finding]:
     """Every request has exactly one receipt, of an outcome that it may have."""
     receipts = {(receipt["datamartName"], receipt["retirementId"]): receipt for receipt in evidence.receipts.values()}
+    restores = {receipt["restoreId"]: receipt for receipt in evidence.restores.values()}
     for request in asked:
         name, retirement_id = request.detail.get("datamartName"), request.detail.get("retirementId")
         who = f"{name!r}, {retirement_id}, event {request.mark}"
         receipt = receipts.get((str(name), str(retirement_id)))
+        if request.is_restore:
+            receipt = restores.get(request.detail["restoreId"])
         carried_out = [receipt] if receipt and receipt["requestReason"] == request.detail["reason"] else []
         rejected = [receipt for receipt in evidence.rejections.values() if request.mark in receipt["event"]]
         # What is no event has no id to find an earlier answer by.
@@ -210,7 +223,9 @@ def _publications(evidence: Evidence) -> Iterator[Finding]:
     Where the last receive itself could not be carried out, its failure may be kept and not published (docs/safety.md,
     "Not promised"), but not each time.
     """
-    ends = chain(evidence.receipts.items(), evidence.rejections.items(), evidence.failures.items())
+    ends = chain(
+        evidence.receipts.items(), evidence.restores.items(), evidence.rejections.items(), evidence.failures.items()
+    )
     results = {key: _result(document) for key, document in ends}
     published = set(evidence.published)
     is_excused = any(results[key] in published for key in evidence.failures)
@@ -262,6 +277,30 @@ def _deletions(evidence: Evidence) -> Iterator[Finding]:
     for datamart, times in (deleted | claims).items():
         if times > 1:
             yield Finding(Kind.TWICE, f"deleted {times} times: {datamart}")
+
+
+def _creations(evidence: Evidence) -> Iterator[Finding]:
+    """What was created has one receipt that says so, and is as it was; what is refused was not yet deleted."""
+    created = Counter(name for name, _ in evidence.created)
+    claims: Counter[str] = Counter()
+    for key, receipt in evidence.restores.items():
+        if receipt["outcome"] == "restored":
+            claims[receipt["restoredAs"]] += 1
+            if (receipt["restoredAs"], evidence.listed.get(receipt["restoredAs"])) not in evidence.created:
+                yield Finding(Kind.LOST, f"restored, and not there: {key}")
+            if receipt["differences"]:
+                yield Finding(Kind.WRONG, f"restored otherwise: {receipt['differences']}, {key}")
+        elif receipt["outcome"] == "restore_blocked":
+            folder = key.removeprefix("restores").rsplit("/", 2)[0]
+            retirement = evidence.receipts.get(f"retirements{folder}/receipt.json")
+            is_early = retirement is not None and receipt["startedAt"] < retirement["finishedAt"]
+            if receipt["reason"] != "not_deleted" or not is_early:
+                yield Finding(Kind.WRONG, f"not restored ({receipt['reason']}): {key}")
+    for name, times in (created | claims).items():
+        if times > 1:
+            yield Finding(Kind.TWICE, f"restored {times} times: {name!r}")
+    for name in created.keys() - claims.keys():
+        yield Finding(Kind.WRONG, f"created, and no receipt says so: {name!r}")
 
 
 def _backups(key: str, receipt: JsonObject, evidence: Evidence) -> Iterator[Finding]:

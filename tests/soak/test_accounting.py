@@ -10,18 +10,21 @@ from urllib.parse import quote
 import pytest
 
 from retirement.canonical import ordered_json
-from retirement.delivery.intake import CANCELLED
+from retirement.delivery.intake import CANCELLED, RESTORE_REQUESTED
 from tests.soak.accounting import Evidence, Kind, findings
 from tests.soak.traffic import APP_KEYS, SERVICE_TOKEN, Asked, Deletion, JsonObject
 
 NAME = "a datamart"
-CREATED_AT, DELETED_AT, RECREATED_AT = (f"2026-01-02T03:04:{second}.000Z" for second in ("00", "20", "10"))
+CREATED_AT, DELETED_AT, RECREATED_AT, RESTORED_AT = (
+    f"2026-01-02T03:04:{second}.000Z" for second in ("00", "20", "10", "30")
+)
 KEPT = "retirements/a%20datamart/retirement-1"
 RECEIPT, INTENT, FAILURE = (f"{KEPT}/{file}.json" for file in ("receipt", "intent", "failure-1"))
 BACKUP = "backups/a%20datamart/retirement-1/backup-0123456789abcdef.json"
 REJECTION = "rejected/event-2/receipt.json"
 DATED = "retirements/a%20datamart/retirement-3"
 SCHEDULE, CANCELLATION, END = (f"{DATED}/{file}.json" for file in ("schedule-1", "cancelled", "receipt"))
+RESTORED = "restores/a%20datamart/retirement-1/back-1/receipt.json"
 SNAPSHOT = json.dumps({"name": NAME}).encode()
 
 
@@ -32,11 +35,13 @@ class World:
         request = {"datamartName": NAME, "retirementId": "retirement-1", "reason": "request 1"}
         invalid = {"datamartName": NAME, "retirementId": "retirement-2", "reason": ""}
         dated = {"datamartName": NAME, "retirementId": "retirement-3", "reason": "request 3"}
+        restore = {**request, "restoreId": "back-1", "reason": "request 5"}
         self.asked = [
             Asked("event-1", request, frozenset({"deleted"})),
             Asked("event-2", invalid, frozenset({"rejected"})),
             Asked("event-3", dated, frozenset({"cancelled"})),
             Asked("event-4", dated, frozenset({"cancelled", "rejected"}), detail_type=CANCELLED, shares=True),
+            Asked("event-5", restore, frozenset({"restored"}), detail_type=RESTORE_REQUESTED),
         ]
         result: JsonObject = {
             "datamartName": NAME,
@@ -46,23 +51,35 @@ class World:
         }
         backup = {"key": BACKUP, "sha256": hashlib.sha256(SNAPSHOT).hexdigest(), "bytes": len(SNAPSHOT)}
         failed = {**result, "outcome": "failed"}
-        deleted = {**result, "outcome": "deleted", "confirmedBy": "response", "backup": backup}
+        ended = {"confirmedBy": "response", "backup": backup, "finishedAt": DELETED_AT}
+        deleted = {**result, "outcome": "deleted", **ended}
         rejected = {**result, "outcome": "rejected"}
         scheduled = {**result, "outcome": "scheduled", "retirementId": "retirement-3", "requestReason": "request 3"}
         cancelled = {**scheduled, "outcome": "cancelled"}
+        restored = {
+            **result,
+            "requestReason": "request 5",
+            "outcome": "restored",
+            "restoreId": "back-1",
+            "restoredAs": NAME,
+            "differences": [],
+            "startedAt": RESTORED_AT,
+        }
         self.documents: dict[str, JsonObject] = {
             FAILURE: {**failed, "event": '{"id":"event-1"}'},
             INTENT: {"datamart": {"name": NAME, "createdAt": CREATED_AT}, "request": request},
             RECEIPT: deleted,
+            RESTORED: restored,
             REJECTION: {**rejected, "event": '{"id":"event-2"}'},
             SCHEDULE: {**scheduled, "event": '{"id":"event-3"}'},
             CANCELLATION: {**cancelled, "event": '{"id":"event-4"}'},
             END: cancelled,
         }
         self.versions = {BACKUP: [SNAPSHOT]}
-        self.published = [failed, deleted, deleted, rejected, scheduled, cancelled]
+        self.published = [failed, deleted, deleted, rejected, scheduled, restored, cancelled]
         self.deleted = [Deletion(NAME, CREATED_AT, DELETED_AT)]
-        self.listed: dict[str, str] = {}
+        self.created = [(NAME, RESTORED_AT)]
+        self.listed: dict[str, str] = {NAME: RESTORED_AT}
         self.left: list[str] = []
         self.written: list[tuple[str, str]] = []
 
@@ -73,6 +90,7 @@ class World:
             versions={**self.versions, **documents},
             published=[ordered_json(result) for result in self.published],
             deleted=self.deleted,
+            created=self.created,
             listed=self.listed,
             left=self.left,
             written=self.written,
@@ -187,6 +205,36 @@ def spoil_the_backup(world: World) -> None:
     world.versions[BACKUP] = [b"{}"]
 
 
+def lose_a_restore(world: World) -> None:
+    """The restore has no end."""
+    del world.documents[RESTORED]
+
+
+def create_it_twice(world: World) -> None:
+    """One restore has created two datamarts."""
+    world.created *= 2
+
+
+def create_another(world: World) -> None:
+    """A datamart was created that no restore tells of."""
+    world.created.append(("another", RESTORED_AT))
+
+
+def create_nothing(world: World) -> None:
+    """What is said to be restored is not there."""
+    world.listed.clear()
+
+
+def restore_otherwise(world: World) -> None:
+    """What came back is not as it was."""
+    world.documents[RESTORED]["differences"] = ["datamart.label"]
+
+
+def restore_nothing(world: World) -> None:
+    """The retirement had ended, and yet the restore is refused."""
+    world.documents[RESTORED] |= {"outcome": "restore_blocked", "reason": "not_deleted"}
+
+
 def leave_a_message(world: World) -> None:
     """A request waits for ever."""
     world.left.append("a message")
@@ -214,6 +262,12 @@ BREAKS: dict[Callable[[World], None], tuple[Kind, str]] = {
     delete_an_old_successor: (Kind.WRONG, f"deleted, and no receipt says so: ('a datamart', '{RECREATED_AT}')"),
     make_no_backup: (Kind.LOST, f"no backup: {RECEIPT}"),
     spoil_the_backup: (Kind.LOST, f"not the backup that the receipt tells of: {BACKUP}, {RECEIPT}"),
+    lose_a_restore: (Kind.LOST, "no receipt: 'a datamart', retirement-1, event event-5"),
+    create_it_twice: (Kind.TWICE, "restored 2 times: 'a datamart'"),
+    create_another: (Kind.WRONG, "created, and no receipt says so: 'another'"),
+    create_nothing: (Kind.LOST, f"restored, and not there: {RESTORED}"),
+    restore_otherwise: (Kind.WRONG, f"restored otherwise: ['datamart.label'], {RESTORED}"),
+    restore_nothing: (Kind.WRONG, f"not restored (not_deleted): {RESTORED}"),
     leave_a_message: (Kind.LOST, "still waiting: a message"),
 }
 

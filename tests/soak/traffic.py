@@ -16,7 +16,7 @@ from local.databrain.organisation import Datamart, Organisation, timestamp
 from local.databrain.seed import organisation_of
 from local.emulator import REGION
 from local.stack import EmbeddedStack
-from retirement.delivery.intake import CANCELLED, REQUESTED
+from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
 
 JsonObject = dict[str, Any]
 Identity = tuple[str, str]  # of a datamart: its name and `createdAt`
@@ -40,6 +40,8 @@ INVALID: tuple[JsonObject, ...] = ({"dryRum": True}, {"reason": ""}, {"backup": 
 CONTESTED = 10
 # Seconds. Of a date for which a timer is set, and of one that never comes during a soak.
 AHEAD, FAR_AHEAD = 55, 3 * 86_400
+# The last requests, whose retirements may not have ended yet, are not restored.
+RECENT = 15
 
 
 @dataclass(frozen=True)
@@ -82,28 +84,45 @@ class Asked:
         return bool(self.detail)
 
     @property
+    def is_restore(self) -> bool:
+        """Whether it asks for what a retirement has deleted."""
+        return self.detail_type == RESTORE_REQUESTED
+
+    @property
     def queue(self) -> str:
         """Where the rules send it: an output's name."""
+        if self.is_restore:
+            return "RestoresQueueUrl"
         is_due = self.detail_type == REQUESTED and "retireAt" not in self.detail
         return "RequestsQueueUrl" if is_due else "SchedulingQueueUrl"
 
 
 class RememberingOrganisation(Organisation):
-    """An organisation that remembers what was deleted; an edit of what is gone comes too late, and has no effect."""
+    """An organisation that remembers what was deleted, and what the API has created, in order.
+
+    An edit of what is gone comes too late, and has no effect.
+    """
 
     deleted: list[Deletion]
+    created: list[Identity]
 
     @classmethod
     def of(cls, seed: JsonObject) -> "RememberingOrganisation":
         """Make one of a seed."""
         organisation = cls(**vars(organisation_of(seed)))
-        organisation.deleted = []
+        organisation.deleted, organisation.created = [], []
         return organisation
 
     def put_datamart(self, datamart: Datamart) -> None:
         """Add or edit a datamart."""
         if (datamart.name, datamart.created_at) not in {deletion.datamart for deletion in self.deleted}:
             super().put_datamart(datamart)
+
+    def create_datamart(self, body: JsonObject) -> str:
+        """Create a datamart."""
+        name = super().create_datamart(body)
+        self.created.append((name, self.datamarts[name].created_at))
+        return name
 
     def delete_datamart(self, name: str) -> None:
         """Delete a datamart."""
@@ -143,6 +162,7 @@ class Traffic:
         self._numbers = count(1)
         self._created_at: dict[str, str] = {}
         self._contested: list[str] = []
+        self._restored: set[str] = set()
 
     def step(self) -> None:
         """Send one or two requests; now and then somebody else changes a datamart that is being retired."""
@@ -163,6 +183,9 @@ class Traffic:
             self._moved: 3,
             self._cancelled: 3,
             self._cancelled_at_once: 3,
+            self._restore: 4,
+            self._restored_twice: 1,
+            self._preview: 1,
         }
         (kind,) = self._random.choices(list(kinds), list(kinds.values()))
         kind()
@@ -237,10 +260,47 @@ class Traffic:
         self._tell(detail, {"deleted", "cancelled"})
         self._cancel(detail, {"cancelled", "rejected"})
 
+    def _restore(self) -> None:
+        """Under its old name once, and then under others: of two restores of a name, both may end unconfirmed."""
+        gone = self._deleted()
+        if gone:
+            name = gone["datamartName"]
+            is_new = name in self._restored or self._random.random() < 0.3
+            self._restored.add(name)
+            as_name = {"asName": f"restored {next(self._numbers)} {self._random.choice(TAILS)}"} if is_new else {}
+            self._ask_back(gone, {"restored"}, **as_name)
+
+    def _restored_twice(self) -> None:
+        sent = len(self.asked)
+        self._restore()
+        if len(self.asked) > sent:
+            self._send_again(self.asked[-1])
+
+    def _preview(self) -> None:
+        gone = self._deleted()
+        if gone:
+            as_name = f"restored {next(self._numbers)}"
+            self._ask_back(gone, {"restore_planned"}, dryRun=True, asName=as_name)
+
+    def _deleted(self) -> JsonObject | None:
+        """What was asked for a while ago and is deleted, with a backup, if it has ended by now."""
+        gone = [
+            asked.detail
+            for asked in self.asked[:-RECENT]
+            if asked.ends == {"deleted"} and not asked.shares and asked.detail.get("backup", True)
+        ]
+        return self._random.choice(gone) if gone else None
+
     # ---- Sending ---------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, ends: Iterable[str], **fields: object) -> None:
         self._tell(self._detail(name, **fields), ends)
+
+    def _ask_back(self, gone: JsonObject, ends: Iterable[str], **fields: object) -> None:
+        """Refused where the retirement has not ended yet."""
+        identity = {name: gone[name] for name in ("datamartName", "retirementId")}
+        detail = self._detail("", **identity, restoreId=self._id(), **fields)
+        self._tell(detail, {*ends, "restore_blocked"}, RESTORE_REQUESTED)
 
     def _cancel(self, request: JsonObject, ends: Iterable[str]) -> None:
         """For the reason of the request, by which its receipt is known."""

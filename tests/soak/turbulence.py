@@ -28,6 +28,7 @@ RESET: JsonObject = {"reset": True}
 CUT_UPLOAD: JsonObject = {"request": {"cut_upload": {"after_bytes": 1}}}
 CUT_ANSWER: JsonObject = {"response": {"abort_frac": 0.5}}  # it was done, and nobody is told
 
+ROUTES_OF_RESTORES = (RouteId.CREATE_DATAMART, RouteId.LIST_DATASOURCES)
 ROUTES = (
     RouteId.LIST_DATAMARTS,
     RouteId.DELETE_DATAMART,
@@ -35,6 +36,7 @@ ROUTES = (
     RouteId.LIST_DATA_APPS,
     RouteId.LIST_API_TOKENS,
     RouteId.LIST_EMBEDS,
+    *ROUTES_OF_RESTORES,
 )
 # Not `phantom`, which says what is not so; an answer of 200 has to be of a shape that no true one has.
 DATABRAIN_FAULTS: tuple[JsonObject, ...] = (
@@ -129,7 +131,7 @@ class Turbulence:
     def _databrain_rule(self, fault: JsonObject) -> JsonObject:
         # A key that List Embeds refuses is no failure: it leaves the embeds undetermined.
         refuses = fault.get("status") == 401
-        routes = ROUTES[:-1] if refuses else (*ROUTES, ANY_ROUTE)
+        routes = [each for each in ROUTES if each != RouteId.LIST_EMBEDS] if refuses else [*ROUTES, ANY_ROUTE]
         options = {"times": self._random.randint(1, 40), "skip": self._random.randint(0, 5)}
         return {"route": self._random.choice(routes), **options, **fault}
 
