@@ -26,7 +26,7 @@ from tests.faults.stage import in_process
 
 SEED = "tests"
 PLAYS = 250
-MAX_PLAYS = 1_000  # that a guard may take to be missed
+MAX_PLAYS = 1_500  # that a guard may take to be missed
 
 Removal = Callable[[], AbstractContextManager[object]]
 

@@ -487,7 +487,7 @@ def _cancel(attempt: _CancelAttempt) -> Document:
     )
     cancelled = ports.evidence.create(attempt.key("cancelled.json"), attempt.with_event(result))
     record = attempt.record()
-    if record.intent is not None:
+    if record.has_intent:
         raise AttemptInterrupted(
             "The retirement had started to delete before it was cancelled. Its own result shows which was first: the "
             "queue delivers the cancellation again, and that delivery reads it."
