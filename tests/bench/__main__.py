@@ -34,6 +34,8 @@ ORGANISATIONS = ((20, "current"), (2_000, "current"), (10_000, "current"), (10_0
 RUNS = 15
 MARKS = (0.8, 0.6)
 FUNCTION_ENVIRONMENT = {
+    "APPROVAL_EXPIRES_IN": "14",
+    "APPROVALS_REQUIRED": "0",
     "AWS_ACCESS_KEY_ID": "made-up",
     "AWS_SECRET_ACCESS_KEY": "made-up",
     "AWS_REGION": "eu-central-1",
@@ -54,6 +56,7 @@ FUNCTION_ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "datamart-retirement",
     "PROTECTED_DATAMARTS": "",
     "RESULTS_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:results",
+    "SCHEDULING_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/scheduling",
     "RETIRABLE_DATAMARTS": "*",
     "SERVICE_TOKEN_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:databrain",
     "REQUIRE_RESTORABLE": "false",
