@@ -266,6 +266,20 @@ def test_who_requests_it_again_cannot_approve(world: World) -> None:
     assert in_short(approve(world, plan_id, "second@example.com")) == APPROVED_AND_DELETED
 
 
+def test_who_requests_it_again_at_its_date_cannot_approve(world: World) -> None:
+    """The same holds if it had a date: the result names who has set the date, and the ask whoever requests it again."""
+    world.schedule(requested(retireAt=format_timestamp(START + HOUR)))
+    plan_id = world.pass_time(START + 2 * HOUR)[-1]["planId"]
+    hand_on(world)
+    again = requested(requestedBy="owner@example.com") | {"id": "again", "time": format_timestamp(world.clock.now())}
+
+    assert world.deliver_now(again)["outcome"] == "awaiting_approval"
+    hand_on(world)
+
+    assert in_short(approve(world, plan_id)) == [("rejected", "own_request")]
+    assert in_short(approve(world, plan_id, "second@example.com")) == APPROVED_AND_DELETED
+
+
 @pytest.mark.parametrize(("second", "missing"), [(" OWNER@example.com", 1), ("other@example.com", 0)])
 def test_two_people(world: World, second: str, missing: int) -> None:
     """Where two have to approve, one person under two spellings is one person."""

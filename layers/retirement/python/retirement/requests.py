@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 from retirement.canonical import Document
 
@@ -115,8 +115,9 @@ class Request:
 
     @property
     def requesters(self) -> tuple[str, ...]:
-        """Who may not approve it: who requests it, and who started the sweep that does."""
-        return (self.requested_by,) if self.started_by is None else (self.requested_by, self.started_by)
+        """Who may not approve it, because of this event: who sent it, also if another person set the first date."""
+        sender = cast("str", self.detail["requestedBy"])
+        return (sender,) if self.started_by is None else (sender, self.started_by)
 
     def no_later_than(self, requested_at: datetime, cutoff: datetime) -> "Request":
         """Return the same request with `requested_at` and `cutoff` no later than these times."""
