@@ -20,7 +20,7 @@ END_OF_OPTIONS = "--"
 _literal: ContextVar[tuple[str, ...]] = ContextVar("literal", default=())
 
 _WHERE = Group("Where and how", sort_key=9)
-_ON_TERMINAL = sys.stdout.isatty()
+_ON_TERMINAL = sys.stdout is not None and sys.stdout.isatty()
 
 
 def _app(name: str, text: str) -> App:

@@ -64,6 +64,22 @@ def test_nobody_reads_on(policy: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status"),
+    [("0<&-", "retire acme", 2), ("1>&-", "retire acme --yes", 2), ("1>&-", "use", 0), ("2>&-", "nonsense", 2)],
+)
+def test_a_stream_that_is_closed(closed: str, arguments: str, status: int, tmp_path: Path) -> None:
+    """A stream that the program is started without changes no status: nobody is asked, and nothing is shown there."""
+    paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "retirement" / "python")])
+    finished = subprocess.run(  # noqa: S603 -- our own program
+        ["/bin/sh", "-c", f'"$0" -m cli {arguments} {closed}', sys.executable],
+        env={"PYTHONPATH": paths, "PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert (finished.returncode, b"Error" in finished.stderr) == (status, False)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str) -> None:
     """Each shell has its completion, with the commands and their options."""
