@@ -53,7 +53,12 @@ _STATUSES = {
 
 
 def status_of(outcome: str, *, cancels: bool = False) -> Status:
-    """Return the exit status for an outcome; `cancels` says whether a cancellation was requested."""
+    """Return the exit status for an outcome; `cancels` says whether a cancellation was requested.
+
+    An object that this project did not write has no outcome, so it is an error.
+    """
+    if outcome not in set(Outcome):
+        return Status.ERROR
     if outcome == Outcome.CANCELLED and not cancels:
         return Status.BLOCKED
     return _STATUSES.get(Outcome(outcome), Status.OK)

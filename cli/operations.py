@@ -25,5 +25,5 @@ def record(stack: Stack, what: str, reason: str | None, **about: Json) -> None:
 def last(stack: Stack, whats: Collection[str]) -> dict[str, Any]:
     """Read the last of these that is stored; empty if there is none."""
     with stack.calls():
-        keys = [key for key in stack.evidence.list(PREFIX) if key.split("-")[-2] in whats]
+        keys = [key for key in stack.evidence.list(PREFIX) if any(f"-{what}-" in key for what in whats)]
     return Entry(stack, Folder("", {})).read(keys[-1]) if keys else {}

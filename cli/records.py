@@ -14,6 +14,7 @@ from cli.retries import Retry
 from cli.stack import Stack
 from retirement.canonical import Document, parse_json
 from retirement.delivery.endings import STORED_ONLY
+from retirement.errors import MalformedObject
 from retirement.record.keys import numbers_in, restores_prefix, retirement_key
 from retirement.record.standing import Standing, standing
 from retirement.timestamps import format_timestamp, parse_timestamp
@@ -79,11 +80,11 @@ class Entry:
     def read(self, file: str) -> dict[str, Any]:
         """Read a file; one that this project did not write gives an empty document."""
         with self._stack.calls():
-            stored = self._stack.evidence.read(self.folder.prefix + file)
-        try:
-            document = {} if stored is None else parse_json(stored.body)
-        except ValueError:
-            return {}
+            try:
+                stored = self._stack.evidence.read(self.folder.prefix + file)
+                document = {} if stored is None else parse_json(stored.body)
+            except (MalformedObject, ValueError):
+                return {}
         return dict(document) if isinstance(document, dict) else {}
 
     @cached_property

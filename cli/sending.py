@@ -140,7 +140,9 @@ def show_result(output: Output, result: Document) -> None:
     """Show a result: as the documented document, or as text."""
     output.document(result)
     reason = result.get("reason")
-    output.line(f"{shown(result.get('datamartName'))}: {result.get('outcome')}{f', {reason}' if reason else ''}")
+    output.line(
+        f"{shown(result.get('datamartName'))}: {shown(result.get('outcome'))}{f', {shown(reason)}' if reason else ''}"
+    )
     backup, dependents = result.get("backup"), result.get("dependents")
     output.fields(
         ("message", result.get("message")),

@@ -1,0 +1,52 @@
+"""Objects of the evidence that this project did not write."""
+
+import io
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from cli.errors import Status, status_of
+from cli.operations import RESUMED, STOPPED, last
+from cli.output import Output
+from cli.records import Entry, Folder
+from cli.sending import show_result
+from cli.stack import Stack
+from retirement.errors import MalformedObject
+from tests.fakes import FakeEvidence
+
+
+def stack_with(evidence: object) -> Stack:
+    """A stack of which nothing but the evidence is asked."""
+    return cast("Stack", SimpleNamespace(evidence=evidence, calls=nullcontext))
+
+
+@pytest.mark.parametrize("key", ["operations/", "operations/notes.txt", "operations/a-b"])
+def test_a_foreign_object_beside_the_operations(key: str) -> None:
+    """Deletions can be resumed, whatever else is stored there."""
+    evidence = FakeEvidence()
+    evidence.create(key, "x")
+    evidence.create("operations/2026-03-01T12:00:00Z-stopped-0a1b2c3d.json", '{"what": "stopped"}')
+
+    assert last(stack_with(evidence), {STOPPED, RESUMED}) == {"what": "stopped"}
+
+
+def test_an_object_that_is_no_text() -> None:
+    """One broken object of the evidence hides nothing but itself."""
+
+    def read(key: str) -> Any:  # noqa: ANN401  # it returns nothing
+        raise MalformedObject(key)
+
+    entry = Entry(stack_with(SimpleNamespace(read=read)), Folder("retirements/sales/an-id/", {}))
+
+    assert entry.read("receipt.json") == {}
+
+
+def test_an_outcome_from_outside() -> None:
+    """An outcome that this project does not know is shown with escapes, and is an error."""
+    stream = io.StringIO()
+    show_result(Output(as_json=False, stream=stream), {"outcome": "\x1b[2J", "reason": "\x1b[31m"})
+
+    assert stream.getvalue() == "None: \\u001b[2J, \\u001b[31m\n"
+    assert status_of("\x1b[2J") is Status.ERROR
