@@ -170,8 +170,6 @@ def drop(*ids: str, reason: str, yes: Flag = False, session: Given) -> int:
         session: the run.
     """
     _require_choice(ids, every=False)
-    if not reason:
-        raise UsageError("--reason is empty")
     if not yes and not session.output.asks():
         raise UsageError("there is no terminal to confirm this on: add --yes")
     with _received(session) as messages:

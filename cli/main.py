@@ -180,18 +180,20 @@ def _launch(
     for name, value in (("--stack", stack), ("--profile", profile), ("--region", region)):
         if value == "":
             raise UsageError(f"{name} is empty")
-    _refuse_names_behind_values(tokens)
+    _check_values(tokens)
     command, bound, ignored = app.parse_args([*tokens, *_literal.get()], print_error=False, exit_on_error=False)
     if "session" in ignored:
         bound.arguments["session"] = Session(Output(as_json=json), stack, profile, region)
     return int(command(*bound.args, **bound.kwargs) or Status.OK)
 
 
-def _refuse_names_behind_values(tokens: Sequence[str]) -> None:
-    """Refuse a word that follows an option with a value: it may be a part of that value that was not quoted.
+def _check_values(tokens: Sequence[str]) -> None:
+    """Refuse an empty value, and a word that follows a value: it may be a part of that value that was not quoted.
+
+    An empty value is a variable that a script has not set: it must not mean what is meant without the option.
 
     Raises:
-        UsageError: there is such a word.
+        UsageError: there is such a value or word.
     """
     _, apps, words = app.parse_commands(list(tokens))
     if apps[-1].default_command is None:
@@ -200,11 +202,11 @@ def _refuse_names_behind_values(tokens: Sequence[str]) -> None:
     valued = {name for each in arguments for name in each.names if name.startswith("--") and each.hint is not bool}
     option, rest = None, iter(words)
     for word in rest:
-        name, separator, _ = word.partition("=")
+        name, separator, value = word.partition("=")
         if name in valued:
             option = name
-            if not separator:
-                next(rest, None)
+            if (value if separator else next(rest, None)) == "":
+                raise UsageError(f"{option} is empty")
         elif option and not word.startswith("-"):
             raise UsageError(
                 f"{shown(word)} follows {option}, which takes one value: put names before the options, quote a value "

@@ -172,8 +172,6 @@ def retire(
 
 
 def _options(no_backup: bool, dependents: str | None, reviewed: Sequence[str]) -> dict[str, Json]:  # noqa: FBT001
-    if "" in reviewed:
-        raise UsageError("--reviewed is empty")
     return {"backup": False if no_backup else None, "dependents": dependents, "reviewedEmbeds": list(reviewed) or None}
 
 
@@ -374,6 +372,11 @@ def move(
         session: the run.
     """
     retire_at = date_ahead(at)
+    if parse_timestamp(retire_at) <= datetime.now(UTC):
+        raise UsageError(
+            f"--at is {shown(at)}, which has passed, so the datamart would be deleted at once: to have that, send its "
+            "request again with datamart retire"
+        )
     details = []
     for folder in chosen(session, id, name, every=all):
         entry = Entry(session.stack, folder)

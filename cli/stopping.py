@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cli.errors import CommandError, Status, UsageError
+from cli.errors import CommandError, Status
 from cli.operations import RESUMED, STOPPED, last, record
 from cli.output import shown
 from cli.session import Given, Session
@@ -28,8 +28,6 @@ def stop(*, reason: str, yes: Flag = False, session: Given) -> int:
         yes: Do not ask.
         session: the run.
     """
-    if not reason:
-        raise UsageError("--reason is empty")
     stack, output = session.stack, session.output
     output.confirm(f"This stops all deletions on {session.context}.", "stop", yes=yes)
     _set(session, REQUESTS, enabled=False)

@@ -1,4 +1,4 @@
-"""Objects of the evidence that this project did not write."""
+"""Values that were not meant, and objects of the evidence that this project did not write."""
 
 import io
 from contextlib import nullcontext
@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cli.errors import Status, status_of
+from cli.main import run
 from cli.operations import RESUMED, STOPPED, last
 from cli.output import Output
 from cli.records import Entry, Folder
@@ -20,6 +21,29 @@ from tests.fakes import FakeEvidence
 def stack_with(evidence: object) -> Stack:
     """A stack of which nothing but the evidence is asked."""
     return cast("Stack", SimpleNamespace(evidence=evidence, calls=nullcontext))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "empty"),
+    [
+        (["restore", "sales", "--id", "", "--yes"], "--id"),
+        (["retire", "sales", "--yes", "--id="], "--id"),
+        (["plan", "sales", "--requested-by", ""], "--requested-by"),
+        (["failures", "drop", "an-id", "--reason", ""], "--reason"),
+        (["retire", "sales", "--reviewed", "", "--yes"], "--reviewed"),
+    ],
+)
+def test_an_empty_value(arguments: list[str], empty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable that a script has not set does not mean what is meant without the option."""
+    assert run([*arguments, "--stack", "there-is-none"]) == Status.USAGE
+    assert capsys.readouterr().err == f"datamart: {empty} is empty\n"
+
+
+@pytest.mark.parametrize("at", ["2025-12-24T08:00:00Z", "in 0 days"])
+def test_a_move_into_the_past(at: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A date that has passed is no move: it would delete at once, and nobody was asked."""
+    assert run(["move", "an-id", "--at", at, "--stack", "there-is-none"]) == Status.USAGE
+    assert "which has passed, so the datamart would be deleted at once" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["operations/", "operations/notes.txt", "operations/a-b"])
