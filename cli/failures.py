@@ -4,6 +4,7 @@ A message that was received stays in the queue, invisible for a while. Each comm
 also when it is interrupted; a message is deleted only after what replaces it was stored.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.errors import Status, UnknownId, UsageError
+from cli.errors import CommandError, Status, UnknownId, UsageError
 from cli.operations import DROPPED, record
 from cli.output import shown
 from cli.records import Entry, Folder, folders, last
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 RETENTION = timedelta(days=14)  # template.yaml, from a message's first arrival
 INVISIBLE = 300  # seconds, for which a message is this command's alone
+TIME_TO_ACT = 20  # seconds of these, for what one message takes
 MAX_WAIT = 20  # seconds, the longest that SQS waits for messages
 BATCH = 10
 
@@ -45,10 +47,11 @@ class Abandoned:
     raw: RawRequest
     arrived_at: datetime
     error: str | None
+    held_until: float
 
     @classmethod
-    def of(cls, message: "MessageTypeDef") -> "Abandoned":
-        """Read a message as the functions do."""
+    def of(cls, message: "MessageTypeDef", held_until: float) -> "Abandoned":
+        """Read a message as the functions do; until `held_until` (monotonic), no other can receive it."""
         attributes = {"SentTimestamp": message["Attributes"]["SentTimestamp"], "ApproximateReceiveCount": "1"}
         record = {
             "eventSource": "aws:sqs",
@@ -67,6 +70,7 @@ class Abandoned:
             raw_request(delivery),
             delivery.arrived_at,
             told,
+            held_until,
         )
 
     @property
@@ -147,6 +151,7 @@ def retry(*ids: str, all: Flag = False, yes: Flag = False, session: Given) -> in
             what = in_words(len(chosen), "abandoned request")
             session.output.confirm(f"This sends {what} again, on {session.context}.", str(len(chosen)), yes=yes)
         for each in chosen:
+            _require_held(each)
             with session.stack.calls():
                 session.stack.sqs.send_message(
                     QueueUrl=session.stack.output("SchedulingQueueUrl"), MessageBody=each.event
@@ -175,8 +180,10 @@ def drop(*ids: str, reason: str, yes: Flag = False, session: Given) -> int:
     with _received(session) as messages:
         chosen = _chosen(messages, ids, every=False)
         what = in_words(len(chosen), "abandoned request")
-        session.output.confirm(f"This deletes {what}, on {session.context}.", str(len(chosen)), yes=yes)
+        named = ", ".join(f"{shown(each.id)} of {shown(each.raw.datamart_name)}" for each in chosen)
+        session.output.confirm(f"This deletes {what}, on {session.context}: {named}.", str(len(chosen)), yes=yes)
         for each in chosen:
+            _require_held(each)
             about = {
                 "datamartName": each.raw.datamart_name,
                 "retirementId": each.raw.retirement_id,
@@ -210,6 +217,19 @@ def _chosen(messages: Sequence[Abandoned], ids: Sequence[str], *, every: bool) -
     return [message for message in messages if message.ids & set(ids)]
 
 
+def _require_held(abandoned: Abandoned) -> None:
+    """Check that no other command can have received the message since, and have sent it again or dropped it.
+
+    Raises:
+        CommandError: one can.
+    """
+    if time.monotonic() > abandoned.held_until - TIME_TO_ACT:
+        raise CommandError(
+            f"{shown(abandoned.id)} was not touched: it was read so long ago that somebody else may have sent it again "
+            "or dropped it; run the command again"
+        )
+
+
 def _retirement(abandoned: Abandoned) -> str:
     return abandoned.raw.retirement_id or abandoned.raw.event_id or abandoned.message_id
 
@@ -238,6 +258,7 @@ def _receive_into(stack: Stack, messages: dict[str, Abandoned]) -> None:
         attributes: Any = stack.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         expected = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
         while True:
+            asked_at = time.monotonic()
             answer = stack.sqs.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=BATCH,
@@ -249,7 +270,8 @@ def _receive_into(stack: Stack, messages: dict[str, Abandoned]) -> None:
             found = answer.get("Messages", [])
             if not found:
                 return
-            messages.update({message["MessageId"]: Abandoned.of(message) for message in found})
+            held_until = asked_at + INVISIBLE
+            messages.update({message["MessageId"]: Abandoned.of(message, held_until) for message in found})
 
 
 def _release(stack: Stack, handles: Sequence[str]) -> None:
