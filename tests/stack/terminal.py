@@ -17,6 +17,13 @@ from contextlib import contextmanager
 from local.emulator import CHECKOUT
 
 DEADLINE = 90.0
+# A terminal's programs hear Ctrl-C, also where the tests run in the background, whose programs ignore it.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from cli.main import main
+main()
+"""
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -46,8 +53,9 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end, and return the exit status."""
+        deadline = time.monotonic() + DEADLINE
         while self._read():
-            pass
+            assert time.monotonic() < deadline, self.shown
         return self._process.wait(timeout=DEADLINE)
 
     def _read(self) -> bool:
@@ -68,7 +76,7 @@ def terminal(*arguments: str, environment: Mapping[str, str], columns: int = 120
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "retirement" / "python")])
     with subprocess.Popen(  # noqa: S603 -- our own program
-        [sys.executable, "-m", "cli", *arguments],
+        [sys.executable, "-c", PROGRAM, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -26,7 +26,8 @@ def test_a_retirement_is_confirmed(scene: Scene, environment: dict[str, str]) ->
         person.type("Acme left\n")
         shown = person.read_until(f"Type {name} to confirm: ")
         assert "goes" in shown
-        assert f"This deletes {name} now, on datamart-retirement" in shown
+        what = f"This asks other people to approve the deletion of {name} now"  # the stack has ApprovalSources
+        assert f"{what}, on datamart-retirement" in shown
         assert scene.deletions() == []
         person.type(f"{name}\n")
         assert person.end() == Status.OK
