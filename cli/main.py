@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from cli.errors import CommandError, Status, UsageError
-from cli.output import Output, discard_stdout, note, prepare_streams, shown
+from cli.output import Output, discard, note, prepare_streams, shown
 from cli.session import Given, Session
 from retirement.errors import RetirementError
 
@@ -132,7 +132,7 @@ def run(arguments: Sequence[str]) -> int:
         status = _launched(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # for example `| head`
-        discard_stdout()
+        discard(sys.stdout)
         return Status.OK
     except KeyboardInterrupt:
         note("\ninterrupted")

@@ -85,8 +85,7 @@ class Output:
             self.fields(*zip(columns, row, strict=True))
 
     def _write(self, text: str) -> None:
-        self._stream.write(f"{text}\n")
-        self._stream.flush()
+        _write(self._stream, text)
 
     # ---- stderr ----------------------------------------------------------------------------------------------------
 
@@ -145,8 +144,16 @@ class Output:
 
 def note(text: str) -> None:
     """Write a line to stderr."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line. If nobody reads it any more, for example behind `| head`, the command goes on to its end."""
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        discard(stream)
 
 
 def prepare_streams() -> None:
@@ -158,9 +165,9 @@ def prepare_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper, unless replaced
 
 
-def discard_stdout() -> None:
-    """Write to nowhere from now on: nothing reads stdout any more, and the interpreter would say so at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard(stream: TextIO) -> None:
+    """Write to nowhere from now on: nothing reads the stream any more, and the interpreter would say so at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:

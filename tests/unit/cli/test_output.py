@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 import threading
@@ -134,3 +135,16 @@ def test_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     with Output(as_json=True).progress("Reading", so_far):
         assert asked.wait(timeout=60)
     assert capsys.readouterr().err.startswith("Reading: 1 object, after 0 s\n")
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_nobody_reads_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of which nobody reads the output any more goes on: it may have sent half of what it has to send."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        output = Output(as_json=False)
+        for number in range(3):
+            output.line(f"line {number}")
+            output.note(f"step {number}")
