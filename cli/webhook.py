@@ -96,6 +96,11 @@ def rotate(*, finish: Flag = False, yes: Flag = False, session: Given) -> int:
     stack, output = session.stack, session.output
     text = _secret_text(stack)
     known = usable_secrets(text)
+    if text.strip() and not known:
+        raise Refused(
+            f"the secret of WebhookSecretArn has something that is not {PREFIX} followed by base64, so the stack "
+            "accepts none of it, and nothing was changed: correct it first"
+        )
     if finish and len(known) < 2:  # noqa: PLR2004  # the last secret would close the webhook
         raise Refused("the webhook has one secret, which is not removed: add another one with datamart webhook rotate")
     new = f"{PREFIX}{b64encode(random.token_bytes(KEY_BYTES)).decode()}"
@@ -188,9 +193,9 @@ def _secret_text(stack: Stack) -> str:
 
 
 def _written(text: str, changed: Sequence[str]) -> str:
-    """Return secrets in the form that they had: JSON, or one a line."""
+    """Return secrets in the form that they had: JSON, with what else it has, or one a line."""
     try:
-        is_json = isinstance(parse_json(text), dict)
+        stored = parse_json(text)
     except ValueError:
-        is_json = False
-    return json.dumps({"secrets": list(changed)}) if is_json else "\n".join(changed)
+        stored = None
+    return json.dumps({**stored, "secrets": list(changed)}) if isinstance(stored, dict) else "\n".join(changed)
