@@ -32,9 +32,10 @@ from cli.sending import (
     send,
     show_result,
     valid_request,
+    valid_restore,
 )
 from cli.session import Given, Session
-from cli.waiting import Awaited
+from cli.waiting import Awaited, announced
 from retirement.aws.progress import progress_key
 from retirement.canonical import Document, Json, parse_json
 from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
@@ -96,6 +97,9 @@ def plan(
         dryRun=True,
         **_options(no_backup, dependents, reviewed),
     )
+    ended = _ended_already(session, details) if id else None
+    if ended is not None:
+        return ended
     results, status = _requested(session, sending, details)
     for result in results:
         show_result(session.output, result)
@@ -212,12 +216,11 @@ def _ended_already(session: Session, requests: Sequence[Document]) -> int | None
             continue
         if receipt.content_hash not in (None, valid_request(detail, REQUESTED).content_hash):
             raise Refused(f"{identity} was used for {shown(name)} by a request with other content: choose another --id")
-        result = parse_json(receipt.body)
-        if isinstance(result, dict):
-            ended += 1
-            session.output.note(f"{shown(name)}: {identity} has ended already; this is its result")
-            show_result(session.output, result)
-            worst = max(worst, status_of(str(result.get("outcome"))))
+        ended += 1
+        result = Entry(session.stack, folder_of(session.stack, name, identity)).read("receipt.json")
+        session.output.note(f"{shown(name)}: {identity} has ended already; this is its result")
+        show_result(session.output, result)
+        worst = max(worst, status_of(str(result.get("outcome"))))
     if 0 < ended < len(requests):
         raise Refused("some of these have ended already: name the others alone, or choose another --id")
     return worst if ended else None
@@ -267,26 +270,27 @@ def _confirmed(
 
 def _requested(session: Session, sending: Sending, details: Sequence[Document]) -> tuple[list[Document], Status]:
     """Send requests, and wait for their results."""
-    awaited = []
-    for detail in details:
-        name, identity = str(detail["datamartName"]), str(detail["retirementId"])
-        folder = folder_of(session.stack, name, identity)
-        answers = ["receipt.json", _next_ask(session, folder)]
-        at = detail.get("retireAt")
-        if at is not None and parse_timestamp(str(at)) > datetime.now(UTC) + SOON:
-            answers.append(_next_date(session, folder, detail))
-        awaited.append(
-            Awaited(
-                name=name,
-                identity=identity,
-                event_id=send(session.stack, REQUESTED, detail),
-                prefix=folder.prefix,
-                answers=tuple(answers),
-                follow=f"datamart status {identity}",
-                progress=progress_key(Kind.RETIREMENT, name, identity, None),
-                before=len(numbers_in(folder.files, "failure")),
+    awaited: list[Awaited] = []
+    with announced(session.output, awaited):
+        for detail in details:
+            name, identity = str(detail["datamartName"]), str(detail["retirementId"])
+            folder = folder_of(session.stack, name, identity)
+            answers = ["receipt.json", _next_ask(session, folder)]
+            at = detail.get("retireAt")
+            if at is not None and parse_timestamp(str(at)) > datetime.now(UTC) + SOON:
+                answers.append(_next_date(session, folder, detail))
+            awaited.append(
+                Awaited(
+                    name=name,
+                    identity=identity,
+                    event_id=send(session.stack, REQUESTED, detail),
+                    prefix=folder.prefix,
+                    answers=tuple(answers),
+                    follow=f"datamart status {identity}",
+                    progress=progress_key(Kind.RETIREMENT, name, identity, None),
+                    before=len(numbers_in(folder.files, "failure")),
+                )
             )
-        )
     return follow_up(session, sending, awaited)
 
 
@@ -534,7 +538,12 @@ def restore(
         embeds="leave" if leave_embeds else None,
         dryRun=True if dry_run else None,
     )
-    require_valid(detail, RESTORE_REQUESTED)
+    prefix = restore_key(name, identity, str(detail["restoreId"]), "")
+    content_hash = valid_restore(detail).content_hash
+    with stack.calls():
+        receipt = stack.evidence.read(f"{prefix}receipt.json")
+    if receipt is not None and receipt.content_hash != content_hash:
+        raise Refused(f"{shown(restore_id)} was used by a request with other content: choose another --restore-id")
     if not dry_run:
         target = f" as {shown(as_)}" if as_ else ""
         embeds = "" if leave_embeds else ", with its embeds"
@@ -544,7 +553,6 @@ def restore(
             yes=yes,
         )
     restored = str(detail["restoreId"])
-    prefix = restore_key(name, identity, restored, "")
     earlier = next((each for each in restores_of(stack, name, identity) if each.prefix == prefix), Folder(prefix, {}))
     awaited = Awaited(
         name=name,

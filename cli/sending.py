@@ -17,7 +17,7 @@ from cli.waiting import Awaited, Wait, duration
 from retirement.canonical import Document, Json
 from retirement.delivery.intake import RESTORE_REQUESTED, parse_command, parse_request, parse_restore
 from retirement.errors import InvalidRequest
-from retirement.requests import Delivery, Request
+from retirement.requests import Delivery, Request, RestoreRequest
 from retirement.timestamps import format_timestamp
 
 NO_REASON = "no reason was given"
@@ -82,16 +82,25 @@ def valid_request(detail: Document, detail_type: str) -> Request:
 
 
 def require_valid(detail: Document, detail_type: str) -> None:
-    """Check a cancellation, an approval or a request to restore as the stack does.
+    """Check a cancellation or an approval as the stack does.
 
     Raises:
         UsageError: the stack would reject it; the text names the field and the rule.
     """
     try:
-        if detail_type == RESTORE_REQUESTED:
-            parse_restore(_delivery(detail, detail_type))
-        else:
-            parse_command(_delivery(detail, detail_type), backup_by_default=True)
+        parse_command(_delivery(detail, detail_type), backup_by_default=True)
+    except InvalidRequest as invalid:
+        raise UsageError(invalid.message) from None
+
+
+def valid_restore(detail: Document) -> RestoreRequest:
+    """Return a request to restore as the stack would read it.
+
+    Raises:
+        UsageError: the stack would reject it; the text names the field and the rule.
+    """
+    try:
+        return parse_restore(_delivery(detail, RESTORE_REQUESTED))
     except InvalidRequest as invalid:
         raise UsageError(invalid.message) from None
 

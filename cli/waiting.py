@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -115,14 +116,14 @@ class Wait:
                 time.sleep(min(poll, left))
                 poll = min(poll * 1.2, MAX_POLL)
         except KeyboardInterrupt:
-            self._goes_on(open_)
+            _note_going_on(self.output, open_)
             raise
         except AwsRefused as refused:
             goes_on = "; ".join(f"{each.identity} goes on by itself: {each.follow}" for each in open_)
             raise AwsRefused(f"{refused}. {goes_on}") from refused
         if open_:
             self.worst = max(self.worst, Status.PENDING)
-            self._goes_on(open_)
+            _note_going_on(self.output, open_)
         return [(each, answers[each]) for each in awaited if each in answers]
 
     def _look(self, awaited: Awaited) -> Document | None:
@@ -150,9 +151,20 @@ class Wait:
             self._steps[awaited.identity + awaited.name] = step
             self.output.note(f"{datetime.now(UTC):%H:%M:%S}Z {shown(awaited.name)}: {shown(step)}")
 
-    def _goes_on(self, open_: Sequence[Awaited]) -> None:
-        for each in open_:
-            self.output.note(f"{shown(each.name)}: {each.identity} goes on by itself; to look later: {each.follow}")
+
+@contextmanager
+def announced(output: Output, sent: Sequence[Awaited]) -> Iterator[None]:
+    """Send several requests; if that is interrupted or fails, say which of them go on by themselves."""
+    try:
+        yield
+    except BaseException:
+        _note_going_on(output, sent)
+        raise
+
+
+def _note_going_on(output: Output, awaited: Sequence[Awaited]) -> None:
+    for each in awaited:
+        output.note(f"{shown(each.name)}: {each.identity} goes on by itself; to look later: {each.follow}")
 
 
 def _published(document: Document) -> Document:
