@@ -34,6 +34,8 @@ TIME_TO_ACT = 20  # seconds of these, for what one message takes
 MAX_WAIT = 20  # seconds, the longest that SQS waits for messages
 BATCH = 10
 
+_FAILURES = {Kind.CANCELLATION: "cancellation-failure", Kind.APPROVAL: "approval-failure"}
+
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
@@ -103,6 +105,7 @@ def list_(*, session: Given) -> int:
         session.output.document(
             {
                 "id": each.id,
+                "kind": each.raw.kind,
                 "datamartName": each.raw.datamart_name,
                 "retirementId": each.raw.retirement_id,
                 "restoreId": each.raw.restore_id,
@@ -118,10 +121,11 @@ def list_(*, session: Given) -> int:
     if not rows:
         session.output.line("no abandoned requests")
     session.output.table(
-        ("id", "datamart", "reason", "arrived", "deleted by SQS"),
+        ("id", "what", "datamart", "reason", "arrived", "deleted by SQS"),
         [
             [
                 each.id,
+                each.raw.kind,
                 each.raw.datamart_name,
                 failure.get("reason") or each.error,
                 f"{each.arrived_at:%Y-%m-%d %H:%M}Z",
@@ -180,7 +184,7 @@ def drop(*ids: str, reason: str, yes: Flag = False, session: Given) -> int:
     with _received(session) as messages:
         chosen = _chosen(messages, ids, every=False)
         what = in_words(len(chosen), "abandoned request")
-        named = ", ".join(f"{shown(each.id)} of {shown(each.raw.datamart_name)}" for each in chosen)
+        named = ", ".join(f"{each.raw.kind} {shown(each.id)} of {shown(each.raw.datamart_name)}" for each in chosen)
         session.output.confirm(f"This deletes {what}, on {session.context}: {named}.", str(len(chosen)), yes=yes)
         for each in chosen:
             _require_held(each)
@@ -290,5 +294,5 @@ def _delete(stack: Stack, abandoned: Abandoned) -> None:
 def _failure(stack: Stack, abandoned: Abandoned) -> dict[str, Any]:
     """Return the result `failed` that was published when the request was abandoned; empty if there is none."""
     folder = next(folders(stack, abandoned.prefix), Folder(abandoned.prefix, {}))
-    file = last(folder.files, "failure") or last(folder.files, "cancellation-failure")
+    file = last(folder.files, _FAILURES.get(abandoned.raw.kind, "failure"))
     return Entry(stack, folder).read(file) if file else {}

@@ -9,10 +9,10 @@ import pytest
 
 from cli.contexts import Context
 from cli.errors import CommandError, Status
-from cli.failures import INVISIBLE, drop, retry
+from cli.failures import INVISIBLE, drop, list_, retry
 from cli.output import Output
 from cli.session import Session
-from tests.fakes import FakeEvidence, Parsed, requested
+from tests.fakes import START, FakeEvidence, Parsed, approved, cancelled, requested
 
 
 class Queue:
@@ -58,8 +58,20 @@ class Queue:
 
 def session_with(queue: Queue, evidence: FakeEvidence) -> Session:
     """A run on a stack that has no more than these."""
-    stack = SimpleNamespace(sqs=queue, evidence=evidence, caller="arn", calls=nullcontext, output=lambda name: name)
-    session = Session(Output(as_json=False), None, None, None)
+
+    def pages(**given: str) -> Parsed:
+        yield {"Contents": [{"Key": key, "LastModified": START} for key in evidence.list(given["Prefix"])]}
+
+    stack = SimpleNamespace(
+        sqs=queue,
+        evidence=evidence,
+        s3=SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=pages)),
+        bucket="evidence",
+        caller="arn",
+        calls=nullcontext,
+        output=lambda name: name,
+    )
+    session = Session(Output(as_json=True), None, None, None)
     session.__dict__.update(stack=stack, context=Context("retirements"))
     return session
 
@@ -108,5 +120,23 @@ def test_what_is_dropped_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     drop("offboard-1", reason="a mistake", session=session_with(queue, FakeEvidence()))
 
-    assert asked == ["This deletes 2 abandoned requests, on retirements: offboard-1 of a, offboard-1 of b."]
+    assert asked == [
+        "This deletes 2 abandoned requests, on retirements: retirement offboard-1 of a, retirement offboard-1 of b."
+    ]
     assert list(queue.messages) == ["message-3"]
+
+
+def test_each_has_its_own_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """A cancellation and an approval are not taken for the request that has the same ID."""
+    evidence = FakeEvidence()
+    for kind, reason in (("", "databrain_unavailable"), ("cancellation-", "internal_error"), ("approval-", "unknown")):
+        evidence.create(f"retirements/sales/offboard-1/{kind}failure-1.json", json.dumps({"reason": reason}))
+
+    list_(session=session_with(Queue(requested(), cancelled(), approved("a-plan")), evidence))
+
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["id"], each["kind"], each["reason"]) for each in listed] == [
+        ("offboard-1", "retirement", "databrain_unavailable"),
+        ("offboard-1", "cancellation", "internal_error"),
+        ("offboard-1", "approval", "unknown"),
+    ]
