@@ -16,10 +16,12 @@ from retirement.errors import RetirementError
 
 END_OF_OPTIONS = "--"
 
-# What follows `--`: names that may look like options.
+# What stands before `--`, and what follows it: names that may look like options.
+_given: ContextVar[tuple[str, ...]] = ContextVar("given", default=())
 _literal: ContextVar[tuple[str, ...]] = ContextVar("literal", default=())
 
 _WHERE = Group("Where and how", sort_key=9)
+_OF_EVERY_COMMAND = frozenset({"--stack", "--profile", "--region"})  # those with a value
 _ON_TERMINAL = sys.stdout is not None and sys.stdout.isatty()
 
 
@@ -156,6 +158,7 @@ def main() -> None:
 
 def _launched(arguments: Sequence[str]) -> int:
     end = arguments.index(END_OF_OPTIONS) if END_OF_OPTIONS in arguments else len(arguments)
+    _given.set(tuple(arguments[:end]))
     _literal.set(tuple(arguments[end:]))
     return int(app.meta(list(arguments[:end])) or Status.OK)
 
@@ -177,17 +180,14 @@ def _launch(
         region: The AWS region [AWS_REGION].
         json: Write one JSON document a line.
     """
-    for name, value in (("--stack", stack), ("--profile", profile), ("--region", region)):
-        if value == "":
-            raise UsageError(f"{name} is empty")
-    _check_values(tokens)
+    _check_values(tokens, _given.get())
     command, bound, ignored = app.parse_args([*tokens, *_literal.get()], print_error=False, exit_on_error=False)
     if "session" in ignored:
         bound.arguments["session"] = Session(Output(as_json=json), stack, profile, region)
     return int(command(*bound.args, **bound.kwargs) or Status.OK)
 
 
-def _check_values(tokens: Sequence[str]) -> None:
+def _check_values(tokens: Sequence[str], given: Sequence[str]) -> None:
     """Refuse an empty value, and a word that follows a value: it may be a part of that value that was not quoted.
 
     An empty value is a variable that a script has not set: it must not mean what is meant without the option.
@@ -200,14 +200,18 @@ def _check_values(tokens: Sequence[str]) -> None:
         return
     arguments = apps[-1].assemble_argument_collection()
     valued = {name for each in arguments for name in each.names if name.startswith("--") and each.hint is not bool}
-    option, rest = None, iter(words)
+    commands, option, rest = len(tokens) - len(words), None, iter(given)
     for word in rest:
         name, separator, value = word.partition("=")
-        if name in valued:
-            option = name
+        if name in valued or name in _OF_EVERY_COMMAND:
+            option = name if commands == 0 else None
             if (value if separator else next(rest, None)) == "":
-                raise UsageError(f"{option} is empty")
-        elif option and not word.startswith("-"):
+                raise UsageError(f"{name} is empty")
+        elif word.startswith("-"):
+            continue
+        elif commands:
+            commands -= 1
+        elif option:
             raise UsageError(
                 f"{shown(word)} follows {option}, which takes one value: put names before the options, quote a value "
                 "with spaces, and repeat an option for several values"

@@ -39,6 +39,29 @@ def test_an_empty_value(arguments: list[str], empty: str, capsys: pytest.Capture
     assert capsys.readouterr().err == f"datamart: {empty} is empty\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word", "option"),
+    [
+        (["retire", "sales", "--yes", "--profile", "our", "prod"], "prod", "--profile"),
+        (["--stack", "s", "retire", "sales", "--region=eu", "west", "--yes"], "west", "--region"),
+        (["failures", "--stack", "s", "drop", "an-id", "--reason", "a", "mistake"], "mistake", "--reason"),
+    ],
+)
+def test_a_value_that_was_not_quoted(
+    arguments: list[str], word: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part of a value is never taken for the name of a datamart, also behind an option that every command has."""
+    assert run(arguments) == Status.USAGE
+    assert f"{word} follows {option}, which takes one value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["--stack", "s", "sweep", "check"], ["sweep", "--json", "--stack", "s", "check"]])
+def test_options_before_a_command(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The options that every command has may stand before it."""
+    assert run([*command, "there-is-none.json"]) == Status.ERROR
+    assert "No such file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("at", ["2025-12-24T08:00:00Z", "in 0 days"])
 def test_a_move_into_the_past(at: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A date that has passed is no move: it would delete at once, and nobody was asked."""
