@@ -62,7 +62,10 @@ def resume(*, reason: str | None = None, yes: Flag = False, session: Given) -> i
         output.note("waiting until the queue Scheduling is empty: it may hold cancellations of what waits")
         _until(lambda: _visible(stack, "SchedulingQueueUrl") == 0, "the queue Scheduling is not empty")
     _set(session, REQUESTS, enabled=True)
-    record(stack, RESUMED, reason)
+    try:
+        record(stack, RESUMED, reason)
+    except AwsRefused as refused:
+        raise CommandError(f"deletions go on, but who resumed them and why was not stored: {refused}") from None
     output.document({"stack": stack.context.stack, "stopped": False, "reason": reason})
     output.line(f"Deletions go on: {waiting} waited.")
     return Status.OK
