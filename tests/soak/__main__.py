@@ -19,6 +19,7 @@ from local.databrain.server import serve
 from local.proxy import run_proxy
 from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, PublishedResult
+from retirement.scheduling.ports import Timer
 from tests.soak.accounting import QUEUES, Evidence, Finding, Kind, findings, gathered
 from tests.soak.traffic import AHEAD, PARAMETERS, SERVICE_TOKEN, Asked, Traffic, organisation
 from tests.soak.turbulence import Turbulence
@@ -77,6 +78,14 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
         turbulence = Turbulence(proxy, databrain, random)
         turbulence.begin()
         say_now_and_then = _NowAndThen(say)
+
+        def listen() -> int:
+            """Hear what was published since, and return how many events that was answered with."""
+            sent, results = len(traffic.asked), _published(stack)
+            published.extend(results)
+            traffic.hear(results)
+            return len(traffic.asked) - sent
+
         end = time.monotonic() + seconds
         at_most = end + SETTLED_WITHIN  # a slow machine gets to few steps: go on until each kind of trouble has struck
         while (left := end - time.monotonic()) > 0 or (not turbulence.has_struck and time.monotonic() < at_most):
@@ -87,18 +96,20 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
             say_now_and_then(
                 f"{len(traffic.asked)} requests sent, {_in_words(waiting)}; {max(left, 0):.0f} s of traffic remain"
             )
-            published += _published(stack)
+            listen()
             time.sleep(STEP)
         turbulence.end()
         say(f"{len(traffic.asked)} requests were sent. All faults have ended; the remaining requests are processed.")
         end, no_more_timers = time.monotonic() + SETTLED_WITHIN, time.monotonic() + TIMERS_WITHIN
-        while (waiting := _waiting(stack)) and (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0:
+            waiting = _waiting(stack)
+            if not listen() and not waiting:
+                break
             if waiting.keys() == {TIMERS} and time.monotonic() > no_more_timers:
                 break
             say_now_and_then(f"Waiting for {_in_words(waiting)}; at most {left:.0f} s more")
             if waiting["FailuresQueueUrl"] and (moved := stack.redrive()):
                 say(f"{moved} abandoned requests are redriven.")
-            published += _published(stack)
             time.sleep(STEP)
         published += _published(stack)
         evidence = gathered(
@@ -119,8 +130,9 @@ def soak(seconds: float, seed: int, say: Callable[[str], None] = lambda _line: N
 
 
 def _waiting(stack: EmbeddedStack) -> Counter[str]:
-    """How many messages there are, visible or not yet, by queue, and how many timers."""
-    counts: Counter[str] = Counter({TIMERS: len(stack.timers())})
+    """How many messages there are, visible or not yet, by queue, and how many timers, but for those of reminders."""
+    timers = [timer for timer in stack.timers() if not timer.startswith(Timer.REMIND.value)]
+    counts: Counter[str] = Counter({TIMERS: len(timers)})
     for queue in QUEUES:
         attributes = stack.sqs.get_queue_attributes(
             QueueUrl=stack.outputs[queue],
@@ -207,6 +219,8 @@ def _table(seen: Soak) -> Table:
     for end, times in sorted(ends.items()):
         table.add_row("outcomes", end, f"{times}")
     table.add_row("", "dates and cancellations, stored", f"{len(seen.evidence.dates)}")
+    table.add_row("", "approvals, stored", f"{len(seen.evidence.approvals)}")
+    table.add_row("", "awaiting approval", f"{len(seen.evidence.waiting)}")
     table.add_row("", "failed, redriven", f"{len(seen.evidence.failures)}")
     table.add_row("", "published", f"{len(seen.evidence.published)}")
     table.add_row("", "deleted, re-created unseen (not promised)", f"{len(seen.evidence.unseen)}")

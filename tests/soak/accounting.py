@@ -12,8 +12,11 @@ from itertools import chain
 from typing import Any
 
 from local.stack import EmbeddedStack, PublishedResult
-from retirement.canonical import ordered_json
-from tests.soak.traffic import SECRETS, Asked, Deletion, Identity
+from retirement.canonical import canonical_json, ordered_json, sha256_hex
+from retirement.delivery.endings import STORED_ONLY
+from retirement.globs import folded
+from retirement.scheduling.ports import Timer
+from tests.soak.traffic import REQUESTER, SECRETS, Asked, Deletion, Identity
 from tests.stack.leaks import everything_written, leaks
 
 JsonObject = dict[str, Any]
@@ -132,6 +135,37 @@ class Evidence:
             if "/schedule-" in key or key.endswith("/cancelled.json")
         }
 
+    @cached_property
+    def asks(self) -> dict[str, JsonObject]:
+        """The asks for approval, in order for each retirement: not published where the end came first."""
+        keys = sorted((key for key in self.documents if "/approval-asked-" in key), key=lambda key: (len(key), key))
+        return {key: self.documents[key] for key in keys}
+
+    @cached_property
+    def last_asks(self) -> dict[str, JsonObject]:
+        """The last ask of each retirement, by its folder."""
+        return {key.rpartition("/")[0]: ask for key, ask in self.asks.items()}
+
+    @cached_property
+    def waiting(self) -> dict[str, JsonObject]:
+        """What awaits approval and has not ended, by its folder."""
+        return {folder: ask for folder, ask in self.last_asks.items() if f"{folder}/receipt.json" not in self.documents}
+
+    @cached_property
+    def approvals(self) -> dict[str, JsonObject]:
+        """The approvals that were stored."""
+        return {key: document for key, document in self.documents.items() if "/approved-" in key}
+
+    def is_approved(self, folder: str, plan_id: str) -> bool:
+        """Whether another person has approved this plan of a retirement, by an event from the approvers' source."""
+        events = [json.loads(given["event"]) for key, given in self.approvals.items() if key.startswith(f"{folder}/")]
+        return any(
+            event["source"] == "approvals"
+            and event["detail"]["planId"] == plan_id
+            and folded(event["detail"]["approvedBy"]) != folded(REQUESTER)
+            for event in events
+        )
+
     def _of(self, beginning: str, end: str) -> dict[str, JsonObject]:
         return {
             key: document for key, document in self.documents.items() if key.startswith(beginning) and key.endswith(end)
@@ -183,16 +217,17 @@ def findings(asked: Iterable[Asked], evidence: Evidence) -> list[Finding]:
         *_answers(asked, evidence),
         *_publications(evidence),
         *_deletions(evidence),
+        *_approvals(evidence),
         *_cancellations(evidence),
         *_creations(evidence),
         *_leaks(evidence),
-        *(Finding(Kind.LOST, f"still waiting: {message}") for message in evidence.left),
+        *_leftovers(evidence),
     ]
 
 
 def _answers(asked: Iterable[Asked], evidence: Evidence) -> Iterator[Finding]:
-    """Every request has exactly one receipt, of an outcome that it may have."""
-    receipts = {(receipt["datamartName"], receipt["retirementId"]): receipt for receipt in evidence.receipts.values()}
+    """Every request has exactly one receipt, or awaits approval, and every approval one answer, as they may have."""
+    receipts = {_identity(end): end for end in chain(evidence.waiting.values(), evidence.receipts.values())}
     restores = {receipt["restoreId"]: receipt for receipt in evidence.restores.values()}
     for request in asked:
         name, retirement_id = request.detail.get("datamartName"), request.detail.get("retirementId")
@@ -201,6 +236,8 @@ def _answers(asked: Iterable[Asked], evidence: Evidence) -> Iterator[Finding]:
         if request.is_restore:
             receipt = restores.get(request.detail["restoreId"])
         carried_out = [receipt] if receipt and receipt["requestReason"] == request.detail["reason"] else []
+        if request.is_approval:
+            carried_out = [given for given in evidence.approvals.values() if request.mark in given["event"]]
         rejected = [receipt for receipt in evidence.rejections.values() if request.mark in receipt["event"]]
         # What is no event has no id to find an earlier answer by.
         answers = (rejected or carried_out) if request.shares else [*carried_out, *rejected]
@@ -224,7 +261,12 @@ def _publications(evidence: Evidence) -> Iterator[Finding]:
     "Not promised"), but not each time.
     """
     ends = chain(
-        evidence.receipts.items(), evidence.restores.items(), evidence.rejections.items(), evidence.failures.items()
+        evidence.receipts.items(),
+        evidence.restores.items(),
+        evidence.rejections.items(),
+        evidence.failures.items(),
+        evidence.waiting.items(),
+        evidence.approvals.items(),
     )
     results = {key: _result(document) for key, document in ends}
     published = set(evidence.published)
@@ -232,12 +274,13 @@ def _publications(evidence: Evidence) -> Iterator[Finding]:
     for key, result in results.items():
         if result not in published and not (is_excused and key in evidence.failures):
             yield Finding(Kind.LOST, f"never published: {key}")
-    for message in published - set(results.values()) - set(map(_result, evidence.dates.values())):
+    may_be_told = set(map(_result, chain(evidence.dates.values(), evidence.asks.values())))
+    for message in published - set(results.values()) - may_be_told:
         yield Finding(Kind.WRONG, f"published and not kept: {message}")
 
 
 def _result(document: JsonObject) -> str:
-    return ordered_json({name: document[name] for name in document if name != "event"})
+    return ordered_json({name: document[name] for name in document if name not in STORED_ONLY})
 
 
 def _cancellations(evidence: Evidence) -> Iterator[Finding]:
@@ -277,6 +320,28 @@ def _deletions(evidence: Evidence) -> Iterator[Finding]:
     for datamart, times in (deleted | claims).items():
         if times > 1:
             yield Finding(Kind.TWICE, f"deleted {times} times: {datamart}")
+
+
+def _approvals(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing is deleted without an approval of exactly its plan."""
+    for key in evidence.intended:
+        if not evidence.is_approved(key.rpartition("/")[0], evidence.intent_of(key)["planId"]):
+            yield Finding(Kind.WRONG, f"deleted, and nobody has approved its plan: {key}")
+
+
+def _leftovers(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing is left but the reminders of what awaits approval, or has ended before anybody approved it."""
+    reminders = {
+        folder: f"{Timer.REMIND.value}-{sha256_hex(canonical_json([*_identity(ask)]))[:40]}"
+        for folder, ask in evidence.last_asks.items()
+        if not evidence.is_approved(folder, ask["planId"])
+    }
+    for message in evidence.left:
+        if message not in reminders.values():
+            yield Finding(Kind.LOST, f"still waiting: {message}")
+    for folder in evidence.waiting.keys() & reminders.keys():
+        if reminders[folder] not in evidence.left:
+            yield Finding(Kind.LOST, f"no reminder is set: {folder}")
 
 
 def _creations(evidence: Evidence) -> Iterator[Finding]:

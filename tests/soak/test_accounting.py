@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from retirement.canonical import ordered_json
-from retirement.delivery.intake import CANCELLED, RESTORE_REQUESTED
+from retirement.delivery.intake import APPROVED, CANCELLED, RESTORE_REQUESTED
 from tests.soak.accounting import Evidence, Kind, findings
 from tests.soak.traffic import APP_KEYS, SERVICE_TOKEN, Asked, Deletion, JsonObject
 
@@ -25,23 +25,36 @@ REJECTION = "rejected/event-2/receipt.json"
 DATED = "retirements/a%20datamart/retirement-3"
 SCHEDULE, CANCELLATION, END = (f"{DATED}/{file}.json" for file in ("schedule-1", "cancelled", "receipt"))
 RESTORED = "restores/a%20datamart/retirement-1/back-1/receipt.json"
+APPROVAL = f"{KEPT}/approved-1.json"
+UNAPPROVED = "retirements/a%20datamart/retirement-6"
+ASK = f"{UNAPPROVED}/approval-asked-1.json"
+REMINDER = "remind-ced24bbd5e6c93b8097a0c260432fbd6861169c2"
 SNAPSHOT = json.dumps({"name": NAME}).encode()
 
 
+def event_of(event_id: str, approval: JsonObject, source: str = "approvals") -> str:
+    """The event of an approval, as it is stored."""
+    return json.dumps({"id": event_id, "source": source, "detail": approval})
+
+
 class World:
-    """A request that was given up and sent again, one that was cancelled, and an event that was rejected."""
+    """A request that was given up and sent again, one that was cancelled, one that waits, and a rejected event."""
 
     def __init__(self) -> None:
         request = {"datamartName": NAME, "retirementId": "retirement-1", "reason": "request 1"}
         invalid = {"datamartName": NAME, "retirementId": "retirement-2", "reason": ""}
         dated = {"datamartName": NAME, "retirementId": "retirement-3", "reason": "request 3"}
         restore = {**request, "restoreId": "back-1", "reason": "request 5"}
+        unapproved = {"datamartName": NAME, "retirementId": "retirement-6", "reason": "request 6"}
+        approval = {**request, "planId": "a plan", "approvedBy": "the owner", "reason": "reviewed"}
         self.asked = [
             Asked("event-1", request, frozenset({"deleted"})),
             Asked("event-2", invalid, frozenset({"rejected"})),
             Asked("event-3", dated, frozenset({"cancelled"})),
             Asked("event-4", dated, frozenset({"cancelled", "rejected"}), detail_type=CANCELLED, shares=True),
             Asked("event-5", restore, frozenset({"restored"}), detail_type=RESTORE_REQUESTED),
+            Asked("event-6", unapproved, frozenset({"awaiting_approval"})),
+            Asked("event-7", approval, frozenset({"approved"}), detail_type=APPROVED),
         ]
         result: JsonObject = {
             "datamartName": NAME,
@@ -65,22 +78,27 @@ class World:
             "differences": [],
             "startedAt": RESTORED_AT,
         }
+        asks = {"retirementId": "retirement-6", "requestReason": "request 6", "planId": "its plan"}
+        awaiting = {**result, **asks, "outcome": "awaiting_approval"}
+        approved = {**result, "requestReason": "reviewed", "outcome": "approved"}
         self.documents: dict[str, JsonObject] = {
             FAILURE: {**failed, "event": '{"id":"event-1"}'},
-            INTENT: {"datamart": {"name": NAME, "createdAt": CREATED_AT}, "request": request},
+            INTENT: {"datamart": {"name": NAME, "createdAt": CREATED_AT}, "request": request, "planId": "a plan"},
             RECEIPT: deleted,
             RESTORED: restored,
             REJECTION: {**rejected, "event": '{"id":"event-2"}'},
             SCHEDULE: {**scheduled, "event": '{"id":"event-3"}'},
             CANCELLATION: {**cancelled, "event": '{"id":"event-4"}'},
             END: cancelled,
+            ASK: {**awaiting, "event": '{"id":"event-6"}', "ask": {}},
+            APPROVAL: {**approved, "askNumber": 1, "event": event_of("event-7", approval)},
         }
         self.versions = {BACKUP: [SNAPSHOT]}
-        self.published = [failed, deleted, deleted, rejected, scheduled, restored, cancelled]
+        self.published = [failed, deleted, deleted, rejected, scheduled, restored, awaiting, approved, cancelled]
         self.deleted = [Deletion(NAME, CREATED_AT, DELETED_AT)]
         self.created = [(NAME, RESTORED_AT)]
         self.listed: dict[str, str] = {NAME: RESTORED_AT}
-        self.left: list[str] = []
+        self.left = [REMINDER]
         self.written: list[tuple[str, str]] = []
 
     def findings(self) -> list[tuple[Kind, str]]:
@@ -235,6 +253,62 @@ def restore_nothing(world: World) -> None:
     world.documents[RESTORED] |= {"outcome": "restore_blocked", "reason": "not_deleted"}
 
 
+def approve(world: World, source: str = "approvals", **fields: str) -> None:
+    """Store the approval as somebody else has sent it."""
+    (detail,) = (asked.detail for asked in world.asked if asked.is_approval)
+    world.documents[APPROVAL]["event"] = event_of("event-7", {**detail, **fields}, source)
+
+
+def approve_another_plan(world: World) -> None:
+    """What was approved is not what was deleted."""
+    approve(world, planId="its plan")
+
+
+def approve_it_oneself(world: World) -> None:
+    """Who asked has approved it."""
+    approve(world, approvedBy=" THE SOAK")
+
+
+def approve_from_another_source(world: World) -> None:
+    """Whoever may ask has approved it."""
+    approve(world, "datamart.lifecycle")
+
+
+def lose_an_approval(world: World) -> None:
+    """The approval has no answer."""
+    del world.documents[APPROVAL]
+
+
+def reject_an_approval_too(world: World) -> None:
+    """The approval has two answers."""
+    world.documents["rejected/event-7/receipt.json"] = {**world.documents[REJECTION], "event": '{"id":"event-7"}'}
+
+
+def publish_no_approval(world: World) -> None:
+    """Nobody is told of the approval."""
+    world.published = [result for result in world.published if result["outcome"] != "approved"]
+
+
+def publish_no_ask(world: World) -> None:
+    """Nobody is asked to approve."""
+    world.published = [result for result in world.published if result["outcome"] != "awaiting_approval"]
+
+
+def lose_an_ask(world: World) -> None:
+    """What nobody has approved is gone."""
+    del world.documents[ASK]
+
+
+def set_no_reminder(world: World) -> None:
+    """Nobody is reminded of what awaits approval."""
+    world.left.clear()
+
+
+def leave_what_is_approved(world: World) -> None:
+    """A plan is approved, and never carried out."""
+    world.asked[-2] = replace(world.asked[-2], ends=frozenset({"deleted"}))
+
+
 def leave_a_message(world: World) -> None:
     """A request waits for ever."""
     world.left.append("a message")
@@ -268,6 +342,16 @@ BREAKS: dict[Callable[[World], None], tuple[Kind, str]] = {
     create_nothing: (Kind.LOST, f"restored, and not there: {RESTORED}"),
     restore_otherwise: (Kind.WRONG, f"restored otherwise: ['datamart.label'], {RESTORED}"),
     restore_nothing: (Kind.WRONG, f"not restored (not_deleted): {RESTORED}"),
+    approve_another_plan: (Kind.WRONG, f"deleted, and nobody has approved its plan: {RECEIPT}"),
+    approve_it_oneself: (Kind.WRONG, f"deleted, and nobody has approved its plan: {RECEIPT}"),
+    approve_from_another_source: (Kind.WRONG, f"deleted, and nobody has approved its plan: {RECEIPT}"),
+    lose_an_approval: (Kind.LOST, "no receipt: 'a datamart', retirement-1, event event-7"),
+    reject_an_approval_too: (Kind.TWICE, "2 receipts: 'a datamart', retirement-1, event event-7"),
+    publish_no_approval: (Kind.LOST, f"never published: {APPROVAL}"),
+    publish_no_ask: (Kind.LOST, f"never published: {UNAPPROVED}"),
+    lose_an_ask: (Kind.LOST, "no receipt: 'a datamart', retirement-6, event event-6"),
+    set_no_reminder: (Kind.LOST, f"no reminder is set: {UNAPPROVED}"),
+    leave_what_is_approved: (Kind.WRONG, "ended as awaiting_approval (None), not deleted: 'a datamart', retirement-6"),
     leave_a_message: (Kind.LOST, "still waiting: a message"),
 }
 

@@ -15,8 +15,8 @@ import httpx
 from local.databrain.organisation import Datamart, Organisation, timestamp
 from local.databrain.seed import organisation_of
 from local.emulator import REGION
-from local.stack import EmbeddedStack
-from retirement.delivery.intake import CANCELLED, REQUESTED, RESTORE_REQUESTED
+from local.stack import EmbeddedStack, PublishedResult
+from retirement.delivery.intake import APPROVED, CANCELLED, REQUESTED, RESTORE_REQUESTED
 
 JsonObject = dict[str, Any]
 Identity = tuple[str, str]  # of a datamart: its name and `createdAt`
@@ -35,13 +35,14 @@ PARAMETERS = {
     "MaxRetirementsPerDay": "10000",
     # Attempts that wait for a dead one's lock must not hold up all others.
     "MaximumConcurrency": "20",
+    "ApprovalSources": "approvals",
 }
+REQUESTER, OWNER = "the soak", "the owner"
 INVALID: tuple[JsonObject, ...] = ({"dryRum": True}, {"reason": ""}, {"backup": "no"}, {"retirementId": "../.."})
 CONTESTED = 10
 # Seconds. Of a date for which a timer is set, and of one that never comes during a soak.
 AHEAD, FAR_AHEAD = 55, 3 * 86_400
-# The last requests, whose retirements may not have ended yet, are not restored.
-RECENT = 15
+EARLY = 0.1  # of the restores come before their retirement is known to have ended
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,16 @@ class Asked:
     def is_restore(self) -> bool:
         """Whether it asks for what a retirement has deleted."""
         return self.detail_type == RESTORE_REQUESTED
+
+    @property
+    def is_approval(self) -> bool:
+        """Whether it approves a plan."""
+        return self.detail_type == APPROVED
+
+    @property
+    def source(self) -> str:
+        """Who sends it."""
+        return "approvals" if self.is_approval else "datamart.lifecycle"
 
     @property
     def queue(self) -> str:
@@ -163,6 +174,11 @@ class Traffic:
         self._created_at: dict[str, str] = {}
         self._contested: list[str] = []
         self._restored: set[str] = set()
+        self._heard: set[str] = set()
+        self._known_deleted: set[str] = set()  # by `retirementId`
+        # By `retirementId`: what nobody approves, and what is cancelled when it awaits approval.
+        self._unapproved: set[str] = set()
+        self._to_cancel: dict[str, JsonObject] = {}
 
     def step(self) -> None:
         """Send one or two requests; now and then somebody else changes a datamart that is being retired."""
@@ -186,11 +202,27 @@ class Traffic:
             self._restore: 4,
             self._restored_twice: 1,
             self._preview: 1,
+            self._never_approved: 2,
+            self._cancelled_when_asked: 2,
         }
         (kind,) = self._random.choices(list(kinds), list(kinds.values()))
         kind()
         if self._contested and self._random.random() < 0.5:
             self._meddle(self._random.choice(self._contested[-CONTESTED:]))
+
+    def hear(self, results: Iterable[PublishedResult]) -> None:
+        """Answer each plan that awaits approval, and approve once more what was cancelled instead."""
+        for result in results:
+            if result.message in self._heard:
+                continue
+            self._heard.add(result.message)
+            told = result.document
+            if told["outcome"] == "awaiting_approval":
+                self._answer(told)
+            elif told["outcome"] == "deleted":
+                self._known_deleted.add(told["retirementId"])
+            elif told["outcome"] == "cancelled" and told["retirementId"] in self._to_cancel:
+                self._approve(told, self._to_cancel[told["retirementId"]]["planId"], OWNER, {"rejected"})
 
     # ---- Kinds of requests -----------------------------------------------------------------------------------------
 
@@ -260,6 +292,15 @@ class Traffic:
         self._tell(detail, {"deleted", "cancelled"})
         self._cancel(detail, {"cancelled", "rejected"})
 
+    def _never_approved(self) -> None:
+        self._ask(self._datamart(), {"awaiting_approval"})
+        self._unapproved.add(self.asked[-1].detail["retirementId"])
+
+    def _cancelled_when_asked(self) -> None:
+        self._ask(self._datamart(), {"cancelled"})
+        request = self.asked[-1].detail
+        self._to_cancel[request["retirementId"]] = request
+
     def _restore(self) -> None:
         """Under its old name once, and then under others: of two restores of a name, both may end unconfirmed."""
         gone = self._deleted()
@@ -283,13 +324,40 @@ class Traffic:
             self._ask_back(gone, {"restore_planned"}, dryRun=True, asName=as_name)
 
     def _deleted(self) -> JsonObject | None:
-        """What was asked for a while ago and is deleted, with a backup, if it has ended by now."""
+        """What is deleted, with a backup, or now and then what is still to be."""
+        is_early = self._random.random() < EARLY
         gone = [
             asked.detail
-            for asked in self.asked[:-RECENT]
+            for asked in self.asked
             if asked.ends == {"deleted"} and not asked.shares and asked.detail.get("backup", True)
+            if is_early or asked.detail["retirementId"] in self._known_deleted
         ]
         return self._random.choice(gone) if gone else None
+
+    # ---- Approvals -------------------------------------------------------------------------------------------------
+
+    def _answer(self, asked_for: JsonObject) -> None:
+        """Approve a plan, now and then twice, by two people, or after approvals that do not count."""
+        retirement_id, plan_id = asked_for["retirementId"], asked_for["planId"]
+        if self._random.random() < 0.2:
+            self._approve(asked_for, plan_id, f" {REQUESTER.upper()}", {"rejected"})
+        if self._random.random() < 0.2:
+            self._approve(asked_for, "0" * 64, OWNER, {"rejected"})
+        if retirement_id in self._to_cancel:
+            request = self._to_cancel[retirement_id]
+            self._to_cancel[retirement_id] = {**request, "planId": plan_id}
+            self._cancel(request, {"cancelled"})
+        elif retirement_id not in self._unapproved:
+            self._approve(asked_for, plan_id, OWNER, {"approved", "rejected"})  # rejected where it has just ended
+            if self._random.random() < 0.2:
+                self._send_again(self.asked[-1])
+            if self._random.random() < 0.2:
+                self._approve(asked_for, plan_id, "somebody else", {"approved", "rejected"})
+
+    def _approve(self, retirement: JsonObject, plan_id: str, approved_by: str, ends: Iterable[str]) -> None:
+        identity = {field: retirement[field] for field in ("datamartName", "environment", "retirementId")}
+        detail = {**identity, "planId": plan_id, "approvedBy": approved_by, "reason": "reviewed"}
+        self._tell(detail, ends, APPROVED)
 
     # ---- Sending ---------------------------------------------------------------------------------------------------
 
@@ -311,7 +379,7 @@ class Traffic:
         return {
             "datamartName": name,
             "environment": "dev",
-            "requestedBy": "the soak",
+            "requestedBy": REQUESTER,
             "reason": f"request {next(self._numbers)}",
             "retirementId": self._id(),
             **fields,
@@ -328,7 +396,7 @@ class Traffic:
         event = {
             "version": "0",
             "id": event_id,
-            "source": "datamart.lifecycle",
+            "source": asked.source,
             "detail-type": detail_type,
             "account": "000000000000",
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -339,7 +407,8 @@ class Traffic:
         self._send(replace(asked, mark=event_id, body=json.dumps(event)))
 
     def _put_on_the_bus(self, asked: Asked) -> None:
-        self.asked.append(replace(asked, mark=self._stack.put_event(asked.detail, detail_type=asked.detail_type)))
+        mark = self._stack.put_event(asked.detail, source=asked.source, detail_type=asked.detail_type)
+        self.asked.append(replace(asked, mark=mark))
 
     def _send(self, asked: Asked) -> None:
         assert asked.body is not None
