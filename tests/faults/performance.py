@@ -55,6 +55,7 @@ from tests.fakes import (
     FakeTimers,
     Parsed,
     RecordingTelemetry,
+    approved,
     cancelled,
     interfered,
     requested,
@@ -67,6 +68,7 @@ from tests.faults.plays import (
     NAME,
     Act,
     Again,
+    Approve,
     At,
     AtCall,
     Deploy,
@@ -76,8 +78,10 @@ from tests.faults.plays import (
     Hosts,
     Lockless,
     Outage,
+    Plan,
     Play,
     Redrive,
+    Required,
     Send,
     Slow,
     Stall,
@@ -114,6 +118,9 @@ QUICK = 0.004
 
 # Seconds after which a late effect comes.
 LATE_BY = 20.0
+
+# What names no plan that was kept.
+ANOTHER_PLAN = "0" * 64
 
 # Rounds in which nothing strikes any more, and what is in `Failures` is sent again.
 CALM_ROUNDS = 1
@@ -670,6 +677,8 @@ class Performance:
                 self._is_lockless = True
             case Step(None, Worn(receives)):
                 self._worn = receives
+            case Step(None, Required(approvals)):
+                self._deploy({"approvals_required": approvals, "approval_sources": ("approvals",)})
             case Step(None, act):
                 self.there.arrange(cast("Given", act))
 
@@ -678,6 +687,8 @@ class Performance:
         match act:
             case Send():
                 self._put_on_bus(act)
+            case Approve():
+                self._approve(act)
             case Again(event) if event in self.bodies:
                 self._route(self.bodies[event])
             case Deploy(parameters):
@@ -708,8 +719,7 @@ class Performance:
         if send.retire_in is not None:
             detail["retireAt"] = format_timestamp(moment(send.retire_in))
         if send.plan_of:
-            plans = [key for key in self.kept if key.startswith("plans/")]
-            detail["planId"] = plans[-1].rpartition("/")[2].removesuffix(".json") if plans else "0" * 64
+            detail["planId"] = [ANOTHER_PLAN, *self._plans()][-1]
         name = detail.pop("datamartName", NAME)
         at = self.seconds if send.ahead is None else self.seconds + send.ahead
         time = moment(at).replace(microsecond=0) if send.ahead is None else moment(at)
@@ -720,13 +730,29 @@ class Performance:
         self.sent_at[send.event] = self.seconds
         self.after(self.seconds + send.delay, lambda: self._route(body))
 
+    def _plans(self) -> list[str]:
+        """The plans that are kept, in the order in which they were."""
+        return [key.rpartition("/")[2].removesuffix(".json") for key in self.kept if key.startswith("plans/")]
+
+    def _approve(self, approval: Approve) -> None:
+        detail = dict(approval.detail)
+        name = detail.pop("datamartName", NAME)
+        event = approved(ANOTHER_PLAN, approval.approver, datamartName=name, **detail)
+        plans = [ask["planId"] for ask in self.kept_of(identity_of(event), "approval-asked-")] or self._plans()
+        if plans and approval.plan is not Plan.ANOTHER:
+            event["detail"]["planId"] = plans[0 if approval.plan is Plan.FIRST else -1]
+        body = json.dumps(event | {"id": approval.event, "time": format_timestamp(moment(self.seconds))})
+        self.bodies[approval.event] = body
+        self.sent_at[approval.event] = self.seconds
+        self._route(body)
+
     def _route(self, body: str) -> None:
         """As the rules of the bus do."""
         event: Parsed = json.loads(body)
         if event["detail"]["environment"] != self.settings[Function.RETIRE].environment_name:
             return  # another stack's
         self.arrived_at.setdefault(event["id"], self.seconds)
-        is_dated = "retireAt" in event["detail"] or event["detail-type"].endswith("Cancelled")
+        is_dated = "retireAt" in event["detail"] or event["detail-type"].endswith(("Cancelled", "Approved"))
         self.send(Function.RESTORE if is_restore(event) else Function.SCHEDULE if is_dated else Function.RETIRE, body)
 
     def redrive(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from itertools import count
 from random import Random
 from typing import Any, TypeAlias
 
@@ -78,6 +79,27 @@ class Send:
         ahead = "" if self.ahead is None else f", its time {self.ahead} s ahead"
         delay = f", which arrives {self.delay} s later" if self.delay else ""
         return f"the {what} {self.event} is sent{date}{plan}{ahead}{delay}: {dict(self.detail)}"
+
+
+class Plan(StrEnum):
+    """Which plan an approval names."""
+
+    ASKED_FOR = "the plan that is asked for"
+    FIRST = "the first plan that was asked for"
+    ANOTHER = "another plan"
+
+
+@dataclass(frozen=True)
+class Approve:
+    """Somebody approves a plan of the retirement that `detail` names."""
+
+    event: str
+    detail: Mapping[str, Any]
+    plan: Plan
+    approver: str
+
+    def __str__(self) -> str:
+        return f"{self.approver!r} approves {self.plan} by {self.event}: {dict(self.detail)}"
 
 
 @dataclass(frozen=True)
@@ -308,6 +330,16 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Required:
+    """So many people have to approve a deletion."""
+
+    approvals: int
+
+    def __str__(self) -> str:
+        return f"{self.approvals} approvals are required"
+
+
+@dataclass(frozen=True)
 class OtherHas:
     """What the second organisation has under the name."""
 
@@ -322,9 +354,23 @@ class OtherHas:
         return f"the other organisation has {self.name}, {how} configuration, created at {At(self.created_in)}"
 
 
-Given: TypeAlias = Undated | Mapped | Small | Hosts | Slow | Lockless | Worn | SecretInside | Shown | OtherHas
+Given: TypeAlias = (
+    Undated | Mapped | Small | Hosts | Slow | Lockless | Worn | SecretInside | Shown | Required | OtherHas
+)
 Act: TypeAlias = (
-    Send | Again | Deploy | Repoint | WriteMap | Exchange | EmptyTable | Meddle | Redrive | Outage | Trouble | Stall
+    Send
+    | Approve
+    | Again
+    | Deploy
+    | Repoint
+    | WriteMap
+    | Exchange
+    | EmptyTable
+    | Meddle
+    | Redrive
+    | Outage
+    | Trouble
+    | Stall
 )
 
 
@@ -357,6 +403,8 @@ NEAR_NAMES = ("Sales", "sales ", "SALES")
 EMBEDS = ("board", "chart")
 TILE = "tile"
 REHEARSING = 0.15  # of all plays
+APPROVING = 0.1  # of all plays
+REQUESTER, APPROVERS = "ops@example.com", ("owner@example.com", "second@example.com")
 # The moments around which most of the promises turn.
 KEY_CALLS = (
     RouteId.DELETE_DATAMART,
@@ -431,7 +479,9 @@ def play_of(seed: str) -> Play:
     author = _Author(Random(seed))  # noqa: S311  # no secret
     steps = tuple(author.steps(Random(f"{seed} restores")))  # noqa: S311  # the same
     rehearses = Random(f"{seed} rehearses").random() < REHEARSING  # noqa: S311  # the same
-    return Play(seed, tuple(map(_rehearsing, steps)) if rehearses else steps)
+    steps = tuple(map(_rehearsing, steps)) if rehearses else steps
+    approvals = Random(f"{seed} approvals")  # noqa: S311  # the same
+    return Play(seed, tuple(_with_approvals(steps, approvals)) if approvals.random() < APPROVING else steps)
 
 
 def _rehearsing(step: Step) -> Step:
@@ -439,6 +489,57 @@ def _rehearsing(step: Step) -> Step:
     if not isinstance(step.act, Send) or step.act.is_cancellation or step.act.is_restore:
         return step
     return replace(step, act=replace(step.act, detail={**step.act.detail, "rehearse": True}))
+
+
+def _with_approvals(steps: tuple[Step, ...], random: Random) -> Iterator[Step]:
+    """Let each retirement need approvals, which come in time, early or late, by the wrong people, or of other plans."""
+    required = random.choice((1, 1, 2))
+    yield Step(None, Required(required))
+    # An abandoned request that awaits approval goes to and fro as long as the first receive of each message fails.
+    yield from (step for step in steps if not isinstance(step.act, Worn))
+    requests = [step.act for step in steps if isinstance(step.act, Send) and not step.act.is_restore]
+    numbers = count(1)
+    for request in {_retirement_of(request): request for request in requests if not request.is_cancellation}.values():
+        detail = {name: request.detail[name] for name in ("datamartName", "retirementId") if name in request.detail}
+        givers = [(Plan.ASKED_FOR, approver) for approver in APPROVERS[:required]]
+        givers += random.choices(
+            [(Plan.ASKED_FOR, f" {REQUESTER.upper()}"), (Plan.ASKED_FOR, f"{APPROVERS[0].upper()} ")]
+            + [(plan, APPROVERS[0]) for plan in Plan],
+            k=random.choice((0, 1, 2)),
+        )
+        for plan, approver in givers:
+            approval = Approve(f"approve-{next(numbers)}", detail, plan, approver)
+            after = random.choice((0.05, 2.0, 15.0, 130.0, 700.0, HOUR, HOUR, DAY, DAY, 15 * DAY))
+            at = random.choice((request.retire_in or 0.0, request.retire_in or 0.0, 0.0)) + after
+            when: At | AtCall = At(at + random.uniform(0.0, 2.0))
+            if random.random() < 0.2:
+                when = AtCall(request.event, Function.RETIRE, random.choice((1, 2, 2)), random.choice(KEY_CALLS))
+            yield Step(when, approval)
+            yield from _around(approval, request.event, random)
+
+
+def _retirement_of(request: Send) -> tuple[str | None, ...]:
+    return tuple(request.detail.get(name) for name in ("datamartName", "retirementId"))
+
+
+def _around(approval: Approve, request: str, random: Random) -> Iterator[Step]:
+    """Now and then something strikes an approval, or somebody else acts while it is taken or carried out."""
+    if random.random() < 0.3:
+        is_before = random.random() < 0.5
+        fault = random.choice((None, None, *TRANSIENT))
+        trouble = Trouble(fault, Reach.ONCE, is_before and not fault, not is_before and not fault)
+        yield Step(AtCall(approval.event, Function.SCHEDULE, 1, random.randint(1, 9)), trouble)
+    if random.random() < 0.15:
+        yield Step(At(random.choice((HOUR, DAY, 2 * DAY))), Again(approval.event))
+    if random.random() < 0.3:
+        acts: tuple[Act, ...] = (
+            Meddle(random.choice(tuple(Deed)), NAME),
+            Send(f"cancel-{approval.event}", approval.detail, is_cancellation=True),
+            Again(request),
+        )
+        carried_out = AtCall(request, Function.RETIRE, random.choice((2, 2, 3)), random.choice(KEY_CALLS))
+        taken = AtCall(approval.event, Function.SCHEDULE, 1, random.randint(1, 9))
+        yield Step(random.choice((carried_out, taken)), random.choice(acts))
 
 
 class _Author:

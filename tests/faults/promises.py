@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from local.databrain.organisation import Datamart
 from retirement.canonical import ordered_json, parse_json
+from retirement.delivery.endings import STORED_ONLY
 from retirement.errors import Abandoned, RetirementError
 from retirement.outcomes import ConfirmedBy
 from retirement.retiring.settings import Mode, UndeterminedEmbeds
@@ -20,13 +21,15 @@ from retirement.timestamps import parse_timestamp
 from tests.fakes import Parsed
 from tests.faults.invariants import errors_told
 from tests.faults.performance import Addition, Copy, Deletion, Invocation, Kept, Performance, Published
-from tests.faults.plays import NAME, Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
+from tests.faults.plays import DAY, NAME, REQUESTER, Deploy, Exchange, Outage, Play, SecretInside, To, Trouble, Worn
 from tests.faults.stage import Identity, is_restore, key_of
 from tests.faults.two_organisations import LONG_AGO, moment, seconds_of
 
 # None: the play has nothing to say on it.
 Promise: TypeAlias = Callable[[Performance], bool | None]
 
+EXPIRY = 14 * DAY
+CLOCKS_APART = 60.0
 ENDS = frozenset({"cancelled", "deleted", "already_absent", "planned", "blocked"})
 ENDS_OF_RESTORES = frozenset({"restored", "restore_planned", "restore_blocked"})
 
@@ -234,6 +237,26 @@ def _is_alongside(by: Invocation, play: Performance) -> bool:
     )
 
 
+def _approved(deletion: Deletion, play: Performance) -> bool | None:
+    """By the evidence alone, as of the delete: enough people who have not asked for it have approved this plan."""
+    required, intents = deletion.by.settings.approvals_required, play.kept_of(deletion.by.identity, "intent.json")
+    if required == 0 or not intents:
+        return None
+    approvers = set()
+    for key, kept in play.kept.items():
+        if kept.by.identity == deletion.by.identity and "/approved-" in key and kept.at < deletion.at:
+            event = _parsed(_parsed(play.evidence.objects[key].body)["event"])
+            is_in_time = seconds_of(parse_timestamp(event["time"])) + EXPIRY + CLOCKS_APART > deletion.at
+            if event["source"] == "approvals" and event["detail"]["planId"] == intents[0]["planId"] and is_in_time:
+                approvers.add(event["detail"]["approvedBy"].strip().casefold())
+    return bool(len(approvers - {REQUESTER}) >= required)
+
+
+def _is_of_an_approval(by: Invocation) -> bool:
+    """Its answer says what became of the approval."""
+    return bool(by.event["detail-type"].endswith("Approved"))
+
+
 # ---- What is restored ----------------------------------------------------------------------------------------------
 
 
@@ -351,7 +374,7 @@ def _stays_cancelled(play: Performance) -> bool | None:
             held += [
                 _fits_cancelled(each, told_at, play)
                 for each in play.published
-                if each.by.identity == identity and each.at > told_at
+                if each.by.identity == identity and each.at > told_at and not _is_of_an_approval(each.by)
             ]
     return all(held) if held else None
 
@@ -376,6 +399,7 @@ def _has_other_content(by: Invocation, play: Performance) -> bool:
     """Whether the identity is another request's: its intent, or the first date that is kept under it."""
     intended = play.intended.get(by.identity)
     owners = [_parsed(schedule["event"]) for schedule in play.kept_of(by.identity, "schedule-1.json")]
+    owners += [_parsed(ask["event"]) for ask in play.kept_of(by.identity, "approval-asked-1.json")]
     owners += [intended.by.event] if intended else []
     return any(_content(owner) != _content(by.event) for owner in owners)
 
@@ -418,6 +442,7 @@ def _no_denial(deletion: Deletion, play: Performance) -> bool | None:
         or (each.result["outcome"] == "failed" and each.result["reason"] == "unconfirmed")
         or (each.result["outcome"] == "failed" and each.by.started < deletion.at)
         or _is_of_a_cancellation(each)
+        or _is_of_an_approval(each.by)
         or _is_alongside(deletion.by, play)  # an edit, or a rule set since, alongside an attempt, without the lock
         for each in later
     )
@@ -457,7 +482,7 @@ def _is_so(deleted: Published, play: Performance) -> bool:
 def _is_kept(play: Performance) -> bool:
     kept = set()
     for key, stored in play.evidence.objects.items():
-        if key.rpartition("/")[2].startswith(("receipt", "failure", "schedule", "reminder", "cancel")):
+        if key.rpartition("/")[2].startswith(("receipt", "failure", "schedule", "reminder", "cancel", "approv")):
             kept.add(_message(stored.body))
     return set(play.results_topic.messages) <= kept
 
@@ -492,7 +517,10 @@ def _has_answer(invocations: list[Invocation], play: Performance) -> bool:
     handed_on = [invocation for invocation in invocations if invocation.result == {}]
     if handed_on:  # what is due is answered once, whoever asked
         identity, at = handed_on[0].identity, handed_on[0].started
-        return any(each.by.identity == identity and each.at >= at for each in play.published)
+        return any(
+            each.by.identity == identity and (each.at >= at or each.result["outcome"] == "awaiting_approval")
+            for each in play.published  # what awaits approval is asked for once
+        )
     return any(
         invocation.is_last and (invocation.is_struck or _says_so(invocation, play)) for invocation in invocations
     )
@@ -612,6 +640,7 @@ PROMISES: dict[str, Promise] = {
     "nothing is deleted in another organisation than the intent's": _each_deletion(_same_organisation),
     "nothing is deleted before the date that is current": _each_deletion(_in_time),
     "nothing is deleted after `cancelled`, or another end, was answered": _each_deletion(_not_after_an_end),
+    "nothing is deleted without an approval of exactly that plan": _each_deletion(_approved),
     "no restore deletes": _no_delete_by_restores,
     "one restore creates its datamart at most once": _one_datamart,
     "one restore creates each embed at most once": _one_embed,
@@ -648,8 +677,8 @@ def _parsed(body: str) -> Parsed:
 
 
 def _message(body: str) -> str:
-    """What is published of an object: not the event, where that is kept too."""
-    return ordered_json({name: value for name, value in _parsed(body).items() if name != "event"})
+    """What is published of an object: not the event, and what else is stored alone."""
+    return ordered_json({name: value for name, value in _parsed(body).items() if name not in STORED_ONLY})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +19,7 @@ from retirement.restoring import workflow as restoring
 from retirement.retiring import rules, workflow
 from retirement.retiring.attempt import RetireAttempt
 from retirement.scheduling import workflow as scheduling
-from tests.fakes import FakeCoordination, FakeEvidence
+from tests.fakes import START, FakeCoordination, FakeEvidence
 from tests.faults.plays import At, Play, Redrive, Step, play_of
 from tests.faults.promises import PROMISES, judged
 from tests.faults.search import played_from, shrunk, story
@@ -59,6 +60,13 @@ def _unseen_by_a_cancellation(attempt: Attempt[Any]) -> Record:
     return record
 
 
+def _of_any_plan(record: Record, _: str, requesters: Any = ()) -> Any:  # noqa: ANN401  # as the record's own
+    """Count the approvals of all plans."""
+    plans = {given.plan_id for given in record.given_approvals}
+    return {name: at for plan_id in plans for name, at in _APPROVERS(record, plan_id, requesters).items()}
+
+
+_APPROVERS = Record.approvers
 _RECORD_FAILURE = FakeCoordination.record_failure
 _CREATE = FakeEvidence.create
 _RECORD = Attempt.record
@@ -150,6 +158,14 @@ GUARDS: dict[str, tuple[str, Removal]] = {
     "restoring: what became of a request is looked for": (
         "one restore creates each embed at most once",
         _without(embeds, "_what_became_of", _nothing),
+    ),
+    "approvals are counted": (
+        "nothing is deleted without an approval of exactly that plan",
+        _without(Record, "approvers", lambda *_: dict.fromkeys("abc", START + timedelta(days=999))),
+    ),
+    "an approval is of one plan": (
+        "nothing is deleted without an approval of exactly that plan",
+        _without(Record, "approvers", _of_any_plan),
     ),
     "timers are cleared": ("no timer stands for what has ended", _without(scheduling, "_clear_timers", _nothing)),
 }
