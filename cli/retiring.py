@@ -263,7 +263,7 @@ def _confirmed(
     backup = " WITHOUT A BACKUP" if left[0].get("backup") is False else ""
     deletes = "This asks other people to approve the deletion of" if session.stack.requires_approval else "This deletes"
     output.confirm(f"{deletes} {what} {when}{backup}, on {session.context}.", answer, yes=False)
-    if "retireAt" in left[0]:  # decided at its date
+    if "retireAt" in left[0] and parse_timestamp(str(left[0]["retireAt"])) > datetime.now(UTC):  # decided at its date
         return left
     return [{**each, "planId": plans[str(each["datamartName"])]} for each in left]
 

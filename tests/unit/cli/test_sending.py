@@ -11,6 +11,7 @@ import pytest
 from cli.contexts import Context
 from cli.errors import Status
 from cli.main import run
+from cli.output import Output
 from cli.session import Session
 from cli.stack import AwsRefused
 from tests.fakes import FakeEvidence
@@ -23,6 +24,7 @@ class FakeStack:
 
     environment_name, source, caller = "prod", "datamart.lifecycle", "arn:aws:iam::1:user/ops"
     bucket, coordination_table = "evidence", "coordination"
+    is_in_plan_mode = requires_approval = False
 
     def __init__(self) -> None:
         self.evidence = FakeEvidence()
@@ -93,3 +95,22 @@ def test_a_receipt_that_is_none(stack: FakeStack, body: str, capsys: pytest.Capt
     assert run(["retire", "sales", "--id", "an-id", "--yes"]) == Status.ERROR
     assert "an-id has ended already" in capsys.readouterr().err
     assert stack.sent == []
+
+
+@pytest.mark.parametrize(("at", "plan"), [("2025-12-24T08:00:00Z", "a-plan"), ("in 2 days", None)])
+def test_what_was_confirmed(stack: FakeStack, at: str, plan: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is carried out at once is the plan that a person saw, also if its date has passed."""
+    sent: list[Any] = []
+
+    def requested(_: Session, __: object, details: list[Any]) -> tuple[list[Any], Status]:
+        sent.extend(details)
+        return [{"outcome": "planned", "datamartName": "sales", "planId": "a-plan"}], Status.OK
+
+    stack.evidence.create("plans/sales/a-plan.json", "{}")
+    monkeypatch.setattr("cli.retiring._requested", requested)
+    monkeypatch.setattr(Output, "asks", lambda _: True)
+    monkeypatch.setattr(Output, "confirm", lambda *_, **__: None)
+
+    assert run(["retire", "sales", "--at", at, "--reason", "r"]) == Status.OK
+
+    assert sent[-1].get("planId") == plan
