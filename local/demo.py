@@ -1,4 +1,4 @@
-"""The main use case on this machine: several datamarts, and eight chapters from a dry run to a restore.
+"""The main use case on this machine: several datamarts, and nine chapters from a dry run to a restore.
 
 Everything runs on the template that is deployed to AWS. Each statement is checked: `make demo` fails if the stack does
 not do what the text says.
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from local.databrain.state import Databrain
 from local.signals import end_as_by_ctrl_c
 from local.stack import EmbeddedStack, StackError
 from local.storyteller import Storyteller
-from retirement.delivery.intake import REQUESTED, RESTORE_REQUESTED
+from retirement.delivery.intake import APPROVED, REQUESTED, RESTORE_REQUESTED
 
 Detail = Mapping[str, Any]
 
@@ -47,8 +48,15 @@ ASKED: Detail = {
 # A datamart that an embed uses.
 USED = "sales-analytics"
 
+# Another one, which is deleted with its embed.
+TICKETS = "support-tickets"
+
 # Other datamarts that no embed uses, each for one chapter.
 OTHERS = ("product-usage-2023", "globex-trial", "initech-trial")
+
+
+# The event source of approvals.
+APPROVERS = "approvals"
 
 
 class DemoFailed(Exception):
@@ -79,10 +87,11 @@ class Demo:
         self._lost_answer()
         self._scheduled()
         self._webhook()
+        self._approval()
         self._restore()
         teller.estate("The datamarts after", self._databrain.organisation)
         gone = sorted(before.keys() - self._databrain.organisation.datamarts.keys())
-        self._check("four datamarts were deleted, each on request", gone, sorted([TRIAL, *OTHERS]))
+        self._check("five datamarts were deleted, each on request", gone, sorted([TRIAL, TICKETS, *OTHERS]))
         sent = [
             request["query"]["datamartName"] for request in self._databrain.requests if request["method"] == "DELETE"
         ]
@@ -139,7 +148,7 @@ class Demo:
 
     def _rejected(self) -> None:
         self._teller.chapter("A typing error", "An unknown field is an error, so a misspelt dryRun deletes nothing.")
-        named = {"datamartName": "support-tickets", "reason": "only a look", "retirementId": "slip"}
+        named = {"datamartName": TICKETS, "reason": "only a look", "retirementId": "slip"}
         slip = {**ASKED, **named, "dryRum": True}
         rejected = self._ask(slip)
         self._check("the request is rejected", _end(rejected), ("rejected", "invalid_request"))
@@ -184,6 +193,29 @@ class Demo:
         deleted = self._result("webhook", asked)
         self._check("it is processed like any other request", deleted["outcome"], "deleted")
 
+    def _approval(self) -> None:
+        self._teller.chapter(
+            "A second person",
+            "The stack can require an approval. Then one person requests a deletion, another allows it.",
+        )
+        retirement = {"datamartName": TICKETS, "environment": "dev", "retirementId": "approval"}
+        with self._stack.requiring(1):
+            waits = self._ask(
+                {**ASKED, **retirement, "reason": "tickets have moved to another tool", "dependents": "ignore"}
+            )
+            self._check("the request awaits approval", _end(waits), ("awaiting_approval", None))
+            self._check("nothing was deleted", TICKETS in self._databrain.organisation.datamarts, expected=True)
+            approval = {**retirement, "planId": waits["planId"], "reason": "reviewed"}
+            own = self._approve({**approval, "approvedBy": ASKED["requestedBy"]})
+            self._check("the requester cannot approve it", _end(own), ("rejected", "own_request"))
+            answer = self._approve({**approval, "approvedBy": "a colleague"})
+            end = self._result("approval", datetime.now(UTC))
+            # two functions publish them, in either order
+            approved, deleted = sorted((answer, end), key=itemgetter("outcome"))
+            self._check("a colleague can", (approved["outcome"], approved["approvalsMissing"]), ("approved", 0))
+            self._check("the datamart was deleted", deleted["outcome"], "deleted")
+            self._check("exactly as in the plan that was approved", deleted["planId"], waits["planId"])
+
     def _restore(self) -> None:
         self._teller.chapter(
             "It comes back",
@@ -210,11 +242,22 @@ class Demo:
 
     # ---- What they are made of -------------------------------------------------------------------------------------
 
-    def _ask(self, detail: Detail, *, detail_type: str = REQUESTED, in_full: bool = False) -> dict[str, Any]:
-        """Send one request to the bus, and show the request and its result."""
+    def _approve(self, approval: Detail) -> dict[str, Any]:
+        """Send one approval, from the approvers' source."""
+        return self._ask(approval, source=APPROVERS, detail_type=APPROVED)
+
+    def _ask(
+        self,
+        detail: Detail,
+        *,
+        source: str = "datamart.lifecycle",
+        detail_type: str = REQUESTED,
+        in_full: bool = False,
+    ) -> dict[str, Any]:
+        """Send one event to the bus, and show the event and its result."""
         self._teller.request(detail_type, detail)
         asked = datetime.now(UTC)
-        self._stack.put_event(detail, detail_type=detail_type)
+        self._stack.put_event(detail, source=source, detail_type=detail_type)
         return self._result(detail["retirementId"], asked, in_full=in_full)
 
     def _send(self, detail: Detail, secret: str, how: str) -> int:
@@ -278,9 +321,10 @@ def main(arguments: list[str]) -> int:
                         databrain_url=databrain.url,
                         service_token=seed["serviceToken"],
                         webhook_secret=webhook_secret,
-                        parameters={"Mode": "retire"},
+                        parameters={"Mode": "retire", "ApprovalSources": APPROVERS},
                     )
                 )
+                running.enter_context(stack.requiring(0))  # but in the chapter about it
             Demo(teller, databrain, stack, webhook_secret).tell()
             if options.report is not None:
                 write_report(stack.s3, stack.outputs["EvidenceBucketName"], options.report)

@@ -466,6 +466,13 @@ class EmbeddedStack:
             self.lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": deployed})
 
     @contextlib.contextmanager
+    def requiring(self, approvals: int) -> Iterator[None]:
+        """Require so many approvals of a deletion; the stack has to have ApprovalSources."""
+        variables = {"APPROVALS_REQUIRED": str(approvals)}
+        with self.settings(RETIRE, **variables), self.settings("ScheduleFunctionName", **variables):
+            yield
+
+    @contextlib.contextmanager
     def without_permission(self, action: str, function: str = RETIRE) -> Iterator[None]:
         """Run a function without one action in its role's own policies, from a cold start.
 

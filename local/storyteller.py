@@ -21,6 +21,8 @@ COLOURS = {
     "restored": "green",
     "planned": "cyan",
     "scheduled": "cyan",
+    "awaiting_approval": "cyan",
+    "approved": "cyan",
     "blocked": "yellow",
     "rejected": "yellow",
 }

@@ -51,8 +51,7 @@ def stack(databrain: Databrain) -> Iterator[EmbeddedStack]:
             webhook_secret=WEBHOOK_SECRET,
             parameters=PARAMETERS,
         ) as stack,
-        stack.settings(RETIRE, APPROVALS_REQUIRED="0"),
-        stack.settings(SCHEDULE, APPROVALS_REQUIRED="0"),
+        stack.requiring(0),
     ):
         stack.s3.create_bucket(Bucket=MAPS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         listen(stack)

@@ -4,8 +4,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ import fastjsonschema
 from local.databrain.seed import datamart_of, organisation_of
 from local.databrain.state import Databrain
 from local.emulator import REGION
-from local.stack import RETIRE, STACK_NAME, EmbeddedStack, EvidenceObject, PublishedResult
+from local.stack import STACK_NAME, EmbeddedStack, EvidenceObject, PublishedResult
 
 JsonObject = dict[str, Any]
 T = TypeVar("T")
@@ -405,11 +404,3 @@ def _entry(name: str, **fields: Any) -> JsonObject:  # noqa: ANN401 -- any field
         ],
         **fields,
     }
-
-
-@contextmanager
-def requiring(scene: Scene, approvals: int) -> Iterator[None]:
-    """Require so many approvals."""
-    variables = {"APPROVALS_REQUIRED": str(approvals)}
-    with scene.stack.settings(RETIRE, **variables), scene.stack.settings(SCHEDULE, **variables):
-        yield

@@ -16,7 +16,6 @@ from tests.stack.scene import (
     Scene,
     ahead,
     check_contract,
-    requiring,
     set_to,
 )
 from tests.stack.sweeps import Sweeps
@@ -25,7 +24,7 @@ from tests.stack.webhooks import Sender, asking
 
 @pytest.fixture(autouse=True)
 def _one_approval(scene: Scene) -> Iterator[None]:
-    with requiring(scene, 1):
+    with scene.stack.requiring(1):
         yield
         scene.wind_down()
 
@@ -121,7 +120,7 @@ def test_no_rule_hears_a_requester(scene: Scene) -> None:
 
 def test_two_people(scene: Scene) -> None:
     """With ApprovalsRequired=2, one person counts once, and the second one has it carried out."""
-    with requiring(scene, 2):
+    with scene.stack.requiring(2):
         request, waits = ask(scene)
         for name, missing in (("Alice", 1), ("alice ", 1), ("Bob", 0)):
             assert scene.deletions() == []

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from local.databrain.organisation import ConnectionType, Workspace
 from local.emulator import CHECKOUT
-from tests.stack.scene import EVENTS, SCHEDULE, Scene, requiring, set_to
+from tests.stack.scene import EVENTS, SCHEDULE, Scene, set_to
 from tests.stack.shell import Shell, commands
 
 DOCS = CHECKOUT / "docs"
@@ -71,7 +71,7 @@ def test_approval(shell: Shell, scene: Scene) -> None:
     """What waits is listed, read and approved by somebody else, and the history shows what became of it."""
     waiting, status, approve, history = commands(DOCS / "approval.md")
     scene.datamart("sales-analytics")
-    with requiring(scene, 1):
+    with scene.stack.requiring(1):
         retirement_id = scene.ask("sales-analytics")
         assert scene.stack.next_result(retirement_id=retirement_id).document["outcome"] == "awaiting_approval"
         assert "awaiting" in shell.run(waiting)

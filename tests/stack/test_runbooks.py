@@ -12,7 +12,7 @@ import pytest
 
 from local.emulator import CHECKOUT
 from local.stack import RETIRE, SWEEP, WEBHOOK_SECRET_NAME
-from tests.stack.scene import DEADLINE, RESTORE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead, requiring
+from tests.stack.scene import DEADLINE, RESTORE, SCHEDULE, WEBHOOK_SECRET, JsonObject, Scene, ahead
 from tests.stack.shell import Shell, commands
 from tests.stack.sweeps import Sweeps
 from tests.stack.webhooks import Sender, asking
@@ -271,7 +271,7 @@ def test_stale_requests(shell: Shell, scene: Scene) -> None:
     metrics = re.findall(r'"Label": "(\w+)",\s+"Datapoints": \[\s+\{', printed)
     assert metrics == ["Invocations", "Errors", "Throttles", "Duration"]
     assert "UnreservedConcurrentExecutions" in printed
-    with requiring(scene, 1):  # as it is deployed
+    with scene.stack.requiring(1):  # as it is deployed
         assert "StackDriftDetectionId" in shell.told(tools, drift)
         assert shell.told(tools, drifts) == []
 
