@@ -45,6 +45,8 @@ class Program:
                 patch.delenv(name)
             for name, value in {**self._variables, **variables}.items():
                 patch.setenv(name, value)
+            for module in ("stopping", "waiting"):  # the emulated stack answers faster than AWS
+                patch.setattr(f"cli.{module}.POLL", 0.1)
             self._capsys.readouterr()
             status = run(arguments)
         captured = self._capsys.readouterr()
