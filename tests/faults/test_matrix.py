@@ -1,6 +1,7 @@
 """The fault matrix: what holds wherever a fault strikes, an invocation crashes or a message comes twice."""
 
 from itertools import groupby
+from zlib import crc32
 
 import pytest
 
@@ -21,11 +22,17 @@ def _place(case: Case | RestoreCase) -> str:
 PLACES = {place: list(cases) for place, cases in groupby(CASES, _place)}
 
 
+def _sample(cases: list[Case | RestoreCase]) -> list[Case | RestoreCase]:
+    """Every third case of a restore, which takes ten times as long as one of a retirement; `make faults` plays all."""
+    return cases[crc32(_place(cases[0]).encode()) % 3 :: 3] if isinstance(cases[0], RestoreCase) else cases
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_invariants_hold(place: str) -> None:
     """Whatever happens at one call of one scenario, every invariant holds."""
     with in_process():
-        broken = {verdict.case: verdict.broken for verdict in map(judged_case, PLACES[place]) if verdict.broken}
+        verdicts = map(judged_case, _sample(PLACES[place]))
+        broken = {verdict.case: verdict.broken for verdict in verdicts if verdict.broken}
     assert not broken
 
 
