@@ -1,11 +1,12 @@
 """Objects on S3: those of the evidence bucket, and the files that the stack's owner maintains."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from retirement.canonical import Document
+from retirement.canonical import Document, parse_json
 from retirement.errors import MalformedObject
 
 
@@ -18,6 +19,18 @@ class StoredObject:
     version_id: str | None
     body: str
     content_hash: str | None
+
+    @contextmanager
+    def parsed(self) -> Iterator[dict[str, Any]]:
+        """Yield the body, parsed. If the block finds it to have another form, this project did not write it.
+
+        Raises:
+            MalformedObject: the body is not JSON, or the block raised what missing and wrong fields raise.
+        """
+        try:
+            yield cast("dict[str, Any]", parse_json(self.body))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self.malformed() from None
 
     def malformed(self) -> MalformedObject:
         """Return the error to raise if the body is not what this project writes under this key."""

@@ -6,9 +6,9 @@ A delete names a datamart and nothing else, so a copy is deleted only if it is c
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
-from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
+from retirement.canonical import Document, canonical_json, sha256_hex
 from retirement.databrain.differences import is_as_sent
 from retirement.databrain.snapshot import Snapshot, configuration_hash
 from retirement.errors import NotOurCopy
@@ -116,8 +116,7 @@ class _Recorded:
     @classmethod
     def of(cls, record: StoredObject) -> "_Recorded":
         """Parse it; the name is None if it is not the derived one."""
-        try:
-            stored = cast("dict[str, Any]", parse_json(record.body))
+        with record.parsed() as stored:
             name = copy_name(stored["datamartName"], stored["retirementId"])
             return cls(
                 name if stored["copyName"] == name else None,
@@ -125,5 +124,3 @@ class _Recorded:
                 stored["listed"],
                 parse_timestamp(stored["recordedAt"]),
             )
-        except (ValueError, KeyError, TypeError):
-            raise record.malformed() from None

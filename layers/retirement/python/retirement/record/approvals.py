@@ -43,8 +43,7 @@ class Ask:
         Raises:
             AwsCallFailed: the object is not as this project writes it.
         """
-        try:
-            result = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as result:
             return cls(
                 number=number,
                 plan_id=result["planId"],
@@ -56,8 +55,6 @@ class Ask:
                 starts_anew=result["ask"]["startsAnew"],
                 stored=stored,
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +85,7 @@ class GivenApproval:
         Raises:
             AwsCallFailed: the object is not as this project writes it.
         """
-        try:
-            result = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as result:
             return cls(
                 number=number,
                 ask=result["askNumber"],
@@ -100,8 +96,6 @@ class GivenApproval:
                 missing=result["approvalsMissing"],
                 stored=stored,
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None
 
 
 def ask_document(date: int, organisation: Organisation, *, starts_anew: bool) -> Document:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
 
-from retirement.canonical import Document, canonical_json, parse_json
+from retirement.canonical import Document, canonical_json
 from retirement.record.organisation import Organisation
 from retirement.record.results import Grounds
 from retirement.stored_object import BackupReference, StoredObject
@@ -69,8 +68,7 @@ class Intent:
         Raises:
             AwsCallFailed: the object is not as this project writes it.
         """
-        try:
-            document = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as document:
             datamart, backup = document["datamart"], document["backup"]
             return cls(
                 detail=document["request"],
@@ -85,5 +83,3 @@ class Intent:
                 invocation_id=document["invocationId"],
                 organisation=Organisation.stored_in(document),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None

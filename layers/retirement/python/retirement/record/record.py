@@ -7,9 +7,9 @@ others wrote before its own write makes a new record after it.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
+from functools import cached_property
 
-from retirement.canonical import canonical_json, parse_json
+from retirement.canonical import canonical_json
 from retirement.errors import AwsCallFailed
 from retirement.globs import folded
 from retirement.outcomes import Outcome
@@ -60,10 +60,8 @@ class Record:
         """The outcome in the receipt."""
         if self.receipt is None:
             return None
-        try:
-            outcome = Outcome(cast("dict[str, Any]", parse_json(self.receipt.body))["outcome"])
-        except (ValueError, KeyError, TypeError):
-            raise self.receipt.malformed() from None
+        with self.receipt.parsed() as receipt:
+            outcome = Outcome(receipt["outcome"])
         if outcome not in _ENDS:
             raise self.receipt.malformed()
         return outcome
@@ -159,7 +157,7 @@ class Record:
 
     # ---- Approval --------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def asks(self) -> list[Ask]:
         """The asks for approval, in the order in which they were stored."""
         names = ((number, ask_file_name(number)) for number in numbers_in(self._file_names, "approval-asked"))
@@ -177,7 +175,7 @@ class Record:
         date = self._numbers[-1] if self._numbers else 0
         return asks[-1] if asks and asks[-1].date == date else None
 
-    @property
+    @cached_property
     def given_approvals(self) -> list[GivenApproval]:
         """The approvals that were given, in the order in which they were stored."""
         names = ((number, approval_file_name(number)) for number in numbers_in(self._file_names, "approved"))
@@ -226,11 +224,8 @@ class Record:
         return Schedule.of(number, self._listed(schedule_file_name(number)))
 
     def _time_in(self, file_name: str, field: str) -> datetime:
-        stored = self._listed(file_name)
-        try:
-            return parse_timestamp(cast("dict[str, Any]", parse_json(stored.body))[field])
-        except (ValueError, KeyError, TypeError):
-            raise stored.malformed() from None
+        with self._listed(file_name).parsed() as stored:
+            return parse_timestamp(stored[field])
 
     def _read(self, file_name: str) -> StoredObject | None:
         return self._listed(file_name) if file_name in self._file_names else None

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
 
-from retirement.canonical import Document, parse_json
+from retirement.canonical import Document
 from retirement.record.organisation import Organisation
 from retirement.stored_object import BackupReference, StoredObject
 from retirement.timestamps import format_timestamp
@@ -71,8 +70,7 @@ class StoredRehearsal:
         Raises:
             MalformedObject: the object is not as this project writes it.
         """
-        try:
-            document = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as document:
             return cls(
                 stored=stored,
                 copy_name=document["copyName"],
@@ -81,8 +79,6 @@ class StoredRehearsal:
                 content_hash=document["requestHash"],
                 organisation=Organisation.stored_in(document),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +116,7 @@ class Rehearsed:
         Raises:
             MalformedObject: the object is not as this project writes it.
         """
-        try:
-            document = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as document:
             return cls(
                 copy_name=document["copyName"],
                 configuration_hash=document["configurationHash"],
@@ -129,5 +124,3 @@ class Rehearsed:
                 differences=document["differences"],
                 is_removed=document["isRemoved"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None

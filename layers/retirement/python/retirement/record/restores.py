@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
 
-from retirement.canonical import Document, parse_json
+from retirement.canonical import Document
 from retirement.errors import AwsCallFailed
 from retirement.record.keys import embed_file_name, numbers_in, restore_key, restores_prefix
 from retirement.record.organisation import Organisation
@@ -51,8 +50,7 @@ class RestoreIntent:
         Raises:
             MalformedObject: it is not one.
         """
-        try:
-            content = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as content:
             return cls(
                 detail=content["request"],
                 content_hash=content["requestHash"],
@@ -63,8 +61,6 @@ class RestoreIntent:
                 invocation_id=content["invocationId"],
                 organisation=Organisation.stored_in(content),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +100,7 @@ class EmbedIntent:
         Raises:
             MalformedObject: it is not one.
         """
-        try:
-            content = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as content:
             return cls(
                 embed_id=content["embedId"],
                 data_app_name=content["dataAppName"],
@@ -114,8 +109,6 @@ class EmbedIntent:
                 decided=content["decided"],
                 invocation_id=content["invocationId"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None
 
 
 class RestoreRecord:

@@ -41,8 +41,7 @@ class Schedule:
         Raises:
             AwsCallFailed: the object is not as this project writes it.
         """
-        try:
-            result = cast("dict[str, Any]", parse_json(stored.body))
+        with stored.parsed() as result:
             event = cast("dict[str, Any]", parse_json(result["event"]))
             return cls(
                 number=number,
@@ -56,8 +55,6 @@ class Schedule:
                 retire_at=parse_timestamp(result["retireAt"]),
                 stored=stored,
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise stored.malformed() from None
 
     @property
     def requesters(self) -> tuple[str, ...]:
@@ -66,8 +63,5 @@ class Schedule:
         Raises:
             AwsCallFailed: the object is not as this project writes it.
         """
-        try:
-            earlier = cast("dict[str, Any]", parse_json(self.stored.body)).get("earlierRequesters", ())
-            return (*earlier, *requesters_in(parse_json(self.event)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise self.stored.malformed() from None
+        with self.stored.parsed() as result:
+            return (*result.get("earlierRequesters", ()), *requesters_in(parse_json(self.event)))

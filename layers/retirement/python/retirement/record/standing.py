@@ -46,10 +46,8 @@ def standing(file_names: Collection[str], now: datetime, time_in: Callable[[str,
     ask = ask_file_name(asks[-1]) if asks else None
 
     def is_awaited(ask: str) -> bool:
-        asked_at = None if date is None and failure is None else time_in(ask, "finishedAt")
-        return asked_at is None or all(
-            other is None or time_in(other, "finishedAt") < asked_at for other in (date, failure)
-        )
+        others = [time_in(other, "finishedAt") for other in (date, failure) if other is not None]
+        return not others or max(others) < time_in(ask, "finishedAt")
 
     def is_current(date: str) -> bool:
         return (

@@ -236,12 +236,12 @@ def _source(attempt: RestoreAttempt) -> _Source | Refusal:
         )
     if retirement.outcome is not Outcome.DELETED:
         return Refusal(Reason.NOT_DELETED, f"The retirement ended as {retirement.outcome}, so it deleted nothing.")
-    backup_reference = cast("dict[str, Any]", parse_json(retirement.receipt.body))["backup"]
-    if backup_reference is None:
+    with retirement.receipt.parsed() as receipt:
+        reference = None if receipt["backup"] is None else BackupReference.stored_in(receipt["backup"])
+    if reference is None:
         return Refusal(
             Reason.BACKUP_MISSING, "The retirement was requested without a backup, so there is nothing to restore from."
         )
-    reference = BackupReference.stored_in(backup_reference)
     where = f"s3://{reference.bucket}/{reference.key}"
     damaged = Refusal(
         Reason.BACKUP_DAMAGED,

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from retirement.canonical import Document, canonical_json, parse_json, sha256_hex
 from retirement.databrain.dependents import Dependents, Verdict
@@ -408,10 +408,8 @@ def _planned_elsewhere(
     """Refuse a plan that was made of an equal datamart in another organisation."""
     if attempt.request.plan_id != plan.plan_id:
         return None
-    try:
-        planned_in = Organisation.stored_in(cast("dict[str, Any]", parse_json(stored.body)))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise stored.malformed() from None
+    with stored.parsed() as planned:
+        planned_in = Organisation.stored_in(planned)
     is_the_same = planned_in.is_recognised(
         attempt.ports.databrain.fingerprint,
         snapshot.listing.created_at,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from retirement.canonical import Document, Json, canonical_json, ordered_json, parse_json
 from retirement.databrain.snapshot import Listing
@@ -252,9 +252,10 @@ def _end_of(requested: _Requested, record: Record) -> tuple[Status, str]:
 
 def _cancelled_by(requested: _Requested, cancelled: StoredObject) -> tuple[Status, str]:
     """Return whether a sweep or a person cancelled a retirement: only the former is requested again if it matches."""
-    cancellation = _parsed(cancelled)
-    by, when, why = (str(cancellation.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
-    if _source_of(cancellation.get("event")) == SOURCE:
+    with cancelled.parsed() as cancellation:
+        by, when, why = (str(cancellation.get(field)) for field in ("requestedBy", "requestedAt", "requestReason"))
+        event = cancellation.get("event")
+    if _source_of(event) == SOURCE:
         return Status.NOT_CARRIED_OUT, f"a sweep cancelled {requested.retirement_id} at {when}"
     who = f"{shortened(by)} cancelled {requested.retirement_id} at {when} ({shortened(why)})"
     return Status.CANCELLED, f"{who}, so no sweep requests it again"
@@ -353,25 +354,12 @@ def _stored_request(this: _Sweep, requested: _Requested) -> Document:
 
 def _request_in(stored: StoredObject, datamart_name: str, retirement_id: str) -> Document:
     """Return the stored detail. It is sent as it is, so it has to name this datamart and this retirement."""
-    detail = _parsed(stored)
-    if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
-        raise stored.malformed()
-    try:
+    with stored.parsed() as detail:
+        if (detail.get("datamartName"), detail.get("retirementId")) != (datamart_name, retirement_id):
+            raise stored.malformed()
         _date_of(detail)
-    except (KeyError, ValueError, TypeError):
-        raise stored.malformed() from None
     return detail
 
 
 def _date_of(detail: Document) -> datetime:
     return parse_timestamp(cast("str", detail["retireAt"]))
-
-
-def _parsed(stored: StoredObject) -> Mapping[str, Any]:
-    try:
-        document = parse_json(stored.body)
-    except ValueError:
-        document = None
-    if not isinstance(document, Mapping):
-        raise stored.malformed()
-    return document
