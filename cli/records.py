@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import groupby
 from typing import Any, cast
-from urllib.parse import unquote
 
 from cli.retries import Retry
 from cli.stack import Stack
 from retirement.canonical import Document, parse_json
-from retirement.delivery.endings import STORED_ONLY
+from retirement.delivery.endings import as_published
 from retirement.errors import MalformedObject
-from retirement.record.keys import numbers_in, restores_prefix, retirement_key
+from retirement.record.keys import name_in, numbers_in, restores_prefix, retirement_key
 from retirement.record.standing import Standing, standing
 from retirement.timestamps import format_timestamp, parse_timestamp
 
@@ -25,7 +24,6 @@ READERS = 8  # at once; the client's pool has ten connections
 _FOLDER = re.compile(
     r"(?P<prefix>(?:retirements/(?P<segment>[^/]+)/(?P<id>[^/]+)|restores/[^/]+/[^/]+/(?P<restore>[^/]+))/)"
 )
-_CUT_SEGMENT = re.compile(r"(?P<kept>.*)![0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,7 @@ class Folder:
     @property
     def key_name(self) -> str:
         """The datamart's name as far as the key shows it: a very long one is cut."""
-        segment = self.prefix.split("/")[1]
-        cut = _CUT_SEGMENT.fullmatch(segment)
-        return unquote(cut["kept"] if cut else segment)
+        return name_in(self.prefix.split("/")[1])[0]
 
     @property
     def is_restore(self) -> bool:
@@ -122,7 +118,7 @@ class Entry:
         """What the deciding file says, as it was published; empty without one."""
         if self.standing.decided_by is None:
             return {}
-        return {key: value for key, value in self.read(self.standing.decided_by).items() if key not in STORED_ONLY}
+        return dict(as_published(self.read(self.standing.decided_by)))
 
     @cached_property
     def name(self) -> str:

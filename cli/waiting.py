@@ -13,7 +13,7 @@ from cli.records import Entry, Folder, event_of, folders
 from cli.retries import retry_under
 from cli.stack import AwsRefused, Stack
 from retirement.canonical import Document
-from retirement.delivery.endings import STORED_ONLY
+from retirement.delivery.endings import as_published
 from retirement.record.keys import numbers_in, rejected_key
 
 POLL = 1.0  # seconds between two looks, which grow with the wait
@@ -68,19 +68,19 @@ class Awaited:
         entry = Entry(stack, folder)
         for file in self.answers:
             if file in folder.files:
-                return _published(entry.read(file))
+                return as_published(entry.read(file))
         for number in reversed(numbers_in(folder.files, self.answered_by) if self.answered_by else []):
             document = entry.read(f"{self.answered_by}-{number}.json")
             if event_of(document).get("id") == self.event_id:
-                return _published(document)
+                return as_published(document)
         failed = numbers_in(folder.files, self.failures)
         if len(failed) > self.before:
-            return _published(entry.read(f"{self.failures}-{failed[-1]}.json"))
+            return as_published(entry.read(f"{self.failures}-{failed[-1]}.json"))
         rejected = rejected_key(self.event_id)
         with stack.calls():
             if rejected in stack.evidence.list(rejected):
                 prefix, _, file = rejected.rpartition("/")
-                return _published(Entry(stack, Folder(f"{prefix}/", {})).read(file))
+                return as_published(Entry(stack, Folder(f"{prefix}/", {})).read(file))
         return None
 
 
@@ -165,7 +165,3 @@ def announced(output: Output, sent: Sequence[Awaited]) -> Iterator[None]:
 def _note_going_on(output: Output, awaited: Sequence[Awaited]) -> None:
     for each in awaited:
         output.note(f"{shown(each.name)}: {each.identity} goes on by itself; to look later: {each.follow}")
-
-
-def _published(document: Document) -> Document:
-    return {key: value for key, value in document.items() if key not in STORED_ONLY}

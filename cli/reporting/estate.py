@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from cli.reporting.evidence import Bucket, Listed, Unreadable
-from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
+from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, shown_name
 from cli.reporting.restores import Restore, read_restore
 from cli.reporting.statements import Backup, Statement, document_in, optional_text, statement_of
 from retirement.record.keys import plan_key, retirement_key
@@ -176,7 +176,7 @@ class _RetirementReader:
         state = stands.outcome if stands else UNREADABLE if self._troubles else NO_RESULT
         at = stands.finished_at if stands else self._papers.modified
         retirement = Retirement(
-            datamart_name=name or self._intended_name() or name_in(segment),
+            datamart_name=name or self._intended_name() or shown_name(segment),
             retirement_id=retirement_id,
             state=state,
             at=at,

@@ -1,23 +1,20 @@
 """The documents of one retirement or restore, while they are read: what is broken among them becomes a trouble."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from urllib.parse import unquote
 
 from cli.reporting.evidence import Bucket, Listed, Unreadable
 from cli.reporting.statements import Statement, document_in, statement_of
 from retirement.canonical import Document
+from retirement.record.keys import name_in
 from retirement.record.standing import Stage, Standing, standing
 
 # Where something stands that no document tells an outcome of.
 NO_RESULT = "no_result"
 UNREADABLE = "unreadable"
-
-_CUT_SEGMENT = re.compile(r"(?P<kept>.+)![0-9a-f]{32}")  # record.keys shortens long names so
 
 
 class Kind(StrEnum):
@@ -159,10 +156,10 @@ class Papers:
             raise Unreadable(f"It names a different {self._what} than its key.")
 
 
-def name_in(segment: str) -> str:
-    """The datamart's name as far as a part of a key tells it."""
-    cut = _CUT_SEGMENT.fullmatch(segment)
-    return f"{unquote(cut['kept'])}..." if cut else unquote(segment)
+def shown_name(segment: str) -> str:
+    """Return the datamart's name as far as a part of a key tells it."""
+    name, is_whole = name_in(segment)
+    return name if is_whole else f"{name}..."
 
 
 _READING_ORDER = list(Kind)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cli.reporting.evidence import Bucket, Unreadable
-from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, name_in
+from cli.reporting.papers import NO_RESULT, UNREADABLE, Kind, Paper, Papers, Trouble, shown_name
 from cli.reporting.statements import RestoredEmbed, Statement, optional_text
 from retirement.record.keys import restore_key
 
@@ -67,7 +67,7 @@ def read_restore(
         except Unreadable as error:
             troubles.append(Trouble(reader.of(Kind.INTENT)[0].listed.key, str(error)))
     restore = Restore(
-        datamart_name=name or name_in(segment),
+        datamart_name=name or shown_name(segment),
         retirement_id=retirement_id,
         restore_id=restore_id,
         restored_as=restored_as,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from local.databrain.organisation import Datamart
 from retirement.canonical import ordered_json, parse_json
-from retirement.delivery.endings import STORED_ONLY
+from retirement.delivery.endings import as_published
 from retirement.errors import Abandoned, RetirementError
 from retirement.outcomes import ConfirmedBy
 from retirement.retiring.settings import Mode, UndeterminedEmbeds
@@ -678,7 +678,7 @@ def _parsed(body: str) -> Parsed:
 
 def _message(body: str) -> str:
     """What is published of an object: not the event, and what else is stored alone."""
-    return ordered_json({name: value for name, value in _parsed(body).items() if name not in STORED_ONLY})
+    return ordered_json(as_published(_parsed(body)))
 
 
 @dataclass(frozen=True)

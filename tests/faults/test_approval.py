@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from retirement.canonical import ordered_json, parse_json
-from retirement.delivery.endings import STORED_ONLY
+from retirement.delivery.endings import as_published
 from retirement.errors import AwsCallFailed, RetirementError
 from retirement.record import record as records
 from retirement.record.keys import plan_key, retirement_key
@@ -372,7 +372,7 @@ def _are_published(play: Play, kind: str) -> bool:
 
 
 def _message(body: str) -> str:
-    return ordered_json({name: value for name, value in _parsed(body).items() if name not in STORED_ONLY})
+    return ordered_json(as_published(_parsed(body)))
 
 
 def _parsed(body: str) -> Parsed:

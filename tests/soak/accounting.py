@@ -13,7 +13,7 @@ from typing import Any
 
 from local.stack import EmbeddedStack, PublishedResult
 from retirement.canonical import canonical_json, ordered_json, sha256_hex
-from retirement.delivery.endings import STORED_ONLY
+from retirement.delivery.endings import as_published
 from retirement.globs import folded
 from retirement.scheduling.ports import Timer
 from tests.soak.traffic import REQUESTER, SECRETS, Asked, Deletion, Identity
@@ -280,7 +280,7 @@ def _publications(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _result(document: JsonObject) -> str:
-    return ordered_json({name: document[name] for name in document if name not in STORED_ONLY})
+    return ordered_json(as_published(document))
 
 
 def _cancellations(evidence: Evidence) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ ANOTHER_ATTEMPT = (
 )
 
 # What some results are stored with, and not published with.
-STORED_ONLY = frozenset({"event", "ask", "askNumber", "earlierRequesters"})
+_STORED_ONLY = frozenset({"event", "ask", "askNumber", "earlierRequesters"})
 
 # The cause and the next step that the result `failed` names; "redrive the queue Failures" follows.
 NEXT_STEPS = {
@@ -192,4 +192,9 @@ def publish(stored: str, ports: AnsweringPorts, *, again: bool = False) -> Docum
 
 def without_event(stored: str) -> Document:
     """Return a stored result as it is published, without the event and the grounds that some are stored with."""
-    return {key: value for key, value in cast("Document", parse_json(stored)).items() if key not in STORED_ONLY}
+    return as_published(cast("Document", parse_json(stored)))
+
+
+def as_published(stored: Document) -> Document:
+    """Return a parsed result without what it is only stored with."""
+    return {key: value for key, value in stored.items() if key not in _STORED_ONLY}

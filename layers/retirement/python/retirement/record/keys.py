@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from retirement.canonical import sha256_hex
 
@@ -131,3 +131,9 @@ def _segment(text: str) -> str:
         return encoded
     # An encoded text contains no `!`, so no other text has this segment.
     return f"{encoded[:_SEGMENT_PREFIX]}!{sha256_hex(text)[:32]}"
+
+
+def name_in(segment: str) -> tuple[str, bool]:
+    """Return the datamart's name as far as this part of a key shows it, and whether that is all of it."""
+    cut = re.fullmatch("(.*)![0-9a-f]{32}", segment)
+    return unquote(segment if cut is None else cut[1]), cut is None

@@ -232,8 +232,17 @@ class Record:
 
     def _listed(self, file_name: str) -> StoredObject:
         if file_name not in self._cache:
-            stored = self._evidence.read(self._prefix + file_name)
-            if stored is None:
-                raise AwsCallFailed(f"S3 lists {self._prefix}{file_name}, but has no such object; try again")
-            self._cache[file_name] = stored
+            self._cache[file_name] = read_listed(self._evidence, self._prefix + file_name)
         return self._cache[file_name]
+
+
+def read_listed(evidence: Evidence, key: str) -> StoredObject:
+    """Read an object that is in a list.
+
+    Raises:
+        AwsCallFailed: S3 did not answer, or has no such object any more.
+    """
+    stored = evidence.read(key)
+    if stored is None:
+        raise AwsCallFailed(f"S3 lists {key}, but has no such object; try again")
+    return stored

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from retirement.canonical import Document
-from retirement.errors import AwsCallFailed
 from retirement.record.keys import embed_file_name, numbers_in, restore_key, restores_prefix
 from retirement.record.organisation import Organisation
 from retirement.record.ports import Evidence
+from retirement.record.record import read_listed
 from retirement.requests import RestoreRequest
 from retirement.stored_object import BackupReference, StoredObject
 
@@ -148,9 +148,4 @@ class RestoreRecord:
         return max(numbers_in(self._file_names, "embed"), default=0)
 
     def _read(self, file_name: str) -> StoredObject | None:
-        if file_name not in self._file_names:
-            return None
-        stored = self._evidence.read(self._prefix + file_name)
-        if stored is None:
-            raise AwsCallFailed(f"S3 lists {self._prefix}{file_name}, but has no such object; try again")
-        return stored
+        return read_listed(self._evidence, self._prefix + file_name) if file_name in self._file_names else None

@@ -15,10 +15,10 @@ from retirement.canonical import Document, Json, canonical_json, ordered_json, p
 from retirement.databrain.snapshot import Listing
 from retirement.delivery.intake import CANCELLED, REQUESTED
 from retirement.environment import S3Location
-from retirement.errors import AwsCallFailed, ConfigurationError, DatabrainUnexpected
+from retirement.errors import ConfigurationError, DatabrainUnexpected
 from retirement.outcomes import Outcome
 from retirement.record.keys import SWEEP_REQUESTS, sweep_report_key, sweep_request_key
-from retirement.record.record import Record
+from retirement.record.record import Record, read_listed
 from retirement.record.standing import Stage
 from retirement.stored_object import OwnersFile, StoredObject
 from retirement.sweeping.ids import Subject, latest_numbers
@@ -346,9 +346,7 @@ def _publish(this: _Sweep, report: SweepReport) -> Document:
 
 
 def _stored_request(this: _Sweep, requested: _Requested) -> Document:
-    stored = this.ports.evidence.read(sweep_request_key(requested.retirement_id))
-    if stored is None:
-        raise AwsCallFailed(f"S3 lists {sweep_request_key(requested.retirement_id)}, but has no such object; try again")
+    stored = read_listed(this.ports.evidence, sweep_request_key(requested.retirement_id))
     return _request_in(stored, requested.datamart_name, requested.retirement_id)
 
 
