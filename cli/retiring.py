@@ -423,10 +423,13 @@ def cancel(
         session: the run.
     """
     awaited, worst = [], Status.OK
+    given = {retirement_key(each, id, ""): each for each in name}
     for folder in chosen(session, id, name, every=all, unknown=True):
-        entry = Entry(session.stack, folder) if folder.files else None
-        datamart = folder.key_name if entry is None else entry.name
-        if entry is not None and not folder.is_open:
+        entry = Entry(session.stack, folder)
+        datamart = given.get(folder.prefix) or entry.name
+        if retirement_key(datamart, id, "") != folder.prefix:
+            raise UsageError(f"{id} is stored with only the beginning of the datamart's name: add --name NAME")
+        if not folder.is_open:
             outcome = str(entry.decision.get("outcome"))
             session.output.note(f"{shown(datamart)}: {id} has ended already as {outcome}")
             show_result(session.output, entry.decision)

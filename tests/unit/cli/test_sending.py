@@ -14,6 +14,7 @@ from cli.main import run
 from cli.output import Output
 from cli.session import Session
 from cli.stack import AwsRefused
+from retirement.record.keys import retirement_key
 from tests.fakes import FakeEvidence
 
 RECEIPT = json.dumps({"outcome": "deleted", "datamartName": "sales", "retirementId": "an-id"})
@@ -114,3 +115,27 @@ def test_what_was_confirmed(stack: FakeStack, at: str, plan: str | None, monkeyp
     assert run(["retire", "sales", "--at", at, "--reason", "r"]) == Status.OK
 
     assert sent[-1].get("planId") == plan
+
+
+LONG = "Ж" * 120  # its key has but the beginning of it
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_long_name_is_cancelled(stack: FakeStack, stored: bool) -> None:  # noqa: FBT001
+    """A cancellation names the datamart as it was given, also where the key cuts its name short."""
+    if stored:
+        stack.evidence.create(
+            retirement_key(LONG, "an-id", "arrival-0123456789abcdef-20261120T093000.000000Z.json"), "{}"
+        )
+
+    assert run(["cancel", "an-id", "--name", LONG, "--reason", "r", "--no-wait"]) == Status.OK
+    assert [detail["datamartName"] for detail in stack.sent] == [LONG]
+
+
+def test_a_long_name_that_is_not_known(stack: FakeStack, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing but a key tells the name, and not all of it, nothing is cancelled."""
+    stack.evidence.create(retirement_key(LONG, "an-id", "arrival-0123456789abcdef-20261120T093000.000000Z.json"), "{}")
+
+    assert run(["cancel", "an-id", "--reason", "r", "--no-wait"]) == Status.USAGE
+    assert "add --name" in capsys.readouterr().err
+    assert stack.sent == []
