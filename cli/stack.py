@@ -1,5 +1,6 @@
 """A deployed stack: the one place that talks to AWS, and that turns AWS's errors into one line each."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -44,6 +45,8 @@ _QUICK = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard",
 _PATIENT = Config(connect_timeout=5, read_timeout=910, retries={"mode": "standard", "total_max_attempts": 1})
 
 MAX_REQUESTED_BY = 256
+# It differs with each session, and whoever approves has to be recognised as whoever has requested.
+_MADE_UP_SESSION = re.compile("/(botocore-session-|aws-go-sdk-)?[0-9]{10,}$")
 
 _EXPIRED = frozenset(
     {
@@ -272,9 +275,9 @@ class Stack:
 
     @cached_property
     def caller(self) -> str:
-        """Who is signed in, as requests name it: the ARN of the caller's identity."""
+        """Who is signed in, as requests name it: the identity's ARN, without a session name that an SDK made up."""
         with self.calls():
-            return self.sts.get_caller_identity()["Arn"][:MAX_REQUESTED_BY]
+            return _MADE_UP_SESSION.sub("", self.sts.get_caller_identity()["Arn"])[:MAX_REQUESTED_BY]
 
     # ---- Errors ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Each error of AWS is one line that says what to do."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,3 +124,20 @@ def test_an_unforeseen_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr("cli.main._launched", broken)
     assert run(["status"]) == Status.ERROR
     assert capsys.readouterr().err.startswith("datamart: unexpected RuntimeError at ")
+
+
+@pytest.mark.parametrize(
+    ("arn", "name"),
+    [
+        ("arn:aws:iam::1:user/ops", "arn:aws:iam::1:user/ops"),
+        ("arn:aws:sts::1:assumed-role/AWSReservedSSO_ops/eve@example.com", None),
+        ("arn:aws:sts::1:assumed-role/ops/botocore-session-1796061209", "arn:aws:sts::1:assumed-role/ops"),
+        ("arn:aws:sts::1:assumed-role/ops/aws-go-sdk-1796061209117000000", "arn:aws:sts::1:assumed-role/ops"),
+        ("arn:aws:sts::1:assumed-role/ops/botocore-session-of-eve", None),
+    ],
+)
+def test_a_person_has_one_name(arn: str, name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session name that an SDK made up differs with each session: who requests would be another one who approves."""
+    monkeypatch.setattr(Stack, "sts", SimpleNamespace(get_caller_identity=lambda: {"Arn": arn}))
+
+    assert Stack(PROD).caller == (name or arn)
