@@ -11,7 +11,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -93,22 +93,10 @@ class Output:
         """Write a line to stderr; what comes from outside is `shown` by the caller."""
         note(text)
 
-    @contextmanager
-    def progress(self, work: str, so_far: Callable[[], str]) -> Iterator[None]:
+    @staticmethod
+    def progress(work: str, so_far: Callable[[], str]) -> AbstractContextManager[None]:
         """While the block takes more than two seconds, write to stderr how far it is; `so_far` runs in a thread."""
-        ended, began = threading.Event(), time.monotonic()
-
-        def report() -> None:
-            while not ended.wait(PROGRESS_AFTER):
-                self.note(f"{work}: {so_far()}, after {time.monotonic() - began:.0f} s")
-
-        reporter = threading.Thread(target=report, daemon=True)
-        reporter.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            reporter.join()
+        return reported(work, so_far, every=PROGRESS_AFTER)
 
     # ---- Questions -------------------------------------------------------------------------------------------------
 
@@ -140,6 +128,24 @@ class Output:
         if not line:
             sys.stderr.write("\n")
         return line.strip()
+
+
+@contextmanager
+def reported(work: str, so_far: Callable[[], str], *, every: float) -> Iterator[None]:
+    """Write to stderr, every so many seconds until the block ends, how far the work is; `so_far` runs in a thread."""
+    ended, began = threading.Event(), time.monotonic()
+
+    def report() -> None:
+        while not ended.wait(every):
+            note(f"{work}: {so_far()}, after {time.monotonic() - began:.0f} s")
+
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
 
 
 def note(text: str) -> None:

@@ -1,11 +1,10 @@
 """Progress on stderr while a tool works, so that nobody mistakes a long wait for the end of it."""
 
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
+
+from cli.output import note, reported
 
 EVERY = 5.0  # seconds
 
@@ -20,20 +19,9 @@ def progress(work: str, so_far: Callable[[], str]) -> Iterator[None]:
         work: what is being done.
         so_far: how far it is; called from another thread.
     """
-    _print(f"{work} ...")
-    ended, began = threading.Event(), time.monotonic()
-
-    def report() -> None:
-        while not ended.wait(EVERY):
-            _print(f"{work}: {so_far()}, after {time.monotonic() - began:.0f} s")
-
-    reporter = threading.Thread(target=report, daemon=True)
-    reporter.start()
-    try:
+    note(f"{work} ...")
+    with reported(work, so_far, every=EVERY):
         yield
-    finally:
-        ended.set()
-        reporter.join()
 
 
 def each(work: str, items: Sequence[Item], noun: str) -> Iterator[Item]:
@@ -49,8 +37,3 @@ def each(work: str, items: Sequence[Item], noun: str) -> Iterator[Item]:
         for item in items:
             yield item
             done += 1
-
-
-def _print(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -1,6 +1,7 @@
 """The real adapters on real servers, of this machine: one Databrain and one MiniStack for all tests of a worker."""
 
 from collections.abc import Callable, Iterator
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -111,3 +112,16 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def aws(emulator: Emulator) -> EmbeddedStack:
     """An administrator's clients."""
     return EmbeddedStack(emulator)
+
+
+@pytest.fixture(scope="module")
+def table(aws: EmbeddedStack) -> str:
+    """A table with the key of the template's coordination table."""
+    name = f"coordination-{uuid4()}"
+    aws.dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name

@@ -29,19 +29,6 @@ MOMENT = timedelta(milliseconds=1)
 DAYS = count(0, 3)
 
 
-@pytest.fixture(scope="module")
-def table(aws: EmbeddedStack) -> str:
-    """A table with the template's key."""
-    name = f"coordination-{uuid4()}"
-    aws.dynamodb.create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
-
-
 @pytest.fixture
 def coordination_table(aws: EmbeddedStack, table: str) -> CoordinationTable:
     """The adapter."""

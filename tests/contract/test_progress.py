@@ -24,19 +24,6 @@ pytestmark = pytest.mark.xdist_group("ministack")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def table(aws: EmbeddedStack) -> str:
-    """A table with the template's key."""
-    name = f"progress-{uuid4()}"
-    aws.dynamodb.create_table(
-        TableName=name,
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
-
-
 @pytest.fixture
 def progress(aws: EmbeddedStack, table: str) -> ProgressTable:
     """The adapter."""
