@@ -10,7 +10,6 @@ from retirement.globs import folded
 from retirement.outcomes import Outcome, Reason
 from retirement.record.approvals import Ask, ask_document
 from retirement.record.keys import ask_file_name, plan_key
-from retirement.record.organisation import Organisation
 from retirement.record.plans import Plan
 from retirement.record.record import Record
 from retirement.record.results import Grounds
@@ -34,7 +33,7 @@ def wait_unless_approved(snapshot: Snapshot, plan: Plan, grounds: Grounds, attem
     if record.intent is not None:
         raise AttemptInterrupted(ANOTHER_ATTEMPT)
     asks = record.asks
-    is_elsewhere = bool(asks) and not _is_recognised(asks[-1].organisation, snapshot, plan, attempt)
+    is_elsewhere = bool(asks) and not attempt.recognises(asks[-1].organisation, snapshot, plan)
     approvers = {} if is_elsewhere else record.approvers(plan.plan_id, attempt.request.requesters)
     attempt.ports.telemetry.step("approval", planId=plan.plan_id, asks=len(asks), approvers=len(approvers))
     if len(approvers) < attempt.settings.approvals_required:
@@ -99,12 +98,3 @@ def _changes_since(last: Ask, plan: Plan, attempt: RetireAttempt, *, is_elsewher
     if stored is None:
         return "the earlier plan no longer exists"
     return "; ".join(drift(cast("Document", parse_json(stored.body)), plan.document()))
-
-
-def _is_recognised(organisation: Organisation, snapshot: Snapshot, plan: Plan, attempt: RetireAttempt) -> bool:
-    return organisation.is_recognised(
-        attempt.ports.databrain.fingerprint,
-        snapshot.listing.created_at,
-        lambda: plan.organisation.data_apps,
-        has_same_creation=snapshot.created_at is not None,
-    )

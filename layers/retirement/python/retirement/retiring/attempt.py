@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from retirement.canonical import Document
+from retirement.databrain.snapshot import Snapshot
 from retirement.delivery.attempt import Attempt
 from retirement.errors import DatabrainUnexpected
+from retirement.record.organisation import Organisation
+from retirement.record.plans import Plan
 from retirement.requests import Request
 from retirement.retiring.ports import RetirePorts
 from retirement.retiring.settings import Mode, RetireSettings
@@ -21,6 +24,15 @@ class RetireAttempt(Attempt[Request]):
     def is_dry_run(self) -> bool:
         """Whether it may change nothing."""
         return self.request.dry_run or self.settings.mode is Mode.PLAN
+
+    def recognises(self, organisation: Organisation, snapshot: Snapshot, plan: Plan) -> bool:
+        """Return whether an earlier plan of this datamart was made in the organisation that this plan is made in."""
+        return organisation.is_recognised(
+            self.ports.databrain.fingerprint,
+            snapshot.listing.created_at,
+            lambda: plan.organisation.data_apps,
+            has_same_creation=snapshot.created_at is not None,  # it is part of the plan, whose hash is the same
+        )
 
     def require_no_secret(self, what: str, document: Document) -> None:
         """Refuse to store a token or a data app's key, which could be used by whoever reads the evidence.

@@ -380,7 +380,7 @@ def _decide(snapshot: Snapshot, attempt: RetireAttempt) -> tuple[Plan, Dependent
     document = plan.document()
     attempt.require_no_secret("The plan", document)
     stored = ports.evidence.create(plan_key(request.datamart_name, plan.plan_id), canonical_json(document))
-    refusal = _planned_elsewhere(stored, plan, snapshot, dependents, attempt) or decide(
+    refusal = _planned_elsewhere(stored, plan, snapshot, attempt) or decide(
         request, snapshot, dependents, plan, _named_plan(plan, attempt), attempt.settings
     )
     ports.telemetry.step("decide", planId=plan.plan_id, refusal=refusal and refusal.reason)
@@ -402,21 +402,13 @@ def _organisation(snapshot: Snapshot, dependents: Dependents, attempt: RetireAtt
     )
 
 
-def _planned_elsewhere(
-    stored: StoredObject, plan: Plan, snapshot: Snapshot, dependents: Dependents, attempt: RetireAttempt
-) -> Refusal | None:
+def _planned_elsewhere(stored: StoredObject, plan: Plan, snapshot: Snapshot, attempt: RetireAttempt) -> Refusal | None:
     """Refuse a plan that was made of an equal datamart in another organisation."""
     if attempt.request.plan_id != plan.plan_id:
         return None
     with stored.parsed() as planned:
         planned_in = Organisation.stored_in(planned)
-    is_the_same = planned_in.is_recognised(
-        attempt.ports.databrain.fingerprint,
-        snapshot.listing.created_at,
-        lambda: dependents.listing.data_apps,
-        has_same_creation=snapshot.created_at is not None,  # it is part of the plan, whose hash is the same
-    )
-    return None if is_the_same else PLANNED_ELSEWHERE
+    return None if attempt.recognises(planned_in, snapshot, plan) else PLANNED_ELSEWHERE
 
 
 def _named_plan(plan: Plan, attempt: RetireAttempt) -> Document | None:
