@@ -4,7 +4,7 @@ from cli.errors import Refused
 from cli.output import shown
 from cli.records import Entry, Folder
 from cli.retiring import DEFAULT, Flag, Repeated, chosen, show_stored_plan
-from cli.sending import NO_REASON, Sending, follow_up, require_valid, send, show_result
+from cli.sending import NO_REASON, Sending, require_valid, send, show_outcomes, show_result
 from cli.session import Given, Session
 from cli.waiting import Awaited
 from retirement.aws.progress import progress_key
@@ -53,10 +53,7 @@ def approve(
         show_stored_plan(session, output, entry.name, str(detail["planId"]))
         output.confirm(f"This allows the deletion of {shown(entry.name)}, on {session.context}.", entry.name, yes=yes)
     awaited = [_sent(session, source, entry.folder, detail) for entry, detail in approvals]
-    answers, status = follow_up(session, sending, awaited)
-    for result in answers:
-        show_result(session.output, result)
-    return status
+    return show_outcomes(session, sending, awaited)
 
 
 def _source(session: Session) -> str:

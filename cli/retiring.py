@@ -30,6 +30,7 @@ from cli.sending import (
     new_id,
     require_valid,
     send,
+    show_outcomes,
     show_result,
     valid_request,
     valid_restore,
@@ -436,10 +437,7 @@ def cancel(
             worst = max(worst, Status.OK if outcome == "cancelled" else Status.REJECTED)
             continue
         awaited.append(cancellation(session, sending, folder, datamart, id, reason))
-    answers, status = follow_up(session, sending, awaited)
-    for result in answers:
-        show_result(session.output, result)
-    return max(worst, status)
+    return max(worst, show_outcomes(session, sending, awaited))
 
 
 def cancellation(session: Session, sending: Sending, folder: Folder, name: str, identity: str, reason: str) -> Awaited:
@@ -567,10 +565,7 @@ def restore(
         progress=progress_key(Kind.RESTORE, name, identity, restored),
         before=len(numbers_in(earlier.files, "failure")),
     )
-    answers, status = follow_up(session, sending, [awaited])
-    for result in answers:
-        show_result(session.output, result)
-    return status
+    return show_outcomes(session, sending, [awaited])
 
 
 def _last_deletion(session: Session, name: str) -> str:

@@ -145,6 +145,14 @@ def follow_up(session: Session, sending: Sending, awaited: Sequence[Awaited]) ->
     return [document for _, document in wait.run(awaited)], wait.worst
 
 
+def show_outcomes(session: Session, sending: Sending, awaited: Sequence[Awaited]) -> Status:
+    """Wait for the outcomes of what was sent, unless that is not wanted, show them, and return the highest status."""
+    results, status = follow_up(session, sending, awaited)
+    for result in results:
+        show_result(session.output, result)
+    return status
+
+
 def show_result(output: Output, result: Document) -> None:
     """Show a result: as the documented document, or as text."""
     output.document(result)

@@ -11,7 +11,7 @@ from cli.errors import CommandError, Refused, Status, UnknownId, UsageError
 from cli.output import Output, shown
 from cli.records import of_datamart, read_all
 from cli.retiring import DEFAULT, cancellation
-from cli.sending import NO_REASON, Sending, follow_up, show_result
+from cli.sending import NO_REASON, Sending, show_outcomes
 from cli.session import Given
 from retirement.errors import ConfigurationError
 from retirement.stored_object import OwnersFile
@@ -78,9 +78,7 @@ def keep(name: str, /, *, reason: str | None = None, sending: Sending = DEFAULT,
     awaited = [
         cancellation(session, sending, entry.folder, name, entry.folder.id, reason or NO_REASON) for entry in entries
     ]
-    results, status = follow_up(session, sending, awaited)
-    for result in results:
-        show_result(session.output, result)
+    status = show_outcomes(session, sending, awaited)
     session.output.note(f"To spare {shown(name)} permanently, add it to the rule's exempt in the policy.")
     return status
 
